@@ -1,0 +1,233 @@
+import numpy as np
+import pytest
+
+from skfau.facs import (
+    ACTION_UNITS,
+    DATASET_AUS,
+    EMOTION_AUS,
+    FLIP_68,
+    FLIP_AUS,
+    OWN_ROI_AUS,
+    RELATED_AUS,
+    ROI_RULES,
+    action_unit,
+    au_names,
+    roi_rule,
+    to_68,
+)
+
+HEAD = set(range(51, 59))
+
+
+def test_table_is_keyed_by_its_own_numbers():
+    assert all(number == unit.number for number, unit in ACTION_UNITS.items())
+    assert list(ACTION_UNITS) == sorted(ACTION_UNITS)
+
+
+@pytest.mark.parametrize("name", DATASET_AUS)
+def test_every_au_of_every_data_set_has_an_entry(name):
+    aus = DATASET_AUS[name]
+    assert list(aus) == sorted(set(aus))
+    assert set(aus) <= set(ACTION_UNITS)
+
+
+def test_sizes_of_the_published_au_sets():
+    sizes = {name: len(aus) for name, aus in DATASET_AUS.items()}
+    assert sizes == {
+        "bp4d": 12,
+        "bp4d_plus": 12,
+        "bp4d_plus_coded": 34,
+        "disfa": 8,
+        "disfa_coded": 12,
+        "emotionet": 12,
+        "emotionet_2020": 23,
+        "affwild2": 12,
+        "affwild2_2020": 8,
+    }
+
+
+def test_three_data_sets_together_have_the_fifteen_aus_of_aunet_and_sevnet():
+    union = {*DATASET_AUS["bp4d"], *DATASET_AUS["disfa"], *DATASET_AUS["affwild2"]}
+    assert sorted(union) == [1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 23, 24, 25, 26]
+    assert set(ROI_RULES["aunet"]) == union
+
+
+def test_emotions_and_relations_name_known_aus():
+    for sets in EMOTION_AUS.values():
+        for aus in sets:
+            assert set(aus) <= set(ACTION_UNITS)
+    for pair in RELATED_AUS:
+        assert set(pair) <= set(ACTION_UNITS)
+
+
+def test_descriptions_are_distinct_single_sentences():
+    sentences = [unit.description for unit in ACTION_UNITS.values()]
+    assert len(set(sentences)) == len(sentences)
+    for sentence in sentences:
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert sentence.count(".") == 1
+        assert len(sentence.split()) >= 7
+
+
+def test_names_are_distinct():
+    names = [unit.name for unit in ACTION_UNITS.values()]
+    assert len(set(names)) == len(names)
+
+
+def test_regions_are_the_documented_ones():
+    regions = {unit.region for unit in ACTION_UNITS.values()}
+    assert regions == {"upper face", "lower face", "neck", "head", "gaze"}
+    upper = [n for n, unit in ACTION_UNITS.items() if unit.region == "upper face"]
+    assert upper == [1, 2, 4, 5, 6, 7, 43, 45, 46]
+
+
+def test_tables_cannot_be_changed_by_accident():
+    with pytest.raises(TypeError):
+        DATASET_AUS["mine"] = (1,)
+    with pytest.raises(AttributeError):
+        action_unit(1).name = "Brow"
+
+
+def test_unknown_number_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"no AU3\..*1, 2, 4, 5"):
+        action_unit(3)
+    with pytest.raises(ValueError, match="no AU99"):
+        au_names((1, 99))
+
+
+def test_numpy_integers_are_numbers_too():
+    assert au_names(np.array([1, 12])) == ["AU1", "AU12"]
+
+
+def test_relations_are_ordered_pairs_and_a_valid_correlation_matrix():
+    aus = sorted(ACTION_UNITS)
+    matrix = np.eye(len(aus))
+    for (low, high), strength in RELATED_AUS.items():
+        assert low < high
+        i, j = aus.index(low), aus.index(high)
+        matrix[i, j] = matrix[j, i] = strength
+    assert np.abs(matrix).max() == 1
+    assert np.linalg.eigvalsh(matrix).min() > 0.05
+
+
+def test_flip_is_an_involution_of_all_points():
+    flip = np.array(FLIP_68)
+    assert sorted(FLIP_68) == list(range(68))
+    np.testing.assert_array_equal(flip[flip], np.arange(68))
+
+
+@pytest.mark.parametrize(
+    ("points", "mirrored"),
+    [
+        ((36, 37, 38, 39, 40, 41), (45, 44, 43, 42, 47, 46)),
+        ((17, 18, 19, 20, 21), (26, 25, 24, 23, 22)),
+        ((0, 8, 27, 30, 31, 33), (16, 8, 27, 30, 35, 33)),
+        ((48, 49, 50, 51, 59, 58, 57), (54, 53, 52, 51, 55, 56, 57)),
+        ((60, 61, 62, 67, 66), (64, 63, 62, 65, 66)),
+    ],
+)
+def test_flip_swaps_the_sides(points, mirrored):
+    assert tuple(FLIP_68[i] for i in points) == mirrored
+
+
+def test_flipped_aus_trade_left_for_right():
+    for au, partner in FLIP_AUS.items():
+        assert FLIP_AUS[partner] == au
+        swapped = action_unit(au).name.replace("left", "?").replace("right", "left")
+        assert swapped.replace("?", "right") == action_unit(partner).name
+
+
+@pytest.mark.parametrize("convention", ROI_RULES)
+def test_roi_rules_mirror_with_the_face(convention):
+    for au, centres in ROI_RULES[convention].items():
+        here = {(frozenset(c.points), c.dy) for c in centres}
+        there = {(frozenset(FLIP_68[i] for i in c.points), c.dy) for c in centres}
+        assert here == there, f"AU{au}"
+
+
+@pytest.mark.parametrize(
+    ("convention", "au", "expected"),
+    [
+        ("jaa", 1, (((21,), -1 / 2), ((22,), -1 / 2))),
+        ("jaa", 2, (((18,), -1 / 3), ((25,), -1 / 3))),
+        ("jaa", 4, (((19,), 1 / 3), ((24,), 1 / 3))),
+        ("jaa", 6, (((41,), 1), ((46,), 1))),
+        ("jaa", 7, (((38,), 0), ((43,), 0))),
+        ("jaa", 9, (((32,), -1 / 2), ((34,), -1 / 2))),
+        ("jaa", 10, (((61,), 0), ((63,), 0))),
+        ("jaa", 17, (((56,), 1 / 2), ((58,), 1 / 2))),
+        ("jaa", 24, (((51,), 0), ((57,), 0))),
+        ("eac", 2, (((18,), -1 / 3), ((25,), -1 / 3))),
+        ("eac", 10, (((49,), 0), ((53,), 0))),
+        ("eac", 23, (((61,), 0), ((63,), 0))),
+        ("aunet", 2, (((17,), -1 / 3), ((26,), -1 / 3))),
+        ("aunet", 4, (((21, 22), 1 / 3),)),
+        ("aunet", 6, (((2, 41), 0), ((14, 46), 0))),
+        ("aunet", 9, (((39,), 1 / 2), ((42,), 1 / 2))),
+        ("aunet", 10, (((50,), 0), ((52,), 0))),
+        ("aunet", 26, (((56,), 1 / 2), ((58,), 1 / 2))),
+    ],
+)
+def test_roi_rules_are_the_published_ones(convention, au, expected):
+    assert roi_rule(au, convention) == expected
+
+
+@pytest.mark.parametrize("name", DATASET_AUS)
+def test_default_convention_covers_all_facial_aus_of_the_data_sets(name):
+    assert set(DATASET_AUS[name]) - HEAD <= set(ROI_RULES["jaa"])
+
+
+def test_own_rules_never_replace_a_published_one():
+    published = set(ROI_RULES["eac"]) | set(ROI_RULES["aunet"])
+    assert not published & set(OWN_ROI_AUS)
+    assert set(OWN_ROI_AUS) < set(ROI_RULES["jaa"])
+
+
+def test_missing_rule_lists_what_there_is_and_where_to_look():
+    with pytest.raises(ValueError, match=r"'eac' has no .*AU26.*1, 2, 4.*'jaa' has"):
+        roi_rule(26, "eac")
+    with pytest.raises(ValueError, match=r"'jaa' has no region of interest for AU51"):
+        roi_rule(51)
+
+
+def test_unknown_convention_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'jaa', 'eac', 'aunet', got 'dlib'"):
+        roi_rule(1, "dlib")
+
+
+@pytest.mark.parametrize(
+    ("n_points", "missing"),
+    [
+        (49, [*range(17), 60, 64]),
+        (51, list(range(17))),
+        (66, [60, 64]),
+        (68, []),
+    ],
+)
+def test_to_68_leaves_nan_where_the_layout_has_no_point(n_points, missing):
+    points = to_68(np.ones((3, n_points, 2)))
+    assert points.dtype == np.float32
+    gone = np.isnan(points[1]).all(axis=1)
+    assert np.flatnonzero(gone).tolist() == missing
+
+
+@pytest.mark.parametrize(
+    ("row_49", "row_68"),
+    [(0, 17), (10, 27), (14, 31), (19, 36), (25, 42), (31, 48), (42, 59), (43, 61)],
+)
+def test_rows_of_the_49_point_layout(row_49, row_68):
+    points = np.arange(98.0).reshape(49, 2)
+    np.testing.assert_array_equal(to_68(points)[row_68], points[row_49])
+
+
+def test_last_rows_of_the_49_point_layout_are_the_lower_inner_lip():
+    points = np.arange(98.0).reshape(49, 2)
+    np.testing.assert_array_equal(to_68(points)[[63, 65, 66, 67]], points[45:])
+
+
+def test_to_68_names_a_wrong_layout():
+    with pytest.raises(ValueError, match="49, 51, 66 or 68 points, got 5"):
+        to_68(np.zeros((4, 5, 2)))
+    with pytest.raises(ValueError, match=r"shape .*got \(3, 98\); reshape"):
+        to_68(np.zeros((3, 98)))
