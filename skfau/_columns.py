@@ -1,0 +1,211 @@
+"""Row numbers, columns and frame lookup behind `Faces`."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skfau._arrays import MappedArray, mapped_base
+
+_KEY_COLUMNS = ("subject", "video", "frame")
+
+
+class Column(NamedTuple):
+    """Values and, for columns given to a part of the rows, where each row's is.
+
+    ``at`` None: ``data`` has one entry per store row. Otherwise ``at`` (a range, or
+    an array with -1 for "no value") holds one position in ``data`` per view row.
+    """
+
+    data: Any
+    at: Any = None
+
+
+def row_array(rows):
+    """Return a range or array of row numbers as an integer array."""
+    if isinstance(rows, range):
+        small = max(rows.start, rows.stop) < 2**31
+        dtype = np.int32 if small else np.int64
+        return np.arange(rows.start, rows.stop, rows.step, dtype=dtype)
+    return rows
+
+
+def row_key(key):
+    """Return a user's index as an int, a slice or a 1-D integer or boolean array."""
+    # scikit-learn indexes whatever has a shape with (rows, Ellipsis).
+    if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:
+        key = key[0]
+    if key is Ellipsis:
+        return slice(None)
+    if isinstance(key, slice):
+        return key
+    array = None if isinstance(key, tuple) else np.asarray(key)
+    if array is not None:
+        if array.ndim == 0 and array.dtype.kind in "iu":
+            return int(array)
+        if array.ndim == 1 and array.dtype.kind in "iub":
+            return array
+        if array.shape == (0,) and not isinstance(key, np.ndarray):
+            return np.empty(0, np.intp)
+    raise IndexError(
+        "Faces are indexed by row: an integer, a slice, a 1-D array of integers or a "
+        f"boolean mask with one entry per row; got {key!r}. Columns are read with "
+        "Faces.column(name)."
+    )
+
+
+def select(rows, key):
+    """Compose row numbers with a key from `row_key`; a sliced range stays a range."""
+    if isinstance(key, (int, slice)):
+        return rows[key]
+    return row_array(rows)[key]
+
+
+def as_slice(rows):
+    """Return the slice that a range stands for."""
+    stop = rows.stop if rows.stop >= 0 else None
+    return slice(rows.start, stop, rows.step) if len(rows) else slice(0, 0)
+
+
+def prepare_column(name, values, n_rows):
+    """Check and freeze one column for ``n_rows`` rows."""
+    if isinstance(values, np.ndarray) and mapped_base(values) is not None:
+        values = MappedArray(values)
+    elif hasattr(values, "__array__") or isinstance(values, (list, tuple)):
+        # A copy, so that later changes to the caller's array do not reach the faces.
+        values = np.array(values)
+    elif not (hasattr(values, "__len__") and hasattr(values, "__getitem__")):
+        raise TypeError(
+            f"column {name!r} must be array-like with one entry per row, got "
+            f"{type(values)}."
+        )
+    if getattr(values, "ndim", 1) == 0 or len(values) != n_rows:
+        size = "a single value" if getattr(values, "ndim", 1) == 0 else len(values)
+        raise ValueError(
+            f"column {name!r} must have one entry per row: expected {n_rows}, got "
+            f"{size}."
+        )
+    if name == "landmarks":
+        values = _prepare_landmarks(values)
+    elif name in _KEY_COLUMNS:
+        values = _prepare_key(name, np.asarray(values[:]))
+    if isinstance(values, np.ndarray):
+        values.setflags(write=False)
+    return values
+
+
+def _prepare_landmarks(values):
+    shape = getattr(values, "shape", None)
+    if shape is not None and shape[1:] != (68, 2):
+        raise ValueError(
+            "landmarks must have shape (n, 68, 2), in pixels, x then y; got "
+            f"{tuple(shape)}. Bring other layouts (49, 51, 66 points) to 68 with "
+            "skfau.facs.to_68."
+        )
+    if isinstance(values, MappedArray) and values.dtype != np.float32:
+        values = np.array(values[:])
+    if not isinstance(values, np.ndarray):
+        return values
+    if values.dtype.kind not in "fiu":
+        raise TypeError(f"landmarks must be numbers, got dtype {values.dtype}.")
+    values = values.astype(np.float32, copy=False)
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values).any(axis=(1, 2)))[0])
+        raise ValueError(
+            f"landmarks hold an infinite value in row {row}; mark unknown points as "
+            "NaN."
+        )
+    return values
+
+
+def _prepare_key(name, values):
+    if values.ndim != 1:
+        raise ValueError(f"column {name!r} must be 1-D, got shape {values.shape}.")
+    if values.dtype == object:
+        missing = np.array([value is None or value != value for value in values])
+        values = values if missing.any() else np.array(values.tolist())
+    else:
+        missing = values != values
+    if missing.any():
+        raise ValueError(
+            f"column {name!r} is missing in row {int(np.flatnonzero(missing)[0])}; "
+            "give every row a value, or leave the column out."
+        )
+    if name != "frame":
+        return values
+    if values.dtype.kind not in "iuf" or (values != np.round(values)).any():
+        raise TypeError(
+            f"column 'frame' must hold whole frame numbers, got {values[:3]}..."
+        )
+    return values.astype(np.int64)
+
+
+class Timeline:
+    """Finds the frame at t + offset; built on first use, shared by all views.
+
+    Entry i stands for the frame ``frame[i]`` of ``video[i]`` (of ``subject[i]``)
+    that lies at store row ``rows[i]``, or i when ``rows`` is None.
+    """
+
+    def __init__(self, subject, video, frame, rows=None):
+        self._keys = (subject, video, frame)
+        self._rows = rows
+        self._lookup = None
+
+    def __getstate__(self):
+        return {**self.__dict__, "_lookup": None}
+
+    def rows_of(self, entries):
+        """Return the store rows of entries."""
+        return entries if self._rows is None else self._rows[entries]
+
+    def _build(self):
+        subject, video, frame = self._keys
+        group = np.unique(video, return_inverse=True)[1].astype(np.int64)
+        if subject is not None:
+            # Data sets name tasks, not recordings: "T1" exists once per subject.
+            who = np.unique(subject, return_inverse=True)[1]
+            group = group * (int(who.max(initial=0)) + 1) + who
+        first = int(frame.min(initial=0))
+        span = int(frame.max(initial=0)) - first + 1
+        if (int(group.max(initial=0)) + 1) * span >= 2**63:
+            raise ValueError(
+                f"frame numbers span {span}; give frame counts, not time stamps."
+            )
+        keys = group * span + (frame - first)
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        rows = self.rows_of(order)
+        twice = np.flatnonzero((np.diff(ordered) == 0) & (np.diff(rows) != 0))
+        if len(twice):
+            one, other = rows[twice[0]], rows[twice[0] + 1]
+            raise ValueError(
+                f"store rows {one} and {other} are both frame {frame[order[twice[0]]]} "
+                f"of video {video[order[twice[0]]]!r}; give each recording its own "
+                "name in the column 'video'."
+            )
+        return keys, frame - first, span, ordered, order.astype(np.int32)
+
+    def shift(self, entries, offset):
+        """Return the entry ``offset`` frames on, or the same one where none is."""
+        if self._lookup is None:
+            self._lookup = self._build()
+        keys, time, span, ordered, order = self._lookup
+        if not len(entries) or abs(offset) >= span:
+            return entries
+        moved = time[entries] + offset
+        wanted = keys[entries] + offset
+        at = np.searchsorted(ordered, wanted).clip(max=len(ordered) - 1)
+        found = (moved >= 0) & (moved < span) & (ordered[at] == wanted)
+        return np.where(found, order[at], entries)
+
+
+def carry(at, rows, moved_rows, n_store):
+    """Return where the values of other store rows are, -1 where there is none.
+
+    ``at`` and ``rows`` say where the values of some view's rows are.
+    """
+    at, rows = row_array(at), row_array(rows)
+    where = np.full(n_store, -1, np.int32)
+    where[rows[::-1]] = at[::-1]
+    # A row that stays keeps its own value, also when the view repeats it.
+    return np.where(moved_rows == rows, at, where[moved_rows])

@@ -1,0 +1,133 @@
+"""Checks of what estimators are given; the only user of private scikit-learn."""
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    validate_params,
+)
+
+from skfau.exceptions import FaceImageError, LabelError, MissingColumnError
+from skfau.faces import Faces
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "StrOptions",
+    "_fit_context",
+    "check_au_labels",
+    "check_faces",
+    "validate_params",
+]
+
+_REMEDIES = {
+    "landmarks": (
+        "pass Faces(images, landmarks=...) or put a FaceAligner with a detector first"
+    ),
+    "heatmaps": "put ROIHeatmaps() first in the pipeline",
+    "video": "temporal models need faces.with_columns(video=..., frame=...)",
+    "frame": "temporal models need faces.with_columns(video=..., frame=...)",
+}
+
+
+def check_faces(X, *, need=()):
+    """Return ``X`` as `Faces` that have the columns a caller needs.
+
+    Parameters
+    ----------
+    X : Faces or ndarray of shape (n, H, W, 3), dtype uint8
+        Faces come back unchanged; an array of RGB images is wrapped.
+    need : sequence of str, default=()
+        Columns that must be present.
+
+    Returns
+    -------
+    Faces
+        With at least one row.
+
+    Raises
+    ------
+    TypeError
+        If ``X`` is neither.
+    FaceImageError
+        If ``X`` is an array of something else than uint8 images, or has no rows.
+    MissingColumnError
+        If a needed column is absent; the message says how to provide it.
+    """
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OUS":
+        X = Faces(X)
+    if not isinstance(X, Faces):
+        raise TypeError(
+            "X must be Faces or a uint8 array of shape (n, H, W, 3), got "
+            f"{type(X)}; wrap image paths as skfau.Faces(paths)."
+        )
+    if not len(X):
+        raise FaceImageError(
+            "found 0 samples (shape=(0,)) while a minimum of 1 is required."
+        )
+    for name in need:
+        if name not in X.columns:
+            remedy = _REMEDIES.get(name, f"add it with faces.with_columns({name}=...)")
+            raise MissingColumnError(
+                f"X has no column {name!r} (it has {', '.join(X.columns) or 'none'}); "
+                f"{remedy}."
+            )
+    return X
+
+
+def check_au_labels(y, n_samples=None, n_aus=None):
+    """Return AU labels as float32 in {0, 1, NaN}.
+
+    Parameters
+    ----------
+    y : array-like of shape (n, n_aus)
+        0 absent, 1 present, NaN (or None, or masked) not known.
+    n_samples, n_aus : int, default=None
+        Shape that ``y`` must have; None accepts any.
+
+    Returns
+    -------
+    ndarray of shape (n, n_aus), dtype float32
+        A copy unless ``y`` is such an array already.
+
+    Raises
+    ------
+    LabelError
+        If ``y`` is not 2-D, has another shape, or holds any other value.
+    """
+    if isinstance(y, np.ma.MaskedArray):
+        y = y.astype(float).filled(np.nan)
+    try:
+        labels = np.asarray(y)
+        if labels.dtype.kind not in "fiub":
+            labels = np.asarray(y, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise LabelError(
+            f"y must be a numeric array of shape (n, n_aus), got {type(y)}: {error}"
+        ) from error
+    if labels.ndim != 2:
+        raise LabelError(
+            f"y must have shape (n, n_aus), got {labels.shape}; for a single AU pass "
+            "y.reshape(-1, 1), shape (n, 1)."
+        )
+    if n_samples is not None and len(labels) != n_samples:
+        raise LabelError(f"X has {n_samples} rows but y has {len(labels)}.")
+    if n_aus is not None and labels.shape[1] != n_aus:
+        raise LabelError(f"expected y with {n_aus} AU columns, got {labels.shape[1]}.")
+    wrong = ~((labels == 0) | (labels == 1) | np.isnan(labels))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise LabelError(
+            f"AU labels must be 0, 1 or NaN (not known), got {labels[row, column]!s} "
+            f"in row {row}, column {column} of y. Turn codes for 'not known' (9 in "
+            "BP4D, 999 in EmotioNet, -1) into NaN and intensities into 0/1. If y was "
+            'fine, cross_val_predict(method="predict_proba") re-encoded it: use '
+            "skfau.model_selection.oof_predict_proba."
+        )
+    return labels.astype(np.float32, copy=False)
