@@ -1,0 +1,15 @@
+"""Networks in plain PyTorch: image trunks and one network per published system.
+
+Nothing here knows of an estimator: a network takes tensors and returns logits.
+"""
+
+from ._backbones import BACKBONES, feature_map_size, make_backbone
+from ._weights import IMAGENET_MEAN, IMAGENET_STD
+
+__all__ = [
+    "BACKBONES",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "feature_map_size",
+    "make_backbone",
+]

@@ -1,0 +1,218 @@
+"""Image trunks by name, and any module with feature maps in their place."""
+
+import os
+from numbers import Integral
+
+import torch
+from torch import nn
+
+from ._efficientnet import efficientnet_b0
+from ._inception import inception_v3
+from ._resnet import resnet18, resnet34, resnet50, tiny
+from ._weights import load_weights
+
+__all__ = ["BACKBONES", "feature_map_size", "make_backbone"]
+
+_BUILDERS = {
+    "efficientnet_b0": efficientnet_b0,
+    "inception_v3": inception_v3,
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
+    "tiny": tiny,
+}
+BACKBONES = tuple(_BUILDERS)
+
+
+def make_backbone(backbone, weights=None, *, cut="12x12"):
+    """Return an image trunk that knows the number of channels of its maps.
+
+    All trunks take RGB images, (n, 3, height, width) float, scaled to [0, 1] and then
+    normalised with `IMAGENET_MEAN` and `IMAGENET_STD`, and return feature maps
+    (n, out_channels, height', width'), 4-D.
+
+    ================= ======================= ============================
+    name              cut="12x12"             cut="full"
+    ================= ======================= ============================
+    inception_v3      Mixed_6e, 12x12x768     Mixed_7c, 5x5x2048 (8x8 at 299 px)
+    resnet18, 34      layer3, 14x14x256       layer4, 7x7x512
+    resnet50          layer3, 14x14x1024      layer4, 7x7x2048
+    efficientnet_b0   features.5, 14x14x112   features.8, 7x7x1280
+    tiny (at 112 px)  layer2, 14x14x64        layer3, 7x7x128
+    ================= ======================= ============================
+
+    The sizes are those of 224 px images, of 112 px images for ``"tiny"``.
+
+    Parameters
+    ----------
+    backbone : str or nn.Module
+        One of `BACKBONES`, or a module of your own that maps such images to 4-D
+        feature maps; it is returned itself, not copied. When it has no integer
+        attribute `out_channels`, that is found by one run on a zero image of 224 px
+        (evaluation mode, no gradient; batch statistics and the random state stay as
+        they are) and set on the module.
+    weights : {"imagenet"}, path-like or None, default=None
+        None draws random weights from torch's generator. ``"imagenet"`` fetches the
+        checkpoint that torchvision publishes (ResNet-50: the first version), checks
+        the hash in its name and keeps it in torch.hub's folder. A path reads a
+        ``.safetensors`` file or a state dict saved with ``torch.save``, with
+        torchvision's entry names. Entries of layers after the cut, of the classifier
+        and of Inception's auxiliary classifier are ignored.
+    cut : {"12x12", "full"}, default="12x12"
+        Where the trunk ends: after its last layer with maps of at least 12 by 12
+        positions for 224 px images, the rule of [1]_ (at its Table 3), or before
+        the classifier's pooling. Has no effect on a module of your own.
+
+    Returns
+    -------
+    trunk : nn.Module
+        With the integer attribute `out_channels`.
+
+    Raises
+    ------
+    TypeError
+        If `backbone` is neither a name nor a module, or the module does not return
+        one tensor.
+    ValueError
+        If a name is not known; if a module's output is not 4-D or `weights` is given
+        with a module; if a checkpoint is refused because it holds pickled code, misses
+        entries, or has others or entries of another shape.
+    FileNotFoundError
+        If there is no file at the path.
+    OSError
+        If the published checkpoint cannot be fetched or has another hash.
+
+    Notes
+    -----
+    The published weights of Inception-v3 were trained on images scaled to [-1, 1]. The
+    trunk therefore converts its input itself, with any weights.
+
+    Random weights are Kaiming normal with the fan out, also where torchvision departs
+    from it (Inception-v3, depthwise filters). EfficientNet-B0 keeps the stochastic
+    depth (up to 0.2) of its training.
+
+    References
+    ----------
+    .. [1] G. M. Jacob and B. Stenger, "Facial action unit detection with
+       transformers", CVPR 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.nn import make_backbone
+    >>> trunk = make_backbone("tiny")
+    >>> trunk.out_channels
+    64
+    >>> trunk(torch.zeros(2, 3, 112, 112)).shape
+    torch.Size([2, 64, 14, 14])
+    >>> own = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, stride=4), torch.nn.ReLU())
+    >>> make_backbone(own).out_channels
+    8
+    """
+    if cut not in ("12x12", "full"):
+        raise ValueError(f"cut must be '12x12' or 'full'. Got {cut!r}.")
+    if isinstance(backbone, nn.Module):
+        return _adopt(backbone, weights)
+    if not isinstance(backbone, str):
+        raise TypeError(
+            "backbone must be a name or a torch.nn.Module. Got "
+            f"{type(backbone).__name__}; pass an instance of a module, or one of "
+            f"{', '.join(map(repr, BACKBONES))}."
+        )
+    if backbone not in _BUILDERS:
+        raise ValueError(
+            f"backbone must be one of {', '.join(map(repr, BACKBONES))} or a "
+            f"torch.nn.Module. Got {backbone!r}."
+        )
+    if weights is not None and not isinstance(weights, (str, os.PathLike)):
+        raise TypeError(
+            "weights must be None, 'imagenet' or the path of a checkpoint file. Got "
+            f"{type(weights).__name__}."
+        )
+    trunk = _BUILDERS[backbone](full=cut == "full")
+    if weights is not None:
+        load_weights(trunk, backbone, weights)
+    return trunk
+
+
+def feature_map_size(backbone, image_size):
+    """Return the height and width of a backbone's maps for images of one size.
+
+    Found by one run on a zero image in evaluation mode without gradient; training
+    mode, batch statistics and the random state are as before afterwards.
+
+    Parameters
+    ----------
+    backbone : nn.Module
+        Maps images (n, 3, height, width) to feature maps (n, C, height', width').
+    image_size : int or (int, int)
+        Height and width of the images in pixels; an int for square images.
+
+    Returns
+    -------
+    size : (int, int)
+        Height and width of the maps.
+
+    Raises
+    ------
+    TypeError
+        If the backbone does not return one tensor.
+    ValueError
+        If the backbone cannot take images of this size or its output is not 4-D.
+
+    Examples
+    --------
+    >>> from skfau.nn import feature_map_size, make_backbone
+    >>> feature_map_size(make_backbone("tiny"), 112)
+    (14, 14)
+    """
+    if isinstance(image_size, Integral):
+        image_size = (image_size, image_size)
+    return tuple(_dry_run(backbone, *image_size).shape[2:])
+
+
+def _adopt(module, weights):
+    """Return a user's module with the attribute `out_channels`."""
+    if weights is not None:
+        raise ValueError(
+            "weights applies to named backbones only. Got a module together with "
+            f"weights={weights!r}; load them into the module first and pass "
+            "weights=None."
+        )
+    if not isinstance(getattr(module, "out_channels", None), int):
+        module.out_channels = _dry_run(module, 224, 224).shape[1]
+    return module
+
+
+def _dry_run(module, height, width):
+    """Return the maps of one zero image and leave the module as it was."""
+    like = next((p for p in module.parameters() if p.is_floating_point()), None)
+    like = torch.empty(0) if like is None else like
+    images = torch.zeros(1, 3, height, width, device=like.device, dtype=like.dtype)
+    training = {part: part.training for part in module.modules()}
+    cuda = [like.device] if like.device.type == "cuda" else []
+    module.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=cuda):
+            maps = module(images)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            "The backbone must map images (n, 3, height, width) to feature maps. A "
+            f"zero image of {height}x{width} pixels made it fail: {error}. Use larger "
+            "images or another backbone."
+        ) from error
+    finally:
+        for part, was_training in training.items():
+            part.training = was_training
+    if not isinstance(maps, torch.Tensor):
+        raise TypeError(
+            "The backbone must return one tensor of feature maps. Got "
+            f"{type(maps).__name__}; wrap it in a module that picks the tensor."
+        )
+    if maps.ndim != 4:
+        raise ValueError(
+            "The backbone must return feature maps of shape (n, channels, height, "
+            f"width). Got an output of shape {tuple(maps.shape)}; take off its pooling "
+            "and classifier."
+        )
+    return maps

@@ -1,0 +1,184 @@
+"""Start values of image trunks: random initialisation and checkpoint files."""
+
+import math
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+# Every trunk takes RGB in [0, 1] normalised with these, per channel.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# The suffix is the start of the file's SHA-256; torch.hub checks it on download.
+_IMAGENET_FILES = {
+    "efficientnet_b0": "efficientnet_b0_rwightman-7f5810bc.pth",
+    "inception_v3": "inception_v3_google-0cc3c7bd.pth",
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50": "resnet50-0676ba61.pth",
+}
+_IMAGENET_SITE = "https://download.pytorch.org/models/"
+
+
+def init_kaiming_(module):
+    """Draw convolution weights from Kaiming's normal distribution (fan out), in place.
+
+    The fan counts the channels that one input channel reaches, so depthwise filters
+    start at the scale of all others; torchvision counts all channels there and starts
+    them far smaller, and gives Inception-v3 a standard deviation of 0.1. Training
+    hardly notices, as batch normalisation takes the scale out again; but until its
+    running statistics have settled, evaluation compounds it over all layers.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            fan_out = layer.weight[:, 0].numel() / layer.groups
+            nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_out))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def load_weights(trunk, name, weights):
+    """Fill a named trunk from the published ImageNet file or from a file on disk.
+
+    Parameters
+    ----------
+    trunk : nn.Sequential
+        The trunk as built by its family, with the attribute `unused_entries`:
+        prefixes of checkpoint entries that belong to layers it does not have
+        (those after the cut and the classifier), which are left aside.
+    name : str
+        The trunk's name; picks the published file and appears in messages.
+    weights : {"imagenet"} or path-like
+        What to load.
+
+    Raises
+    ------
+    FileNotFoundError, OSError, ValueError
+        See `make_backbone`.
+    """
+    if weights == "imagenet":
+        state = _fetch_imagenet(name)
+        source = f"The ImageNet file {_IMAGENET_FILES[name]!r}"
+    else:
+        state = read_checkpoint(weights)
+        source = f"The checkpoint {str(weights)!r}"
+    entries = _check_entries(trunk, name, state, source)
+    # Not strict: checkpoints older than BatchNorm's batch counter lack it.
+    trunk.load_state_dict(entries, strict=False)
+
+
+def _fetch_imagenet(name):
+    """Return the published state dict of a trunk, downloaded once per machine."""
+    if name not in _IMAGENET_FILES:
+        raise ValueError(
+            f"No ImageNet weights are published for backbone {name!r}; they exist "
+            f"for {', '.join(map(repr, sorted(_IMAGENET_FILES)))}. Pass weights=None "
+            "or the path of a checkpoint."
+        )
+    file_name = _IMAGENET_FILES[name]
+    url = _IMAGENET_SITE + file_name
+    try:
+        return torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise OSError(
+            f"The ImageNet weights of {name!r} could not be fetched: "
+            f"{_first_line(error)}. Without a network, download {url} on another "
+            f"machine and pass its path, weights='.../{file_name}'. If the fault is "
+            f"in the copy kept under {torch.hub.get_dir()!r}, delete that copy."
+        ) from error
+
+
+def read_checkpoint(path):
+    """Read a state dict of plain tensors; a file that needs code to run is refused.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.safetensors`` file, or a file written by ``torch.save``.
+
+    Returns
+    -------
+    state : dict of str to tensor
+        On the CPU. Whether it really is such a dict is for the caller to check.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged or holds pickled Python code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            "weights must be None, 'imagenet' or the path of a checkpoint file. Got "
+            f"{str(path)!r}, where there is no file."
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError) as error:
+        raise ValueError(
+            f"The checkpoint {str(path)!r} is damaged or holds pickled Python code, "
+            "and was refused; none of its code was run. A state dict of plain tensors "
+            "is expected: write one with torch.save(model.state_dict(), path) or "
+            f"safetensors. The reader said: {_first_line(error)}"
+        ) from error
+
+
+def _check_entries(trunk, name, state, source):
+    """Return the entries of `state` that belong to `trunk`, all of them checked."""
+    plain = isinstance(state, dict) and all(
+        isinstance(key, str) and isinstance(value, torch.Tensor)
+        for key, value in state.items()
+    )
+    if not plain:
+        content = f" with {_some(state)}" if isinstance(state, dict) else ""
+        raise ValueError(
+            f"{source} must be a dict of entry names to tensors. Got a "
+            f"{type(state).__name__}{content}; save the network's state dict itself "
+            "in a file of its own."
+        )
+    own = trunk.state_dict()
+    given = {k: v for k, v in state.items() if not k.startswith(trunk.unused_entries)}
+    missing = [
+        key for key in own.keys() - given.keys() if "num_batches_tracked" not in key
+    ]
+    reshaped = [
+        f"{key} {tuple(given[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in own.keys() & given.keys()
+        if own[key].shape != given[key].shape
+    ]
+    faults = {
+        "missing": missing,
+        "of another shape": reshaped,
+        "unknown": list(given.keys() - own.keys()),
+    }
+    if any(faults.values()):
+        found = "; ".join(
+            f"{len(keys)} {fault}: {_some(keys)}"
+            for fault, keys in faults.items()
+            if keys
+        )
+        raise ValueError(
+            f"{source} does not fit backbone {name!r}. Entries {found}. Pass a "
+            f"checkpoint of {name!r} with torchvision's entry names."
+        )
+    return given
+
+
+def _some(keys, n_shown=3):
+    """Name the first few keys in sorted order."""
+    shown = ", ".join(sorted(map(str, keys))[:n_shown])
+    return shown + ", ..." if len(keys) > n_shown else shown
+
+
+def _first_line(error):
+    return (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")
