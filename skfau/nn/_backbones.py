@@ -1,4 +1,22 @@
-"""Image trunks by name, and any module with feature maps in their place."""
+"""Image trunks by name, and any module with feature maps in their place.
+
+Where a named trunk ends, and its maps for 224 px images (112 px for `tiny`):
+
+================= ======================= ====================================
+name              cut="12x12"             cut="full"
+================= ======================= ====================================
+inception_v3      Mixed_6e, 12x12x768     Mixed_7c, 5x5x2048 (8x8 at 299 px)
+resnet18, 34      layer3, 14x14x256       layer4, 7x7x512
+resnet50          layer3, 14x14x1024      layer4, 7x7x2048
+efficientnet_b0   features.5, 14x14x112   features.8, 7x7x1280
+tiny              layer2, 14x14x64        layer3, 7x7x128
+================= ======================= ====================================
+
+Random weights are Kaiming normal with the fan out, also where torchvision departs from
+it (Inception-v3, depthwise filters). Inception-v3 was published for images scaled to
+[-1, 1] and converts its input itself, with any weights. EfficientNet-B0 keeps the
+stochastic depth (up to 0.2) of its training.
+"""
 
 import os
 from numbers import Integral
@@ -27,41 +45,25 @@ BACKBONES = tuple(_BUILDERS)
 def make_backbone(backbone, weights=None, *, cut="12x12"):
     """Return an image trunk that knows the number of channels of its maps.
 
-    All trunks take RGB images, (n, 3, height, width) float, scaled to [0, 1] and then
-    normalised with `IMAGENET_MEAN` and `IMAGENET_STD`, and return feature maps
-    (n, out_channels, height', width'), 4-D.
-
-    ================= ======================= ============================
-    name              cut="12x12"             cut="full"
-    ================= ======================= ============================
-    inception_v3      Mixed_6e, 12x12x768     Mixed_7c, 5x5x2048 (8x8 at 299 px)
-    resnet18, 34      layer3, 14x14x256       layer4, 7x7x512
-    resnet50          layer3, 14x14x1024      layer4, 7x7x2048
-    efficientnet_b0   features.5, 14x14x112   features.8, 7x7x1280
-    tiny (at 112 px)  layer2, 14x14x64        layer3, 7x7x128
-    ================= ======================= ============================
-
-    The sizes are those of 224 px images, of 112 px images for ``"tiny"``.
+    All named trunks take RGB images (n, 3, height, width), float, scaled to [0, 1] and
+    then normalised with `IMAGENET_MEAN` and `IMAGENET_STD`, Inception-v3 too. They
+    return maps (n, out_channels, height', width').
 
     Parameters
     ----------
     backbone : str or nn.Module
-        One of `BACKBONES`, or a module of your own that maps such images to 4-D
-        feature maps; it is returned itself, not copied. When it has no integer
-        attribute `out_channels`, that is found by one run on a zero image of 224 px
-        (evaluation mode, no gradient; batch statistics and the random state stay as
-        they are) and set on the module.
+        One of `BACKBONES`, or a module of your own with such maps; it is returned
+        itself. An integer attribute `out_channels` that it lacks is found by one run
+        on a zero image of 224 px and set; nothing else of the module changes.
     weights : {"imagenet"}, path-like or None, default=None
-        None draws random weights from torch's generator. ``"imagenet"`` fetches the
-        checkpoint that torchvision publishes (ResNet-50: the first version), checks
-        the hash in its name and keeps it in torch.hub's folder. A path reads a
-        ``.safetensors`` file or a state dict saved with ``torch.save``, with
-        torchvision's entry names. Entries of layers after the cut, of the classifier
-        and of Inception's auxiliary classifier are ignored.
+        None draws from torch's generator. ``"imagenet"`` fetches torchvision's file
+        (ResNet-50: version 1) into torch.hub's folder and checks its hash. A path
+        reads ``.safetensors`` or a saved state dict with torchvision's entry names.
+        Entries of layers after the cut and of the classifiers are ignored.
     cut : {"12x12", "full"}, default="12x12"
-        Where the trunk ends: after its last layer with maps of at least 12 by 12
-        positions for 224 px images, the rule of [1]_ (at its Table 3), or before
-        the classifier's pooling. Has no effect on a module of your own.
+        End after the last layer with at least 12 by 12 positions for 224 px images,
+        the rule of [1]_ (at Table 3), or before the final pooling. A module of your
+        own is never cut.
 
     Returns
     -------
@@ -71,64 +73,31 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
     Raises
     ------
     TypeError
-        If `backbone` is neither a name nor a module, or the module does not return
-        one tensor.
+        If `backbone` is no name or module, or the module returns no single tensor.
     ValueError
-        If a name is not known; if a module's output is not 4-D or `weights` is given
-        with a module; if a checkpoint is refused because it holds pickled code, misses
-        entries, or has others or entries of another shape.
-    FileNotFoundError
-        If there is no file at the path.
+        If a name is unknown, a module's output is not 4-D or comes with `weights`, or
+        a checkpoint holds pickled code or misses, adds or reshapes entries.
     OSError
-        If the published checkpoint cannot be fetched or has another hash.
-
-    Notes
-    -----
-    The published weights of Inception-v3 were trained on images scaled to [-1, 1]. The
-    trunk therefore converts its input itself, with any weights.
-
-    Random weights are Kaiming normal with the fan out, also where torchvision departs
-    from it (Inception-v3, depthwise filters). EfficientNet-B0 keeps the stochastic
-    depth (up to 0.2) of its training.
+        If there is no file at the path (FileNotFoundError) or the published one cannot
+        be fetched or has another hash.
 
     References
     ----------
-    .. [1] G. M. Jacob and B. Stenger, "Facial action unit detection with
-       transformers", CVPR 2021.
+    .. [1] Jacob and Stenger, "Facial action unit detection with transformers", 2021.
 
     Examples
     --------
     >>> import torch
     >>> from skfau.nn import make_backbone
     >>> trunk = make_backbone("tiny")
-    >>> trunk.out_channels
-    64
-    >>> trunk(torch.zeros(2, 3, 112, 112)).shape
-    torch.Size([2, 64, 14, 14])
-    >>> own = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, stride=4), torch.nn.ReLU())
-    >>> make_backbone(own).out_channels
-    8
+    >>> trunk.out_channels, trunk(torch.zeros(2, 3, 112, 112)).shape
+    (64, torch.Size([2, 64, 14, 14]))
     """
     if cut not in ("12x12", "full"):
         raise ValueError(f"cut must be '12x12' or 'full'. Got {cut!r}.")
     if isinstance(backbone, nn.Module):
         return _adopt(backbone, weights)
-    if not isinstance(backbone, str):
-        raise TypeError(
-            "backbone must be a name or a torch.nn.Module. Got "
-            f"{type(backbone).__name__}; pass an instance of a module, or one of "
-            f"{', '.join(map(repr, BACKBONES))}."
-        )
-    if backbone not in _BUILDERS:
-        raise ValueError(
-            f"backbone must be one of {', '.join(map(repr, BACKBONES))} or a "
-            f"torch.nn.Module. Got {backbone!r}."
-        )
-    if weights is not None and not isinstance(weights, (str, os.PathLike)):
-        raise TypeError(
-            "weights must be None, 'imagenet' or the path of a checkpoint file. Got "
-            f"{type(weights).__name__}."
-        )
+    _check_choice(backbone, weights)
     trunk = _BUILDERS[backbone](full=cut == "full")
     if weights is not None:
         load_weights(trunk, backbone, weights)
@@ -169,6 +138,26 @@ def feature_map_size(backbone, image_size):
     if isinstance(image_size, Integral):
         image_size = (image_size, image_size)
     return tuple(_dry_run(backbone, *image_size).shape[2:])
+
+
+def _check_choice(backbone, weights):
+    """Refuse a name or weights that cannot mean a named trunk."""
+    if not isinstance(backbone, str):
+        raise TypeError(
+            "backbone must be a name or a torch.nn.Module. Got "
+            f"{type(backbone).__name__}; pass an instance of a module, or one of "
+            f"{', '.join(map(repr, BACKBONES))}."
+        )
+    if backbone not in _BUILDERS:
+        raise ValueError(
+            f"backbone must be one of {', '.join(map(repr, BACKBONES))} or a "
+            f"torch.nn.Module. Got {backbone!r}."
+        )
+    if weights is not None and not isinstance(weights, (str, os.PathLike)):
+        raise TypeError(
+            "weights must be None, 'imagenet' or the path of a checkpoint file. Got "
+            f"{type(weights).__name__}."
+        )
 
 
 def _adopt(module, weights):
