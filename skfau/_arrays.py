@@ -40,6 +40,8 @@ def hash_array(array):
 
 def mapped_base(array):
     """Return the memmap over a named file that ``array`` views, or None."""
+    if not array.size:
+        return None
     found = None
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):

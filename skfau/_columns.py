@@ -87,7 +87,7 @@ def prepare_column(name, values, n_rows):
     if name == "landmarks":
         values = _prepare_landmarks(values)
     elif name in _KEY_COLUMNS:
-        values = _prepare_key(name, np.asarray(values[:]))
+        values = _prepare_key(name, np.asarray(values[np.arange(n_rows)]))
     if isinstance(values, np.ndarray):
         values.setflags(write=False)
     return values
@@ -143,12 +143,14 @@ class Timeline:
     """Finds the frame at t + offset; built on first use, shared by all views.
 
     Entry i stands for the frame ``frame[i]`` of ``video[i]`` (of ``subject[i]``)
-    that lies at store row ``rows[i]``, or i when ``rows`` is None.
+    that lies at store row ``rows[i]``, or i when ``rows`` is None. Store rows with
+    equal ``origin`` are copies of one image, so they may stand for the same frame.
     """
 
-    def __init__(self, subject, video, frame, rows=None):
+    def __init__(self, subject, video, frame, rows=None, origin=None):
         self._keys = (subject, video, frame)
         self._rows = rows
+        self._origin = origin
         self._lookup = None
 
     def __getstate__(self):
@@ -175,7 +177,8 @@ class Timeline:
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
         rows = self.rows_of(order)
-        twice = np.flatnonzero((np.diff(ordered) == 0) & (np.diff(rows) != 0))
+        origin = rows if self._origin is None else self._origin[rows]
+        twice = np.flatnonzero((np.diff(ordered) == 0) & (np.diff(origin) != 0))
         if len(twice):
             one, other = rows[twice[0]], rows[twice[0] + 1]
             raise ValueError(

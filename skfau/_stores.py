@@ -93,13 +93,13 @@ def stack_images(store, rows):
             return block
         for i, image in enumerate(block, start):
             if stacked is None:
-                stacked = np.empty((len(rows), *image.shape), np.uint8)
+                stacked = np.empty((len(rows), *image.shape), image.dtype)
             elif image.shape != stacked.shape[1:]:
                 raise FaceImageError(
                     f"images differ in size: store row {rows[0]} is "
                     f"{stacked.shape[1:3]}, row {rows[i]} is {image.shape[:2]} "
-                    "(height, width). Align the faces first (FaceAligner), or take them "
-                    "as a list with Faces.read()."
+                    "(height, width). Align the faces first (FaceAligner), or take "
+                    "them as a list with Faces.read()."
                 )
             stacked[i] = image
     if stacked is None:
@@ -171,7 +171,7 @@ class ListStore:
 def _truncated(data):
     """Say whether JPEG or PNG bytes stop before their end marker."""
     if data[:4] == b"\x89PNG":
-        return b"IEND\xae\x42\x60\x82" not in data[-4096:]
+        return data.rfind(b"IEND\xae\x42\x60\x82") < 0
     if data[:2] != b"\xff\xd8":
         return False
     # Walk over the header segments: an embedded thumbnail has an end marker as well.
@@ -229,7 +229,14 @@ class PathStore:
     image_shape = None
 
     def __init__(self, paths):
-        names = [os.fsencode(Path(path).absolute()) for path in paths]
+        # Workers may run in another folder, so names are absolute.
+        names = [os.fsencode(path) for path in paths]
+        names = [
+            name
+            if name[:1] == b"/"
+            else os.fsencode(Path(os.fsdecode(name)).absolute())
+            for name in names
+        ]
         # One fixed-width array without the shared beginning: a fifth of the memory
         # of Python strings, and joblib shares it between processes.
         self._prefix = _common_start(min(names), max(names)) if names else b""

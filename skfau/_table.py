@@ -4,6 +4,7 @@ import operator
 
 import numpy as np
 
+from skfau._arrays import digest, hash_array
 from skfau._columns import (
     Column,
     Timeline,
@@ -16,7 +17,7 @@ from skfau._columns import (
 )
 from skfau.exceptions import MissingColumnError
 
-_TIME_COLUMNS = frozenset({"subject", "video", "frame"})
+TIME_COLUMNS = frozenset({"subject", "video", "frame"})
 
 
 class RowTable:
@@ -32,6 +33,8 @@ class RowTable:
             for name, values in columns.items()
             if values is not None
         }
+        # Which store rows repeat one image; None: none does.
+        self._origin = None
         self._timeline = self._make_timeline()
 
     def _derive(self, **changes):
@@ -50,6 +53,7 @@ class RowTable:
             self._columns["video"].data,
             self._columns["frame"].data,
             rows,
+            self._origin,
         )
 
     @property
@@ -107,7 +111,7 @@ class RowTable:
         ----------
         name : str
             One of `columns`.
-        rows : int, slice, integer array or boolean mask, default=slice(None)
+        rows : int, slice, int array or boolean mask, default=slice(None, None, None)
             Which rows of this view.
 
         Returns
@@ -127,9 +131,10 @@ class RowTable:
                 f"faces.with_columns({name}=...)."
             )
         data, at = self._columns[name]
-        at = select(self._rows if at is None else at, row_key(rows))
-        if isinstance(at, int | np.integer):
-            return self.column(name, [rows])[0]
+        key = row_key(rows)
+        if isinstance(key, int):
+            return self.column(name, [key])[0]
+        at = select(self._rows if at is None else at, key)
         if isinstance(at, range) and isinstance(data, np.ndarray):
             return data[as_slice(at)]
         at = row_array(at).astype(np.intp)
@@ -159,17 +164,18 @@ class RowTable:
             If a column is not array-like or has another length or shape.
         """
         at = None if self._whole else range(len(self))
-        if at is not None and _TIME_COLUMNS & columns.keys():
-            # One map for the columns that together name a frame.
-            kept = (_TIME_COLUMNS - columns.keys()) & self._columns.keys()
+        if TIME_COLUMNS & columns.keys():
+            # The columns that together name a frame must share one map.
+            kept = (TIME_COLUMNS - columns.keys()) & self._columns.keys()
             columns = {**{name: self.column(name) for name in kept}, **columns}
         merged = dict(self._columns)
         for name, values in columns.items():
-            merged.pop(name, None)
-            if values is not None:
+            if values is None:
+                merged.pop(name, None)
+            else:
                 merged[name] = Column(prepare_column(name, values, len(self)), at)
         faces = self._derive(columns=merged)
-        if _TIME_COLUMNS & columns.keys():
+        if TIME_COLUMNS & columns.keys():
             faces._timeline = faces._make_timeline(
                 None if at is None else row_array(self._rows)
             )
@@ -223,3 +229,27 @@ class RowTable:
                 moved[id(at)] = carry(at, self._rows, rows, len(self._store))
             columns[name] = Column(data, moved[id(at)])
         return self._derive(rows=rows, columns=columns)
+
+    def fingerprint(self):
+        """Return a digest of pixels' source, row numbers and columns.
+
+        Files count by path, size and date, arrays in memory by content. A lazy column
+        may define ``fingerprint()``; otherwise its values are computed and hashed.
+
+        Returns
+        -------
+        str
+            Equal for equal faces, whichever way they were indexed.
+        """
+        parts = [self._store.fingerprint(), hash_array(self.rows.astype("<i8"))]
+        for name in sorted(self._columns):
+            data, at = self._columns[name]
+            at = row_array(self._rows if at is None else at).astype("<i8")
+            parts += [name, hash_array(at < 0)]
+            if callable(getattr(data, "fingerprint", None)):
+                parts += [data.fingerprint(), hash_array(at)]
+                continue
+            at = at[at >= 0]
+            for start in range(0, len(at), 4096):
+                parts.append(hash_array(data[at[start : start + 4096]]))
+        return digest(*parts)

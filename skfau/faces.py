@@ -1,14 +1,14 @@
 """`Faces`: lazy rows of face images with their landmarks and subjects."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from skfau._arrays import digest, hash_array
 from skfau._columns import Column, prepare_column, row_array, row_key, select
 from skfau._stores import VideoStore, as_store, stack_images
-from skfau._table import RowTable
+from skfau._table import TIME_COLUMNS, RowTable
 from skfau.exceptions import FaceImageError
 
 __all__ = ["Faces", "ImageReport"]
@@ -142,7 +142,13 @@ class Faces(RowTable):
         Raises
         ------
         FaceImageError
-            If a video is missing or cannot be opened.
+            If a video is missing, cannot be opened, or does not know its length.
+
+        Notes
+        -----
+        Frames in order are decoded one after the other; others are sought by number,
+        which assumes a constant frame rate. Shuffled training seeks all the time: run
+        `to_memmap` once instead.
         """
         if isinstance(paths, str | Path):
             raise TypeError(f"paths must be a list of videos; pass [{str(paths)!r}].")
@@ -201,7 +207,7 @@ class Faces(RowTable):
 
         Parameters
         ----------
-        rows : slice, integer array or boolean mask, default=slice(None)
+        rows : slice, int array or boolean mask, default=slice(None, None, None)
             Which rows of this view.
 
         Returns
@@ -255,11 +261,16 @@ class Faces(RowTable):
                 continue
             if self._whole and at is None:
                 kept[name] = Column(data)
-            elif isinstance(data, np.ndarray):
+            elif name in TIME_COLUMNS or (at is None and isinstance(data, np.ndarray)):
                 kept[name] = Column(self.column(name))
             else:
                 kept[name] = Column(data, self._rows if at is None else at)
-        faces = self._derive(store=store, rows=range(len(store)), columns=kept)
+        origin = self._origin
+        if not self._whole:
+            origin = row_array(self._rows) if origin is None else origin[self.rows]
+        faces = self._derive(
+            store=store, rows=range(len(store)), columns=kept, origin=origin
+        )
         faces._timeline = faces._make_timeline()
         return faces.with_columns(**columns) if columns else faces
 
@@ -306,30 +317,6 @@ class Faces(RowTable):
         ok[list(errors)] = False
         return ImageReport(ok, errors)
 
-    def fingerprint(self):
-        """Return a digest of pixels' source, row numbers and columns.
-
-        Files count by path, size and date, arrays in memory by content. A lazy column
-        may define ``fingerprint()``; otherwise its values are computed and hashed.
-
-        Returns
-        -------
-        str
-            Equal for equal faces, whichever way they were indexed.
-        """
-        parts = [self._store.fingerprint(), hash_array(self.rows.astype("<i8"))]
-        for name in sorted(self._columns):
-            data, at = self._columns[name]
-            at = row_array(self._rows if at is None else at).astype("<i8")
-            parts += [name, hash_array(at < 0)]
-            if callable(getattr(data, "fingerprint", None)):
-                parts += [data.fingerprint(), hash_array(at)]
-                continue
-            at = at[at >= 0]
-            for start in range(0, len(at), 4096):
-                parts.append(hash_array(data[at[start : start + 4096]]))
-        return digest(*parts)
-
     def to_memmap(self, path, batch_size=256):
         """Decode every row into a ``.npy`` file and return faces over it.
 
@@ -338,7 +325,7 @@ class Faces(RowTable):
         path : str or Path
             File to write; replaced only once complete.
         batch_size : int, default=256
-            Rows held in memory at a time.
+            Rows held in memory at a time, at least 1.
 
         Returns
         -------
@@ -349,13 +336,25 @@ class Faces(RowTable):
         ------
         FaceImageError
             If there are no rows, sizes differ, or an image cannot be read.
+        ValueError
+            If ``batch_size`` is less than 1.
         """
         if not len(self):
             raise FaceImageError("there are no rows to write.")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         path = Path(path)
-        partial = path.with_name(path.name + ".partial")
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         shape = (len(self), *self.image_shape, 3)
-        out = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
+        try:
+            self._write(partial, shape, batch_size)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return self.with_images(np.load(path, mmap_mode="r"))
+
+    def _write(self, path, shape, batch_size):
+        out = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
         for start in range(0, len(self), batch_size):
             block = self.images[start : start + batch_size]
             if block.shape[1:] != shape[1:]:
@@ -365,8 +364,6 @@ class Faces(RowTable):
                 )
             out[start : start + batch_size] = block
         out.flush()
-        partial.replace(path)
-        return self.with_images(np.load(path, mmap_mode="r"))
 
     def __repr__(self):
         kind = getattr(self._store, "kind", type(self._store).__name__)
