@@ -1,0 +1,197 @@
+"""BlazeFace boxes and Face Mesh points, run one image at a time by OpenCV.
+
+The networks are Google's MediaPipe files in ``_models`` (Apache-2.0, see NOTICE there).
+Their pre- and post-processing is written anew from the published graph descriptions.
+"""
+
+from collections import deque
+from importlib.resources import as_file, files
+
+import cv2
+import numpy as np
+
+from skfau.preprocessing._warp import warp_face
+
+# Mesh vertex of each of the 68 points. The inner 51 are corresponding places; the jaw
+# (first 17) is the mesh's silhouette, which turns with the head instead of following
+# the visible contour.
+# fmt: off
+MESH_TO_68 = np.array([
+    127, 234, 93, 132, 138, 136, 150, 176, 152, 400, 379, 365, 367, 361, 323, 454, 356,
+    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
+    168, 197, 5, 4, 75, 97, 2, 326, 305,
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14,
+    87,
+])
+# fmt: on
+_EYE_CORNERS = (33, 263)
+_MESH_SIZE = 192
+_ROI_ENLARGE = 1.5
+_MIN_SCORE = 0.5
+_MIN_PRESENCE = 0.5
+_SURE_SCORE = 0.75  # below it a short-range box may be wrong, and full range is asked
+_OVERLAP = 0.3
+
+
+def _sigmoid(logits):
+    return 1.0 / (1.0 + np.exp(-np.clip(logits, -80.0, 80.0)))
+
+
+def _load(name):
+    # Only the path form of OpenCV 5 honours the engine, and its new engine returns one
+    # output of several; OpenCV 4 knows no engines.
+    engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
+    with as_file(files("skfau.preprocessing") / "_models" / name) as path:
+        if engine is None:
+            return cv2.dnn.readNetFromTFLite(str(path))
+        return cv2.dnn.readNetFromTFLite(str(path), engine)
+
+
+class _BoxNet:
+    """One BlazeFace network: image -> scored boxes with eye lines."""
+
+    def __init__(self, name, size, outputs, grids):
+        self.net = _load(name)
+        self.size = size
+        self.outputs = outputs
+        self.anchors = np.concatenate(
+            [
+                np.repeat(
+                    (np.mgrid[:n, :n].reshape(2, -1)[::-1].T + 0.5) / n, k, axis=0
+                )
+                for n, k in grids
+            ]
+        )
+
+    def __call__(self, image):
+        """Return boxes (k, 6): x, y, width, height (pixels), roll (radians), score."""
+        height, width = image.shape[:2]
+        scale = self.size / max(height, width)
+        inner = np.maximum(np.rint([width * scale, height * scale]), 1).astype(int)
+        left, top = (self.size - inner) // 2
+        canvas = np.zeros((self.size, self.size, 3), dtype=np.uint8)
+        canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(
+            image,
+            tuple(inner.tolist()),
+            interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
+        )
+        self.net.setInput(cv2.dnn.blobFromImage(canvas, 1 / 127.5, mean=(127.5,) * 3))
+        scores, raw = self.net.forward(self.outputs)
+        scores = _sigmoid(scores.reshape(-1).astype(np.float64))
+        keep = np.flatnonzero(scores >= _MIN_SCORE)
+        # Eight points per anchor: centre, (width, height), then six key points, of
+        # which the first two are the eyes.
+        points = raw.reshape(-1, 8, 2)[keep].astype(np.float64) / self.size
+        points[:, [0, 2, 3, 4, 5, 6, 7]] += self.anchors[keep, None]
+        points *= self.size
+        points[:, [0, 2, 3, 4, 5, 6, 7]] -= (left, top)
+        points *= np.array([width, height]) / inner
+        points[:, [0, 2, 3, 4, 5, 6, 7]] -= 0.5  # from pixel edges to pixel centres
+        return _merge_boxes(points, scores[keep])
+
+
+def _merge_boxes(points, scores):
+    """Average overlapping boxes by their scores, best first."""
+    low = points[:, 0] - points[:, 1] / 2
+    high = points[:, 0] + points[:, 1] / 2
+    area = np.maximum(points[:, 1], 0).prod(axis=1)
+    order = np.argsort(-scores, kind="stable")
+    merged = []
+    while len(order):
+        best = order[0]
+        common = np.minimum(high[best], high[order]) - np.maximum(low[best], low[order])
+        common = np.maximum(common, 0).prod(axis=1)
+        overlap = common / np.maximum(area[best] + area[order] - common, 1e-9)
+        same = (overlap > _OVERLAP) | (order == best)
+        group = order[same]
+        mean = np.average(points[group], axis=0, weights=scores[group])
+        roll = np.arctan2(*(mean[3] - mean[2])[::-1])
+        merged.append([*mean[0], *mean[1], roll, scores[best]])
+        order = order[~same]
+    return np.array(merged, dtype=np.float64).reshape(-1, 6)
+
+
+def prefer_large(boxes):
+    """Sort boxes (k, 6) by size, without those below half of the best score."""
+    boxes = boxes[boxes[:, 5] >= boxes[:, 5].max(initial=0.0) / 2]
+    return boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")]
+
+
+class FaceNets:
+    """The three networks; serves one thread at a time."""
+
+    def __init__(self):
+        self.short = _BoxNet(
+            "face_detection_short_range.tflite",
+            128,
+            ("classificators", "regressors"),
+            ((16, 2), (8, 6)),
+        )
+        self.full = _BoxNet(
+            "face_detection_full_range.tflite",
+            192,
+            ("reshaped_classifier_face_4", "reshaped_regressor_face_4"),
+            ((48, 1),),
+        )
+        self.mesh = _load("face_landmark.tflite")
+
+    def boxes(self, image):
+        """Return boxes (k, 6), the preferred first."""
+        boxes = self.short(image)
+        if boxes[:, 5].max(initial=0.0) < _SURE_SCORE:
+            boxes = max(boxes, self.full(image), key=lambda b: b[:, 5].max(initial=0.0))
+        return prefer_large(boxes)
+
+    def landmarks(self, image, boxes):
+        """Return the 68 points (pixels) in the first box that shows a face, or NaN."""
+        for x, y, width, height, roll, _ in boxes:
+            centre, side = np.array([x, y]), _ROI_ENLARGE * max(width, height)
+            for _ in range(
+                2
+            ):  # the second pass halves the jitter, a third does nothing
+                points, presence = self._mesh_pass(image, centre, side, roll)
+                centre, side, roll = _region_of(points)
+            if presence >= _MIN_PRESENCE:
+                return points[MESH_TO_68].astype(np.float32)
+        return np.full((68, 2), np.nan, dtype=np.float32)
+
+    def _mesh_pass(self, image, centre, side, roll):
+        """Return 468 points (pixels) and the probability that they lie on a face."""
+        scale = _MESH_SIZE / max(side, 1e-3)
+        turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+        shift = (_MESH_SIZE - 1) / 2 - scale * turn @ centre
+        crop = np.empty((_MESH_SIZE, _MESH_SIZE, 3), dtype=np.uint8)
+        warp_face(image, np.column_stack([scale * turn, shift]), crop)
+        self.mesh.setInput(cv2.dnn.blobFromImage(crop, 1 / 255))
+        presence, points = self.mesh.forward(("conv2d_31", "conv2d_21"))
+        # Network coordinates count from the crop's edge, ours from pixel centres.
+        local = points.reshape(-1, 3)[:, :2].astype(np.float64) - 0.5
+        return (local - shift) @ turn / scale, float(_sigmoid(presence.item()))
+
+
+def _region_of(points):
+    """Return centre (pixels), side (pixels) and roll (radians) around mesh points."""
+    left, right = points[list(_EYE_CORNERS)]
+    roll = float(np.arctan2(*(right - left)[::-1]))
+    turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+    upright = points @ turn.T
+    low, high = upright.min(axis=0), upright.max(axis=0)
+    return (low + high) / 2 @ turn, _ROI_ENLARGE * float((high - low).max()), roll
+
+
+# Networks that no thread is using. Shared by all detectors of the process, so that a
+# clone or an unpickled detector loads nothing again; appending and popping are atomic.
+_IDLE_NETS = deque()
+
+
+def with_nets(function):
+    """Return ``function(nets)`` on networks that no other thread uses meanwhile."""
+    try:
+        nets = _IDLE_NETS.pop()
+    except IndexError:
+        nets = FaceNets()
+    try:
+        return function(nets)
+    finally:
+        _IDLE_NETS.append(nets)

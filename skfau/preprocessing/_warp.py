@@ -1,0 +1,169 @@
+"""Warp faces by similarity transforms, lazily and by threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+from joblib import effective_n_jobs
+
+from skfau._arrays import digest, hash_array
+
+_BLOCK = 8  # images a thread holds decoded at once: bounds the memory of a gather
+
+
+def thread_map(function, items, n_jobs):
+    """Return ``[function(item) for item in items]``, run by up to `n_jobs` threads."""
+    n_threads = min(effective_n_jobs(n_jobs), len(items))
+    if n_threads < 2:
+        return [function(item) for item in items]
+    # A pool per call and none kept: a kept one would hang in a forked worker.
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, items))
+
+
+def reading_jobs(store, n_jobs):
+    """Return the threads that should read from a store."""
+    # A video is decoded in order: a second thread would decode all of it once more.
+    return 1 if getattr(store, "kind", None) == "videos" else n_jobs
+
+
+def warp_face(image, matrix, out, border_value=0):
+    """Warp one image into `out`, without aliasing when it shrinks.
+
+    Bilinear sampling reads four source pixels per output pixel, so below a scale of
+    one half it skips pixels; the source region is then averaged by a whole factor.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, 3), dtype uint8
+        Source image.
+    matrix : ndarray of shape (2, 3), dtype float64
+        Similarity from source to output pixels, x then y, (0, 0) = centre of the
+        top-left pixel.
+    out : ndarray of shape (size, size, 3), dtype uint8
+        C-contiguous; overwritten.
+    border_value : int, default=0
+        Grey level outside of the source image, 0 to 255.
+    """
+    shrink = int(1.0 / max(np.hypot(matrix[0, 0], matrix[1, 0]), 1e-6))
+    if shrink >= 2:
+        image, matrix = _shrunk_region(image, matrix, out.shape, shrink)
+    if image is None:
+        out[...] = border_value
+        return
+    cv2.warpAffine(
+        image,
+        matrix,
+        (out.shape[1], out.shape[0]),
+        dst=out,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(border_value, border_value, border_value),
+    )
+
+
+def _shrunk_region(image, matrix, out_shape, shrink):
+    """Average the region that the output shows; return it and its own matrix."""
+    height, width = out_shape[:2]
+    corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], float)
+    seen = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    low = np.maximum(np.floor(seen.min(axis=0)).astype(int) - shrink, 0)
+    high = np.minimum(
+        np.ceil(seen.max(axis=0)).astype(int) + shrink, image.shape[1::-1]
+    )
+    # Whole blocks only, else the blocks would not all have the size the matrix assumes.
+    cells = (high - low) // shrink
+    if (cells < 1).any():
+        return None, None
+    x, y = low
+    region = image[y : y + cells[1] * shrink, x : x + cells[0] * shrink]
+    small = cv2.resize(region, tuple(cells.tolist()), interpolation=cv2.INTER_AREA)
+    offset = low + (shrink - 1) / 2  # source position of the first block's centre
+    moved = np.column_stack(
+        [matrix[:, :2] * shrink, matrix[:, 2] + matrix[:, :2] @ offset]
+    )
+    return small, moved
+
+
+class AlignedImages:
+    """Image store of `Faces` that warps source rows when they are asked for.
+
+    Parameters
+    ----------
+    store : object
+        Image store of the source faces.
+    rows : ndarray of shape (n_samples,), dtype intp
+        Row of `store` behind each aligned image.
+    matrices : ndarray of shape (n_samples, 2, 3), dtype float64
+        Similarities from source to output pixels; a NaN matrix gives a black image
+        and its source is never read.
+    output_size : int
+        Height and width of the aligned images, in pixels.
+    border_value : int, default=0
+        Grey level outside of the source image, 0 to 255.
+    n_jobs : int, default=-1
+        Threads that read and warp; -1 = one per core.
+    """
+
+    kind = "aligned"
+
+    def __init__(self, store, rows, matrices, output_size, border_value=0, n_jobs=-1):
+        self.store = store
+        self.rows = np.asarray(rows, dtype=np.intp)
+        self.matrices = np.asarray(matrices, dtype=np.float64)
+        self.output_size = int(output_size)
+        self.border_value = int(border_value)
+        self.n_jobs = n_jobs
+
+    def __len__(self):
+        return len(self.rows)
+
+    @property
+    def image_shape(self):
+        """Height and width of every image, in pixels."""
+        return (self.output_size, self.output_size)
+
+    def gather(self, rows):
+        """Return aligned images.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), dtype intp
+            Rows of this store.
+
+        Returns
+        -------
+        images : ndarray of shape (m, output_size, output_size, 3), dtype uint8
+            RGB, C-contiguous.
+
+        Raises
+        ------
+        FaceImageError
+            If a source image cannot be read.
+        """
+        rows = np.asarray(rows, dtype=np.intp)
+        images = np.empty((len(rows), *self.image_shape, 3), dtype=np.uint8)
+        found = np.isfinite(self.matrices[rows]).all(axis=(1, 2))
+        images[~found] = 0
+        places = np.flatnonzero(found)
+
+        def warp(block):
+            source = rows[block]
+            for place, row, image in zip(
+                block, source, self.store.gather(self.rows[source]), strict=True
+            ):
+                warp_face(image, self.matrices[row], images[place], self.border_value)
+
+        blocks = [places[i : i + _BLOCK] for i in range(0, len(places), _BLOCK)]
+        thread_map(warp, blocks, reading_jobs(self.store, self.n_jobs))
+        return images
+
+    def fingerprint(self):
+        """Return a digest of the source images, their rows and the transforms."""
+        return digest(
+            self.store.fingerprint(),
+            hash_array(self.rows.astype("<i8")),
+            hash_array(self.matrices.astype("<f8")),
+            self.output_size,
+            self.border_value,
+        )
