@@ -1,0 +1,28 @@
+"""Scores per AU that know unknown labels, and their spread over subjects."""
+
+from skfau.metrics._bootstrap import BootstrapInterval, bootstrap_ci
+from skfau.metrics._ranking import au_average_precision_score, au_roc_auc_score
+from skfau.metrics._scorers import au_scorer, f1_scorer, per_au_f1_scorer
+from skfau.metrics._scores import (
+    au_accuracy_score,
+    au_f1_score,
+    au_skew_normalized_f1_score,
+    fold_mean_f1,
+)
+from skfau.metrics._table import ScoreTable, score_table
+
+__all__ = [
+    "BootstrapInterval",
+    "ScoreTable",
+    "au_accuracy_score",
+    "au_average_precision_score",
+    "au_f1_score",
+    "au_roc_auc_score",
+    "au_scorer",
+    "au_skew_normalized_f1_score",
+    "bootstrap_ci",
+    "f1_scorer",
+    "fold_mean_f1",
+    "per_au_f1_scorer",
+    "score_table",
+]

@@ -1,0 +1,179 @@
+"""Confidence intervals that resample subjects, not frames."""
+
+import warnings
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+
+from skfau._random import as_generator
+from skfau.metrics._counts import (
+    check_rules,
+    check_same_shape,
+    confusion,
+    nan_mean,
+    rows_by_group,
+)
+from skfau.metrics._registry import get_metric
+
+
+class BootstrapInterval(NamedTuple):
+    """A score and the interval its subjects leave it in.
+
+    Attributes
+    ----------
+    estimate : float or ndarray of shape (n_aus,)
+        The score of all rows (with a baseline: the difference of scores).
+    low, high : float or ndarray of shape (n_aus,)
+        Ends of the interval.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfau.metrics import bootstrap_ci
+    >>> rng = np.random.default_rng(0)
+    >>> subjects = np.repeat(np.arange(10), 50)
+    >>> y_true = (rng.random((500, 2)) < 0.3).astype(float)
+    >>> y_pred = np.where(rng.random((500, 2)) < 0.2, 1 - y_true, y_true)
+    >>> score, low, high = bootstrap_ci("f1", y_true, y_pred, subjects, random_state=0)
+    >>> bool(low < score < high)
+    True
+    """
+
+    estimate: float | np.ndarray
+    low: float | np.ndarray
+    high: float | np.ndarray
+
+
+def bootstrap_ci(
+    metric,
+    y_true,
+    y_pred,
+    subjects,
+    *,
+    baseline=None,
+    average="macro",
+    absent="skip",
+    n_resamples=1000,
+    confidence_level=0.95,
+    random_state=None,
+):
+    """Percentile interval of a score under resampling of subjects.
+
+    Frames of one subject are alike, so resampling frames gives intervals that are
+    far too narrow: a resample draws subjects, each with all its frames. Subjects'
+    confusion counts suffice for F1 (either kind) and accuracy, whose time does not
+    grow with the frames; other metrics are computed anew for every resample.
+
+    Parameters
+    ----------
+    metric : str or callable
+        "f1", "skew_normalized_f1", "accuracy", "roc_auc", "average_precision" or
+        ``metric(y_true, y_pred) -> float or array`` (`average`, `absent` unused).
+    y_true, y_pred : array-like of shape (n_samples, n_aus)
+        Labels, and predictions or scores as the metric takes them.
+    subjects : array-like of shape (n_samples,)
+        Subject of every row.
+    baseline : array-like of shape (n_samples, n_aus), default=None
+        Another system's predictions: the interval is then that of the difference
+        to it on the same resamples. One that holds 0 shows no improvement.
+    average, absent : default="macro", default="skip"
+        As in `au_f1_score`; an AU absent from a resample only is skipped there.
+    n_resamples : int, default=1000
+    confidence_level : float, default=0.95
+    random_state : int, RandomState, Generator or None, default=None
+
+    Returns
+    -------
+    interval : BootstrapInterval
+        ``(estimate, low, high)``: floats, or (n_aus,) arrays if ``average=None``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two subjects, or a parameter is out of range.
+    """
+    check_rules(average, absent)
+    y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
+    _, rows_of = _check_subjects(subjects, len(y_true))
+    weights = _subject_weights(
+        len(rows_of), n_resamples, confidence_level, random_state
+    )
+    score = _Resampler(metric, average, absent, y_true, rows_of, weights)
+    estimate, values = score(y_pred)
+    if baseline is not None:
+        others = score(check_same_shape(y_true, baseline, "baseline")[1])
+        estimate, values = estimate - others[0], values - others[1]
+    tail = (1 - confidence_level) / 2
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="All-NaN slice")
+        ends = np.nanquantile(values, [tail, 1 - tail], axis=0)
+    return BootstrapInterval(estimate, *ends)
+
+
+def _check_subjects(subjects, n_samples):
+    names, rows_of = rows_by_group(subjects, n_samples)
+    if len(names) < 2:
+        raise ValueError(
+            f"a bootstrap over subjects needs at least 2 of them, got {len(names)} "
+            f"({', '.join(map(str, names))}); one person's spread says nothing "
+            "about other people"
+        )
+    return names, rows_of
+
+
+def _subject_weights(n_subjects, n_resamples, confidence_level, random_state):
+    """How often each resample draws each subject, (n_resamples, n_subjects)."""
+    if not 0 < confidence_level < 1:
+        raise ValueError(
+            f"confidence_level must be in (0, 1), got {confidence_level!r}"
+        )
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples must be at least 1, got {n_resamples!r}")
+    chances = np.full(n_subjects, 1 / n_subjects)
+    return as_generator(random_state).multinomial(n_subjects, chances, size=n_resamples)
+
+
+class _Resampler:
+    """Score predictions on all rows, and on every resample of the subjects."""
+
+    def __init__(self, metric, average, absent, y_true, rows_of, weights):
+        self.average, self.absent = average, absent
+        self.y_true, self.rows_of, self.weights = y_true, rows_of, weights
+        self.kernel = None
+        self.of_rows = self.of_resample = metric
+        if not callable(metric):
+            function, self.kernel, _ = get_metric(metric)
+            self.of_rows = partial(function, average=average, absent=absent)
+            softened = "skip" if absent == "error" else absent
+            self.of_resample = partial(function, average=average, absent=softened)
+
+    def __call__(self, y_pred):
+        """Return the score of all rows and the array of scores of the resamples."""
+        estimate = self.of_rows(self.y_true, y_pred)
+        if self.kernel is not None:
+            return estimate, self._from_counts(y_pred)
+        with warnings.catch_warnings():
+            # All rows together have been reported on; one resample is no news.
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            return estimate, self._from_rows(y_pred)
+
+    def _from_counts(self, y_pred):
+        counts = [confusion(self.y_true[rows], y_pred[rows]) for rows in self.rows_of]
+        counts = np.tensordot(self.weights, np.stack(counts), axes=1)
+        if self.average == "pooled":
+            counts = counts.sum(axis=-1, keepdims=True)
+        values = self.kernel(counts)
+        if self.absent == "zero":
+            unknown = counts.sum(axis=1) == 0
+            values = np.where(np.isnan(values) & ~unknown, 0.0, values)
+        return values if self.average is None else nan_mean(values, axis=-1)
+
+    def _from_rows(self, y_pred):
+        values = []
+        for times in self.weights:
+            drawn = [np.tile(r, t) for r, t in zip(self.rows_of, times, strict=True)]
+            rows = np.concatenate(drawn)
+            values.append(self.of_resample(self.y_true[rows], y_pred[rows]))
+        return np.array(values, dtype=np.float64)

@@ -1,0 +1,214 @@
+"""What every score is made of: checked labels, confusion counts, the absent-AU rule."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+
+from skfau._validation import check_au_labels
+from skfau.exceptions import LabelError
+
+AVERAGES = ("macro", "pooled", None)
+ABSENT_RULES = ("skip", "zero", "error")
+
+# 255 ones still fit into a byte, so partial sums of that many rows are exact.
+_BYTE_ROWS = 255
+_WIDE_ROWS = 16
+_CHUNK_ROWS = 10 * _BYTE_ROWS * _WIDE_ROWS
+
+
+def _as_array(values):
+    """Return a numeric array; masked and None entries become NaN."""
+    if isinstance(values, np.ma.MaskedArray):
+        return values.astype(np.float64).filled(np.nan)
+    values = np.asarray(values)
+    return values if values.dtype.kind in "fiub" else values.astype(np.float64)
+
+
+def check_same_shape(y_true, other, name):
+    """Return both as 2-D arrays of one shape, or say which of them is not."""
+    y_true, other = _as_array(y_true), _as_array(other)
+    if y_true.ndim == 1:
+        raise LabelError(
+            "y_true must have one column per AU, got a 1-D array of "
+            f"{len(y_true)} labels; for a single AU pass y[:, None]"
+        )
+    if y_true.ndim != 2 or y_true.shape != other.shape:
+        raise LabelError(
+            f"y_true and {name} must both have shape (n_samples, n_aus), got "
+            f"{y_true.shape} and {other.shape}"
+        )
+    return y_true, other
+
+
+def _column_sums(mask):
+    """Sum a C-contiguous bool (n, k) over rows: bytes first, because they are fast."""
+    n_rows, n_columns = mask.shape
+    n_blocks = n_rows // (_BYTE_ROWS * _WIDE_ROWS)
+    split = n_blocks * _BYTE_ROWS * _WIDE_ROWS
+    blocks = mask[:split].view(np.uint8)
+    blocks = blocks.reshape(n_blocks, _BYTE_ROWS, _WIDE_ROWS * n_columns)
+    partial = blocks.sum(axis=1, dtype=np.uint8).reshape(-1, n_columns)
+    rest = mask[split:].sum(axis=0, dtype=np.int64)
+    return partial.sum(axis=0, dtype=np.int64) + rest
+
+
+def _is_coded(values, true, false):
+    """Whether every entry is 1 (`true`), 0 (`false`) or NaN."""
+    n_coded = np.count_nonzero(true) + np.count_nonzero(false)
+    if n_coded < values.size and values.dtype.kind == "f":
+        n_coded += np.count_nonzero(np.isnan(values))
+    return n_coded == values.size
+
+
+def confusion(y_true, y_pred):
+    """Count true/false positives and negatives per AU over the known entries.
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of shape (n_samples, n_aus)
+        0, 1 or NaN; an entry that is NaN in either array is not counted.
+
+    Returns
+    -------
+    counts : ndarray of shape (4, n_aus), dtype int64
+        Rows: true positives, false positives, false negatives, true negatives.
+    """
+    counts = np.zeros((4, y_true.shape[1]), dtype=np.int64)
+    for start in range(0, len(y_true), _CHUNK_ROWS):
+        labels = np.ascontiguousarray(y_true[start : start + _CHUNK_ROWS])
+        predictions = np.ascontiguousarray(y_pred[start : start + _CHUNK_ROWS])
+        true, false = labels == 1, labels == 0
+        positive, negative = predictions == 1, predictions == 0
+        if not _is_coded(labels, true, false):
+            check_au_labels(y_true)
+        if not _is_coded(predictions, positive, negative):
+            raise LabelError(
+                "y_pred must be 0, 1 or NaN (no face), got other values; threshold "
+                "probabilities first, or score them with au_roc_auc_score"
+            )
+        counts[0] += _column_sums(true & positive)
+        counts[1] += _column_sums(false & positive)
+        counts[2] += _column_sums(true & negative)
+        counts[3] += _column_sums(false & negative)
+    return counts
+
+
+def grouped_confusion(y_true, y_pred, groups):
+    """Confusion counts of each group of rows (subject, fold) on its own.
+
+    Returns
+    -------
+    names : ndarray of shape (n_groups,)
+        The groups in sorted order.
+    counts : ndarray of shape (n_groups, 4, n_aus), dtype int64
+        `confusion` of each group's rows.
+    """
+    names, rows_of = rows_by_group(groups, len(y_true))
+    counts = [confusion(y_true[rows], y_pred[rows]) for rows in rows_of]
+    return names, np.stack(counts)
+
+
+def rows_by_group(groups, n_samples):
+    """Return the sorted group names and, for each, its row numbers."""
+    groups = np.asarray(groups)
+    if groups.shape != (n_samples,):
+        raise ValueError(
+            f"expected one subject (or fold) per row, shape ({n_samples},), got "
+            f"{groups.shape}"
+        )
+    names, codes = np.unique(groups, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    return names, np.split(order, np.cumsum(np.bincount(codes))[:-1])
+
+
+def _ratio(numerator, denominator, defined):
+    out = np.full(np.shape(numerator), np.nan)
+    return np.divide(numerator, denominator, out=out, where=defined)
+
+
+def au_labels(aus, n_aus):
+    """Name the columns: "AU1", ..., or by number where AUs are not known."""
+    if aus is None:
+        return tuple(f"column{j}" for j in range(n_aus))
+    if len(aus) != n_aus:
+        raise LabelError(f"aus names {len(aus)} AUs, but there are {n_aus} columns")
+    return tuple(f"AU{au}" for au in aus)
+
+
+def f1_of(counts):
+    """F1 from (..., 4, n_aus) counts; NaN without a known positive."""
+    tp, fp, fn, _ = np.moveaxis(counts, -2, 0)
+    return _ratio(2.0 * tp, 2 * tp + fp + fn, tp + fn > 0)
+
+
+def skew_normalized_f1_of(counts):
+    """F1 at equal numbers of positives and negatives; NaN without one of them."""
+    tp, fp, fn, tn = np.moveaxis(counts, -2, 0)
+    positives, negatives = tp + fn, fp + tn
+    # 2 TPR / (1 + TPR + FPR), multiplied through by both class sizes.
+    numerator = 2.0 * tp * negatives
+    denominator = negatives * (positives + tp) + fp * positives
+    return _ratio(numerator, denominator, (positives > 0) & (negatives > 0))
+
+
+def accuracy_of(counts):
+    """Share of known entries predicted correctly; NaN without any."""
+    tp, fp, fn, tn = np.moveaxis(counts, -2, 0)
+    n_known = tp + fp + fn + tn
+    return _ratio(1.0 * (tp + tn), n_known, n_known > 0)
+
+
+def nan_mean(values, axis=None):
+    """Mean without the NaN entries; NaN (and no warning) where nothing is left."""
+    n_defined = np.sum(~np.isnan(values), axis=axis)
+    return _ratio(np.nansum(values, axis=axis), n_defined, n_defined > 0)
+
+
+def check_rules(average, absent):
+    """Refuse an unknown `average` or `absent`."""
+    if average not in AVERAGES:
+        raise ValueError(f"average must be one of {AVERAGES}, got {average!r}")
+    if absent not in ABSENT_RULES:
+        raise ValueError(f"absent must be one of {ABSENT_RULES}, got {absent!r}")
+
+
+def summarize(values, n_known, average, absent, score_name, stacklevel=3):
+    """Apply the absent-AU rule to per-AU `values` (NaN = undefined) and average.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_aus,)
+        Scores per AU; NaN where the known labels do not define one.
+    n_known : ndarray of shape (n_aus,)
+        Known entries per AU. An AU without any stays NaN under every rule.
+    average, absent : see `au_f1_score`
+    score_name : str
+        Used in the warning and the error.
+    stacklevel : int, default=3
+        Frames between the warning and the user's call.
+
+    Returns
+    -------
+    score : float or ndarray of shape (n_aus,)
+        Float unless ``average=None``.
+    """
+    if absent == "zero":
+        values = np.where(np.isnan(values) & (n_known > 0), 0.0, values)
+    undefined = np.isnan(values)
+    if undefined.any():
+        columns = ", ".join(map(str, np.flatnonzero(undefined)))
+        where = "the pooled labels" if average == "pooled" else f"column(s) {columns}"
+        text = f"{score_name} is undefined for {where}: too few known labels there"
+        if absent == "error":
+            raise LabelError(
+                f"{text}. Leave these AUs out, or choose absent='skip' (they do not "
+                "enter the mean) or absent='zero'."
+            )
+        warnings.warn(
+            f"{text}. The score is NaN and does not enter the mean; absent='zero' "
+            "counts an AU without positives as 0, absent='error' refuses it.",
+            UndefinedMetricWarning,
+            stacklevel=stacklevel,
+        )
+    return values if average is None else float(nan_mean(values))

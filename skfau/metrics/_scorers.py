@@ -1,0 +1,120 @@
+"""Scorers for ``scoring=``: callables ``(estimator, X, y)`` that take NaN labels."""
+
+import numpy as np
+
+from skfau.metrics._counts import au_labels, check_rules, nan_mean
+from skfau.metrics._registry import get_metric
+
+
+class AUScorer:
+    """Score an estimator on faces; made by `au_scorer`.
+
+    A plain callable on purpose: scikit-learn's own scorer objects ask for metadata
+    routing requests, and its built-in scores refuse NaN labels.
+    """
+
+    def __init__(self, metric, average, absent):
+        self.metric = metric
+        self.average = average
+        self.absent = absent
+
+    def __repr__(self):
+        return (
+            f"au_scorer({self.metric!r}, average={self.average!r}, "
+            f"absent={self.absent!r})"
+        )
+
+    def __call__(self, estimator, X, y):
+        """Predict `X` and score it against `y`.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted, with ``predict`` or ``predict_proba`` of shape (n_samples, n_aus).
+        X : Faces or array
+            What the estimator takes.
+        y : array-like of shape (n_samples, n_aus)
+            Labels in {0, 1, NaN}.
+
+        Returns
+        -------
+        score : float or dict
+            A float, or with ``average=None`` ``{"AU1": ..., "mean": ...}``.
+        """
+        function, _, response = get_metric(self.metric)
+        output = _respond(estimator, X, response)
+        if self.average is not None:
+            return function(y, output, average=self.average, absent=self.absent)
+        values = function(y, output, average=None, absent=self.absent)
+        scores = dict(
+            zip(au_labels(find_aus(estimator), len(values)), values, strict=True)
+        )
+        return {**scores, "mean": float(nan_mean(values))}
+
+
+def _respond(estimator, X, response):
+    output = getattr(estimator, response)(X)
+    if isinstance(output, list) or np.ndim(output) != 2:
+        raise TypeError(
+            f"{type(estimator).__name__}.{response} must return one array of shape "
+            f"(n_samples, n_aus), got {type(output).__name__} of shape "
+            f"{np.shape(output)}"
+        )
+    return np.asarray(output)
+
+
+def find_aus(estimator):
+    """AUs of a fitted estimator, also inside pipelines and searches; None if untold."""
+    while not hasattr(estimator, "aus_"):
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+        else:
+            return None
+    return estimator.aus_
+
+
+def au_scorer(metric="f1", *, average="macro", absent="skip"):
+    """Make a scorer for ``scoring=`` from one of this module's scores.
+
+    Works in ``cross_validate``, ``cross_val_score``, ``GridSearchCV`` and
+    ``permutation_importance`` with unknown labels in ``y``, in pipelines, with
+    ``n_jobs`` and with metadata routing on or off. Rows without a face (NaN
+    predictions) are not scored.
+
+    Parameters
+    ----------
+    metric : {"f1", "skew_normalized_f1", "accuracy", "roc_auc", \
+"average_precision"}, default="f1"
+        The first three score ``predict``, the others ``predict_proba``.
+    average : {"macro", "pooled", None}, default="macro"
+        With None the scorer returns a dict: ``cross_validate`` makes columns
+        ``test_AU1``, ..., ``test_mean`` of it and ``GridSearchCV`` needs
+        ``refit="mean"``. AUs are named by the estimator's ``aus_``.
+    absent : {"skip", "zero", "error"}, default="skip"
+        What becomes of an AU without positives in a fold; see `au_f1_score`.
+
+    Returns
+    -------
+    scorer : AUScorer
+        Callable ``(estimator, X, y)``; pickles and has no state.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is none of the above.
+
+    Examples
+    --------
+    >>> from skfau.metrics import au_scorer
+    >>> au_scorer("roc_auc", absent="error")
+    au_scorer('roc_auc', average='macro', absent='error')
+    """
+    get_metric(metric)
+    check_rules(average, absent)
+    return AUScorer(metric, average, absent)
+
+
+f1_scorer = au_scorer("f1")
+per_au_f1_scorer = au_scorer("f1", average=None)

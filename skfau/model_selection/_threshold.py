@@ -1,0 +1,252 @@
+"""Decision thresholds per AU, learned on people the network was not fitted on."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from skfau._validation import HasMethods, StrOptions, _fit_context, check_au_labels
+from skfau.metrics import au_f1_score
+from skfau.metrics._ranking import check_scores, cut_points
+from skfau.metrics._scorers import find_aus
+from skfau.model_selection._out_of_fold import as_splitter, oof_predict_proba
+from skfau.model_selection._split import subjects_of
+
+_DEFAULT_FOLDS = 3
+_DEFAULT_THRESHOLD = 0.5
+
+
+def best_f1_thresholds(y_true, y_proba, *, skew_normalized=False):
+    """Thresholds that give every AU its highest F1 on these rows.
+
+    All distinct cuts are compared, by one sort per AU. The threshold lies midway
+    between the scores on both sides of the best cut (0 stands below the lowest), so
+    that it is tied to no single row; of equally good cuts the highest is taken.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples, n_aus)
+        Labels in {0, 1, NaN}.
+    y_proba : array-like of shape (n_samples, n_aus)
+        Probabilities, NaN where there was no face. They must be out-of-fold: on rows
+        that a network was fitted on, its best thresholds are too high.
+    skew_normalized : bool, default=False
+        Whether to maximise :func:`~skfau.metrics.au_skew_normalized_f1_score`.
+
+    Returns
+    -------
+    thresholds : ndarray of shape (n_aus,), dtype float64
+        An AU is called present where its probability is >= its threshold. 0.5 where
+        the known labels have no positive (or, with `skew_normalized`, no negative),
+        since then no cut is better than another.
+
+    Raises
+    ------
+    LabelError
+        If the shapes differ or labels are other than 0, 1 and NaN.
+    ValueError
+        If a probability is outside [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfau.model_selection import best_f1_thresholds
+    >>> y_true = np.array([[0], [0], [1], [1]])
+    >>> best_f1_thresholds(y_true, np.array([[0.05], [0.1], [0.2], [0.3]]))
+    array([0.15])
+    """
+    y_true, y_proba = check_scores(y_true, y_proba)
+    if np.any((y_proba < 0) | (y_proba > 1)):
+        raise ValueError(
+            f"probabilities must be in [0, 1], got {np.nanmin(y_proba)} to "
+            f"{np.nanmax(y_proba)}; put logits through a sigmoid first"
+        )
+    columns = zip(y_true.T, y_proba.T, strict=True)
+    return np.array([_best_cut(*column, skew_normalized) for column in columns])
+
+
+def _best_cut(labels, probabilities, skew_normalized):
+    values, tp, fp = cut_points(labels, probabilities)
+    if not len(tp) or not tp[-1] or (skew_normalized and not fp[-1]):
+        return _DEFAULT_THRESHOLD
+    skew = fp[-1] / tp[-1] if skew_normalized else 1.0
+    best = np.argmax(tp / (tp[-1] + tp + fp / skew))
+    lower, upper = np.append(values, 0.0).astype(np.float64)[[best + 1, best]]
+    middle = lower + (upper - lower) / 2
+    # Between neighbouring floats the middle rounds down to the score to be left out.
+    return middle if middle > lower else upper
+
+
+class AUThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Give every AU of a classifier its own decision threshold.
+
+    ``fit`` predicts every training subject by clones fitted on other training
+    subjects, takes the threshold of every AU that is best on these probabilities
+    together, and then fits the classifier on all rows. Test data play no part, unlike
+    where thresholds are searched on the fold that is scored.
+
+    Parameters
+    ----------
+    estimator : classifier
+        ``predict_proba`` returns (n_samples, n_aus); may be a pipeline.
+    cv : int, splitter or iterable of (train, test), default=None
+        Folds of the training subjects; None means ``SubjectKFold(3)``. Folds that put
+        a subject on both sides are refused.
+    metric : {"f1", "skew_normalized_f1"}, default="f1"
+        What the thresholds maximise.
+    n_jobs : int, default=None
+        Inner folds to fit at the same time, as in joblib.
+
+    Attributes
+    ----------
+    thresholds_ : ndarray of shape (n_aus,), dtype float64
+        See `best_f1_thresholds`; 0.5 for an AU without positives.
+    estimator_ : classifier
+        Fitted on all rows.
+    classes_ : ndarray of shape (n_aus, 2)
+        [0, 1] for every AU.
+    aus_ : sequence of int
+        The AUs, where `estimator_` tells them.
+
+    Notes
+    -----
+    It costs one fit per fold on top of the one that is kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import FunctionTransformer
+    >>> from skfau import Faces
+    >>> from skfau.model_selection import AUThresholdClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> images = rng.integers(0, 256, size=(60, 2, 2, 3), dtype="uint8")
+    >>> faces = Faces(images, subject=np.repeat(np.arange(6), 10))
+    >>> y = (images[:, 0, 0] > 200).astype("float32")
+    >>> pixels = FunctionTransformer(lambda f: f.images[...].reshape(-1, 12) / 255)
+    >>> mlp = MLPClassifier(4, solver="lbfgs", max_iter=50, tol=1, random_state=0)
+    >>> clf = AUThresholdClassifier(make_pipeline(pixels, mlp)).fit(faces, y)
+    >>> clf.thresholds_.shape, clf.predict(faces).shape
+    ((3,), (60, 3))
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "cv": ["cv_object"],
+        "metric": [StrOptions({"f1", "skew_normalized_f1"})],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(self, estimator, *, cv=None, metric="f1", n_jobs=None):
+        self.estimator = estimator
+        self.cv = cv
+        self.metric = metric
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y):
+        """Learn thresholds on held-out subjects, then fit on all rows.
+
+        Parameters
+        ----------
+        X : Faces
+            With the column ``subject``.
+        y : array-like of shape (n_samples, n_aus)
+            Labels in {0, 1, NaN}.
+
+        Returns
+        -------
+        self : AUThresholdClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        MissingColumnError
+            If the subjects are not known.
+        ValueError
+            If a fold trains on a subject it tests on, or there are too few subjects.
+        """
+        y = check_au_labels(y, n_samples=len(X))
+        subjects = subjects_of(X)
+        cv = as_splitter(_DEFAULT_FOLDS if self.cv is None else self.cv)
+        splits = list(cv.split(X, y, subjects))
+        for train, test in splits:
+            shared = np.intersect1d(subjects[train], subjects[test])
+            if len(shared):
+                raise ValueError(
+                    f"cv puts {', '.join(map(str, shared))} into training and test "
+                    "rows of one fold; thresholds must be learned on other people, "
+                    "use SubjectKFold"
+                )
+        y_proba = oof_predict_proba(self.estimator, X, y, cv=splits, n_jobs=self.n_jobs)
+        self.thresholds_ = best_f1_thresholds(
+            y, y_proba, skew_normalized=self.metric == "skew_normalized_f1"
+        )
+        self.estimator_ = clone(self.estimator).fit(X, y)
+        self.classes_ = np.tile([0, 1], (y.shape[1], 1))
+        aus = find_aus(self.estimator_)
+        if aus is not None:
+            self.aus_ = aus
+        return self
+
+    def predict_proba(self, X):
+        """Return the probabilities of ``estimator_``, which thresholds leave alone.
+
+        Parameters
+        ----------
+        X : Faces
+            As `estimator` takes them.
+
+        Returns
+        -------
+        y_proba : ndarray of shape (n_samples, n_aus)
+            NaN rows where there is no face.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    def predict(self, X):
+        """Call an AU present where its probability reaches its threshold.
+
+        Parameters
+        ----------
+        X : Faces
+            As `estimator` takes them.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples, n_aus), dtype float32
+            0 or 1; NaN rows where there is no face.
+        """
+        y_proba = self.predict_proba(X)
+        called = (y_proba >= self.thresholds_).astype(np.float32)
+        return np.where(np.isnan(y_proba), np.float32(np.nan), called)
+
+    def score(self, X, y):
+        """Return the mean F1 over AUs; see :func:`~skfau.metrics.au_f1_score`.
+
+        Parameters
+        ----------
+        X : Faces
+            As `estimator` takes them.
+        y : array-like of shape (n_samples, n_aus)
+            Labels in {0, 1, NaN}.
+
+        Returns
+        -------
+        score : float
+            In [0, 1].
+        """
+        return au_f1_score(y, self.predict(X))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags = get_tags(self.estimator).input_tags
+        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_class = False
+        tags.target_tags.two_d_labels = True
+        tags.target_tags.single_output = False
+        return tags
