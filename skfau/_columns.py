@@ -73,7 +73,9 @@ def prepare_column(name, values, n_rows):
     elif hasattr(values, "__array__") or isinstance(values, (list, tuple)):
         # A copy, so that later changes to the caller's array do not reach the faces.
         values = np.array(values)
-    elif not (hasattr(values, "__len__") and hasattr(values, "__getitem__")):
+    elif isinstance(values, (str, bytes, dict)) or not (
+        hasattr(values, "__len__") and hasattr(values, "__getitem__")
+    ):
         raise TypeError(
             f"column {name!r} must be array-like with one entry per row, got "
             f"{type(values)}."
@@ -183,7 +185,7 @@ class Timeline:
             one, other = rows[twice[0]], rows[twice[0] + 1]
             raise ValueError(
                 f"store rows {one} and {other} are both frame {frame[order[twice[0]]]} "
-                f"of video {video[order[twice[0]]]!r}; give each recording its own "
+                f"of video {video[order[twice[0]]]}; give each recording its own "
                 "name in the column 'video'."
             )
         return keys, frame - first, span, ordered, order.astype(np.int32)

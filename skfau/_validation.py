@@ -105,12 +105,16 @@ def check_au_labels(y, n_samples=None, n_aus=None):
         y = y.astype(float).filled(np.nan)
     try:
         labels = np.asarray(y)
-        if labels.dtype.kind not in "fiub":
-            labels = np.asarray(y, dtype=float)
+        # Tables with None arrive as objects.
+        labels = labels.astype(float) if labels.dtype.kind == "O" else labels
     except (TypeError, ValueError) as error:
         raise LabelError(
             f"y must be a numeric array of shape (n, n_aus), got {type(y)}: {error}"
         ) from error
+    if labels.dtype.kind not in "fiub":
+        raise LabelError(
+            f"y must be numeric, of shape (n, n_aus), got dtype {labels.dtype}."
+        )
     if labels.ndim != 2:
         raise LabelError(
             f"y must have shape (n, n_aus), got {labels.shape}; for a single AU pass "

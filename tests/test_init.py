@@ -1,0 +1,35 @@
+"""The top level: light to import, complete to reach."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import skfau
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = (
+        "import sys, skfau; skfau.__version__; dir(skfau);"
+        "print([m for m in ('numpy', 'cv2', 'sklearn', 'torch') if m in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", skfau.__all__)
+def test_every_public_name_can_be_reached(name):
+    assert name in dir(skfau)
+    value = getattr(skfau, name)
+    if name in skfau._EXPORTS:
+        module = importlib.import_module(f"skfau.{skfau._EXPORTS[name]}")
+        assert name in module.__all__
+        assert value is getattr(module, name)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'facez'"):
+        skfau.facez  # noqa: B018

@@ -1,0 +1,263 @@
+"""Where pixels live: files that break, names that travel, memory that stays small."""
+
+import pickle
+import tracemalloc
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from skfau import Faces
+from skfau.exceptions import FaceImageError
+
+RNG = np.random.default_rng(0)
+
+
+def photo(height=40, width=30):
+    """Return a smooth random RGB image that compresses like a photograph."""
+    noise = RNG.integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
+    return cv2.resize(noise, (width, height))
+
+
+def write(path, image, *options):
+    data = cv2.imencode(path.suffix, image[..., ::-1], options)[1].tobytes()
+    path.write_bytes(data)
+    return data
+
+
+# -- arrays and memory maps -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("images", "match"),
+    [
+        (np.zeros((2, 8, 8, 3), np.float32), "float32.*scale floats"),
+        (np.zeros((2, 3, 8, 8), np.uint8), "channel axis"),
+        (np.zeros((2, 8, 8, 4), np.uint8), "alpha"),
+        (np.zeros((8, 8, 3), np.uint8), r"image\[None\]"),
+        (np.zeros((2, 0, 8, 3), np.uint8), "no pixels"),
+        ([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), int)], "row 1"),
+    ],
+)
+def test_arrays_that_are_no_images(images, match):
+    with pytest.raises(FaceImageError, match=match):
+        Faces(images)
+
+
+@pytest.mark.parametrize(
+    ("images", "match"),
+    [
+        ("face.jpg", r"Faces\.from_videos"),
+        (Path("face.jpg"), "list of image paths"),
+        (["a.jpg", 3], "entry 1 is"),
+        ({"a": 1}, "sequence of image"),
+        (Faces([]), "with_columns"),
+    ],
+)
+def test_things_that_hold_no_images(images, match):
+    with pytest.raises(TypeError, match=match):
+        Faces(images)
+
+
+def test_gray_images_are_repeated_to_three_channels():
+    gray = RNG.integers(0, 256, (3, 8, 9), dtype=np.uint8)
+    images = Faces(gray).images[...]
+    assert images.shape == (3, 8, 9, 3)
+    assert (images == gray[..., None]).all()
+
+
+def test_images_of_several_sizes_are_read_as_a_list():
+    images = [photo(40, 30), photo(24, 20), photo(40, 30)]
+    faces = Faces(images)
+    assert faces.image_shape == (40, 30)
+    for read, image in zip(faces.read(), images, strict=True):
+        np.testing.assert_array_equal(read, image)
+    assert faces.images[[0, 2]].shape == (2, 40, 30, 3)
+    with pytest.raises(FaceImageError, match=r"differ in size.*FaceAligner"):
+        np.asarray(faces)
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    np.save(tmp_path / "x.npy", RNG.integers(0, 256, (30, 12, 10, 3), dtype=np.uint8))
+    return np.load(tmp_path / "x.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        np.s_[:],
+        np.s_[5:20],
+        np.s_[::-2],
+        np.s_[3:, 2:8, ::2, ::-1],
+        np.s_[..., 0],
+    ],
+)
+def test_a_memory_map_pickles_as_a_name_whatever_part_it_is(mapped, part):
+    faces = Faces(mapped[part])
+    data = pickle.dumps(faces)
+    again = pickle.loads(data)
+    assert len(data) < 2_000
+    np.testing.assert_array_equal(np.asarray(again), np.asarray(faces))
+    assert again.fingerprint() == faces.fingerprint()
+
+
+def test_a_plain_view_of_a_memory_map_pickles_as_a_name(mapped):
+    faces = Faces(np.asarray(mapped), landmarks=None, age=mapped[:, 0, 0, 0])
+    assert len(pickle.dumps(faces)) < 3_000
+    again = pickle.loads(pickle.dumps(faces[4:]))
+    np.testing.assert_array_equal(again.column("age"), mapped[4:, 0, 0, 0])
+
+
+def test_private_changes_to_a_copy_on_write_map_travel_along(tmp_path, mapped):
+    private = np.load(tmp_path / "x.npy", mmap_mode="c")
+    private[0] = 123
+    again = pickle.loads(pickle.dumps(Faces(private)))
+    assert (again[0] == 123).all()
+
+
+def test_unpickling_does_not_erase_a_map_opened_for_writing(tmp_path):
+    images = np.memmap(tmp_path / "raw", np.uint8, "w+", shape=(4, 8, 8, 3))
+    images[:] = 9
+    images.flush()
+    again = pickle.loads(pickle.dumps(Faces(images)))
+    assert (np.asarray(again) == 9).all()
+    assert (tmp_path / "raw").stat().st_size == images.nbytes
+
+
+def test_folds_of_a_large_memory_map_cost_almost_nothing(tmp_path):
+    n = 140_000
+    images = np.memmap(tmp_path / "big", np.uint8, "w+", shape=(n, 200, 200, 3))
+    faces = Faces(images, subject=np.arange(n) % 41)
+    order = np.random.default_rng(0).permutation(n)
+    tracemalloc.start()
+    folds = [(faces[np.setdiff1d(order, t)], faces[t]) for t in np.split(order, 4)[:3]]
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert sum(len(fold) for pair in folds for fold in pair) == 3 * n
+    assert held < 5e6
+
+
+# -- image files ------------------------------------------------------------------
+
+
+def test_image_files_are_decoded_to_rgb(tmp_path):
+    images = [photo(), photo(20, 50)]
+    paths = [tmp_path / "größe_顔.png", tmp_path / "b.png"]
+    for path, image in zip(paths, images, strict=True):
+        write(path, image)
+    faces = Faces([paths[0], str(paths[1])])
+    np.testing.assert_array_equal(faces[0], images[0])
+    np.testing.assert_array_equal(faces[1], images[1])
+    assert faces[1:].image_shape == (20, 50)
+
+
+def test_relative_paths_survive_a_change_of_folder(tmp_path, monkeypatch):
+    write(tmp_path / "a.png", photo())
+    monkeypatch.chdir(tmp_path)
+    faces = Faces(["a.png"])
+    monkeypatch.chdir("/")
+    assert faces[0].shape == (40, 30, 3)
+
+
+def test_paths_are_kept_and_pickled_without_what_they_share():
+    paths = [f"/data/set/F{i % 41:03}/T{i % 8}/{i:06}.jpg" for i in range(20_000)]
+    faces = Faces(paths)
+    assert [faces.store.path(i) for i in (0, 41, 19_999)] == [
+        paths[i] for i in (0, 41, 19_999)
+    ]
+    assert len(pickle.dumps(faces)) < 20 * len(paths)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.05, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+def test_a_truncated_file_is_named_with_its_row(tmp_path, suffix, kept):
+    good, bad = tmp_path / f"good{suffix}", tmp_path / f"bad{suffix}"
+    data = write(good, photo(200, 200))
+    bad.write_bytes(data[: int(len(data) * kept)])
+    faces = Faces([good, bad])
+    assert faces[0].shape == (200, 200, 3)
+    with pytest.raises(FaceImageError, match=rf"row 1:.*bad\{suffix}.*check_images"):
+        faces.read()
+
+
+def jpeg_with_thumbnail(image):
+    """Return a JPEG whose header embeds another whole JPEG, as cameras write it."""
+    data = cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
+    small = cv2.imencode(".jpg", image[::4, ::4])[1].tobytes()
+    size = (len(small) + 2).to_bytes(2, "big")
+    return data[:2] + b"\xff\xe5" + size + small + data[2:]
+
+
+def test_a_thumbnails_end_marker_does_not_hide_a_truncation(tmp_path):
+    data = jpeg_with_thumbnail(photo(120, 120))
+    (tmp_path / "whole.jpg").write_bytes(data + b"\0\0")
+    (tmp_path / "half.jpg").write_bytes(data[: len(data) * 2 // 3])
+    assert Faces([tmp_path / "whole.jpg"])[0].shape == (120, 120, 3)
+    with pytest.raises(FaceImageError, match=r"half\.jpg' is truncated at"):
+        Faces([tmp_path / "half.jpg"])[0]
+
+
+def test_unreadable_rows_are_reported_so_that_labels_can_follow(tmp_path):
+    write(tmp_path / "a.png", photo())
+    (tmp_path / "text.png").write_text("not an image")
+    names = ["a.png", "missing.png", "a.png", "text.png", ""]
+    faces, y = Faces([tmp_path / name for name in names])[1:], np.arange(4)
+    with pytest.raises(FaceImageError, match=r"row 1: cannot read.*missing\.png"):
+        faces.check_images()
+    report = faces.check_images(on_error="skip")
+    assert y[report.ok].tolist() == [1]
+    assert faces[report.ok].check_images().ok.all()
+    assert sorted(report.errors) == [0, 2, 3]
+    assert "No such file" in report.errors[0]
+    assert "text.png" in report.errors[2]
+    with pytest.raises(ValueError, match="on_error must be"):
+        faces.check_images(on_error="ignore")
+
+
+# -- fingerprints and rewriting ---------------------------------------------------
+
+
+def test_a_fingerprint_changes_with_whatever_matters(tmp_path):
+    write(tmp_path / "a.png", photo())
+    faces = Faces([tmp_path / "a.png"] * 4, subject=list("aabb"), age=[1, 2, 3, 4])
+    prints = [
+        faces.fingerprint(),
+        faces[::-1].fingerprint(),
+        faces[1:].fingerprint(),
+        faces.with_columns(subject=list("aaab")).fingerprint(),
+        faces.with_columns(age=None).fingerprint(),
+        faces.with_images(np.zeros((4, 8, 8, 3), np.uint8)).fingerprint(),
+        faces.with_images(np.ones((4, 8, 8, 3), np.uint8)).fingerprint(),
+    ]
+    write(tmp_path / "a.png", photo(44, 44))
+    prints.append(faces.fingerprint())
+    assert len(set(prints)) == len(prints)
+    assert faces[1:3].fingerprint() == faces[[1, 2]].fingerprint()
+
+
+def test_faces_are_decoded_once_into_a_memory_map(tmp_path):
+    images = [photo() for _ in range(5)]
+    paths = [tmp_path / f"{i}.png" for i in range(5)]
+    for path, image in zip(paths, images, strict=True):
+        write(path, image)
+    part = Faces(paths, subject=list("abcde"))[[4, 0, 2]]
+    written = part.to_memmap(tmp_path / "faces.npy", batch_size=2)
+    assert repr(written).startswith("Faces(3 rows, memmap store, 40x30 pixels")
+    assert written.subject.tolist() == ["e", "a", "c"]
+    np.testing.assert_array_equal(written, [images[i] for i in (4, 0, 2)])
+
+
+def test_a_failed_rewrite_leaves_the_old_file_and_no_other(tmp_path):
+    target = tmp_path / "faces.npy"
+    Faces([photo()]).to_memmap(target)
+    ragged = Faces([photo(), photo(), photo(8, 8)])
+    with pytest.raises(FaceImageError, match=r"differ in size.*FaceAligner"):
+        ragged.to_memmap(target, batch_size=2)
+    assert np.load(target).shape == (1, 40, 30, 3)
+    assert [p.name for p in tmp_path.iterdir()] == ["faces.npy"]
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        ragged.to_memmap(target, batch_size=0)
+    with pytest.raises(FaceImageError, match="no rows"):
+        ragged[:0].to_memmap(target)

@@ -1,0 +1,116 @@
+"""What estimators accept as faces and as labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from skfau import Faces
+from skfau._validation import check_au_labels, check_faces
+from skfau.exceptions import FaceImageError, LabelError, MissingColumnError
+
+IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
+NAN = np.nan
+
+
+def test_faces_pass_unchanged_and_arrays_are_wrapped():
+    faces = Faces(IMAGES)
+    assert check_faces(faces) is faces
+    assert check_faces(IMAGES).shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "match"),
+    [
+        (IMAGES / 255, FaceImageError, "float64.*scale floats"),
+        (np.zeros((3, 5), np.uint8), FaceImageError, r"\(n, H, W, 3\)"),
+        (IMAGES[0], FaceImageError, r"image\[None\]"),
+        (IMAGES[:0], FaceImageError, "found 0 samples"),
+        (Faces(IMAGES)[:0], FaceImageError, "minimum of 1 is required"),
+        (["a.png"], TypeError, r"skfau\.Faces\(paths\)"),
+        (np.array(["a.png"]), TypeError, r"skfau\.Faces\(paths\)"),
+        (pd.DataFrame({"a": [1]}), TypeError, "DataFrame"),
+        (None, TypeError, "NoneType"),
+    ],
+)
+def test_what_is_not_faces(X, error, match):
+    with pytest.raises(error, match=match):
+        check_faces(X)
+
+
+@pytest.mark.parametrize(
+    ("need", "remedy"),
+    [
+        ("landmarks", "FaceAligner"),
+        ("heatmaps", "ROIHeatmaps"),
+        ("video", r"with_columns\(video=\.\.\., frame=\.\.\.\)"),
+        ("age", r"with_columns\(age=\.\.\.\)"),
+    ],
+)
+def test_a_missing_column_comes_with_its_remedy(need, remedy):
+    faces = Faces(IMAGES, subject=[1, 1, 2])
+    with pytest.raises(MissingColumnError, match=f"'{need}'.*subject.*{remedy}"):
+        check_faces(faces, need=("subject", need))
+
+
+@given(
+    hnp.arrays(
+        np.float64,
+        hnp.array_shapes(min_dims=2, max_dims=2),
+        elements=st.sampled_from([0.0, 1.0, NAN]),
+    )
+)
+def test_labels_come_back_as_they_are(y):
+    labels = check_au_labels(y, *y.shape)
+    assert labels.dtype == np.float32
+    np.testing.assert_array_equal(labels, y)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [[0, 1], [1, 0]],
+        np.array([[False, True], [True, False]]),
+        np.array([[0, 1], [1, 0]], np.uint8),
+        pd.DataFrame({"AU1": [0, 1], "AU2": [1, 0]}),
+    ],
+)
+def test_labels_of_other_kinds(y):
+    np.testing.assert_array_equal(check_au_labels(y), [[0, 1], [1, 0]])
+
+
+def test_none_and_masked_labels_are_unknown():
+    np.testing.assert_array_equal(check_au_labels([[None, 1]]), [[NAN, 1]])
+    masked = np.ma.array([[0, 9]], mask=[[False, True]])
+    np.testing.assert_array_equal(check_au_labels(masked), [[0, NAN]])
+
+
+@pytest.mark.parametrize("code", [9, 999, -1, 2, 0.5, np.inf, 1 + 1e-12])
+def test_any_other_label_is_named_with_its_place(code):
+    y = np.zeros((4, 3))
+    y[2, 1] = code
+    with pytest.raises(LabelError, match=r"row 2, column 1.*oof_predict_proba") as info:
+        check_au_labels(y)
+    assert f"got {np.float64(code)!s} in" in str(info.value)
+    for hint in ("9 in BP4D", "999 in EmotioNet", 'method="predict_proba"'):
+        assert hint in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("y", "match"),
+    [
+        ([0, 1, 1], r"y\.reshape\(-1, 1\)"),
+        (np.zeros((3, 2, 2)), r"\(n, n_aus\), got \(3, 2, 2\)"),
+        (np.zeros((2, 2)), "X has 3 rows but y has 2"),
+        (np.zeros((3, 5)), "with 2 AU columns, got 5"),
+        ([["a", "b"]], "numeric"),
+        ([[0, 1], [1]], "numeric"),
+        (None, "shape"),
+        (np.zeros((3, 2), complex), "numeric"),
+    ],
+)
+def test_labels_that_do_not_fit(y, match):
+    with pytest.raises(LabelError, match=match):
+        check_au_labels(y, n_samples=3, n_aus=2)
