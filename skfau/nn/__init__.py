@@ -3,8 +3,8 @@
 Nothing here knows of an estimator: a network takes tensors and returns logits.
 """
 
-from ._backbones import BACKBONES, feature_map_size, make_backbone
-from ._weights import IMAGENET_MEAN, IMAGENET_STD
+from skfau.nn._backbones import BACKBONES, feature_map_size, make_backbone
+from skfau.nn._weights import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = [
     "BACKBONES",

@@ -11,7 +11,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from ._weights import init_kaiming_
+from skfau.nn._weights import init_kaiming_
 
 __all__ = ["efficientnet_b0"]
 

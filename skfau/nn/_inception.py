@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ._weights import IMAGENET_MEAN, IMAGENET_STD, init_kaiming_
+from skfau.nn._weights import IMAGENET_MEAN, IMAGENET_STD, init_kaiming_
 
 __all__ = ["inception_v3"]
 

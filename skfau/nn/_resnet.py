@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from ._weights import init_kaiming_
+from skfau.nn._weights import init_kaiming_
 
 __all__ = ["resnet18", "resnet34", "resnet50", "tiny"]
 
