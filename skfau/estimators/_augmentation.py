@@ -1,0 +1,133 @@
+"""Random changes to a batch of faces: one affine map and one colour map per face."""
+
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from skfau._validation import Interval
+
+
+class Geometry(NamedTuple):
+    """What a batch was put through, decided on the CPU, applied on the device."""
+
+    flip: np.ndarray
+    warp: np.ndarray | None
+    gain: np.ndarray | None
+    bias: np.ndarray | None
+
+
+class FaceAugmentation(BaseEstimator):
+    """Random flips, crops, affine maps and light for training batches.
+
+    Pixels, landmarks and ROI heatmaps follow the same geometry. The parameters
+    of each face are drawn on the CPU from the fit's own stream, so that a run is
+    the same on every device; the pixels change on the device, whole batches at
+    a time, in one interpolation.
+
+    Parameters
+    ----------
+    flip : float, default=0.5
+        Probability of a left-right mirror. The 68 landmarks are renumbered.
+    rotation : float, default=0.0
+        Largest in-plane rotation, degrees, either way.
+    scale : float, default=0.0
+        Largest relative change of size: 0.25 draws from 0.75 to 1.25.
+    shift : float, default=0.0
+        Largest shift in x and in y, as a fraction of the image side.
+    crop : float, default=0.0
+        Fraction of the side that is cut away: a window of ``1 - crop`` of the
+        side is placed at random in training and in the middle at test time,
+        and fills the network's input. 200 px faces with ``crop=0.12`` and
+        ``image_size=176`` give the crops of Shao et al.
+    brightness : float, default=0.0
+        Largest additive change, as a fraction of the range of grey values.
+    contrast : float, default=0.0
+        Largest relative change of contrast around mid-grey.
+
+    Examples
+    --------
+    >>> from skfau.estimators import FaceAugmentation
+    >>> FaceAugmentation(rotation=15, scale=0.1)
+    FaceAugmentation(rotation=15, scale=0.1)
+    """
+
+    _parameter_constraints = {
+        "flip": [Interval(Real, 0, 1, closed="both")],
+        "rotation": [Interval(Real, 0, 180, closed="both")],
+        "scale": [Interval(Real, 0, 1, closed="left")],
+        "shift": [Interval(Real, 0, 1, closed="left")],
+        "crop": [Interval(Real, 0, 1, closed="left")],
+        "brightness": [Interval(Real, 0, 1, closed="both")],
+        "contrast": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        flip=0.5,
+        rotation=0.0,
+        scale=0.0,
+        shift=0.0,
+        crop=0.0,
+        brightness=0.0,
+        contrast=0.0,
+    ):
+        self.flip = flip
+        self.rotation = rotation
+        self.scale = scale
+        self.shift = shift
+        self.crop = crop
+        self.brightness = brightness
+        self.contrast = contrast
+
+    def draw(self, n_faces, rng):
+        """Draw the geometry and light of `n_faces` faces.
+
+        Parameters
+        ----------
+        n_faces : int
+            Number of faces in the batch.
+        rng : numpy.random.Generator
+            Source of randomness; the same state gives the same draw.
+
+        Returns
+        -------
+        geometry : Geometry
+            ``flip`` bool (n,); ``warp`` float32 (n, 2, 3) or None, maps output to
+            input coordinates, both from -1 to 1 over the image (x, then y);
+            ``gain`` and ``bias`` float32 (n,) or None.
+        """
+        # One fixed block of numbers per face: switching one change on does not
+        # alter the draws of the others.
+        u = rng.uniform(-1, 1, size=(n_faces, 7)).astype(np.float32)
+        flip = (u[:, 0] + 1) / 2 < self.flip
+        warp = self._warp(u[:, 1:5]) if self._moves else None
+        gain = bias = None
+        if self.contrast or self.brightness:
+            gain = 1 + self.contrast * u[:, 5]
+            bias = self.brightness * u[:, 6]
+        return Geometry(flip, warp, gain, bias)
+
+    def centre(self, n_faces):
+        """Return the geometry at test time: the central window, nothing random."""
+        warp = None
+        if self.crop:
+            warp = np.tile(
+                np.float32([[1 - self.crop, 0, 0], [0, 1 - self.crop, 0]]),
+                (n_faces, 1, 1),
+            )
+        return Geometry(np.zeros(n_faces, bool), warp, None, None)
+
+    @property
+    def _moves(self):
+        return bool(self.rotation or self.scale or self.shift or self.crop)
+
+    def _warp(self, u):
+        angle = np.deg2rad(self.rotation) * u[:, 0]
+        zoom = (1 - self.crop) / (1 + self.scale * u[:, 1])
+        cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
+        offset = (2 * self.shift + self.crop) * u[:, 2:4]
+        rows = [cos, -sin, offset[:, 0]], [sin, cos, offset[:, 1]]
+        return np.stack([np.stack(r, axis=-1) for r in rows], axis=1).astype(np.float32)

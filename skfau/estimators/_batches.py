@@ -1,0 +1,178 @@
+"""Rows of `Faces` to batches: one gather per batch, uint8 until it is on the device."""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from skfau.facs import FLIP_68
+from skfau.nn import IMAGENET_MEAN, IMAGENET_STD
+
+# ITU-R BT.601 luma, what OpenCV and PIL call grey.
+LUMA = (0.299, 0.587, 0.114)
+
+
+def keep_batch(batch):
+    """Collate nothing: `FaceBatches` already returns whole batches."""
+    return batch
+
+
+class FaceBatches(torch.utils.data.Dataset):
+    """Serve whole training batches of a `Faces` view.
+
+    Parameters
+    ----------
+    faces : Faces
+        Training rows.
+    labels : ndarray of shape (n, n_aus), dtype float32
+        0, 1 or NaN for unknown.
+    image_size : int
+        Side of the network's square input, pixels.
+    augmentation : FaceAugmentation or None
+        Random geometry and light; None leaves the faces as they are.
+    make_targets : callable
+        ``make_targets(labels, landmarks, heatmaps) -> dict``: what the loss wants.
+    columns : tuple of str
+        Which of ``landmarks`` and ``heatmaps`` to gather, moved with the pixels.
+    """
+
+    def __init__(
+        self, faces, labels, *, image_size, augmentation, make_targets, columns
+    ):
+        self.faces = faces
+        self.labels = labels
+        self.image_size = image_size
+        self.augmentation = augmentation
+        self.make_targets = make_targets
+        self.columns = columns
+        self.rng = None
+
+    def __len__(self):
+        return len(self.faces)
+
+    def __getitems__(self, rows):
+        rows = np.asarray(rows)
+        images = self.faces.images[rows]
+        inputs = {"images": images}
+        geometry = None
+        if self.augmentation is not None:
+            geometry = self.augmentation.draw(len(rows), self.rng)
+            inputs |= {k: v for k, v in geometry._asdict().items() if v is not None}
+        moved = {
+            name: self._moved(name, rows, images.shape[1:3], geometry)
+            for name in self.columns
+        }
+        labels = self.labels[rows]
+        return inputs, self.make_targets(labels, **moved)
+
+    def _moved(self, name, rows, image_shape, geometry):
+        values = np.asarray(self.faces.column(name, rows), dtype=np.float32)
+        if name == "heatmaps":
+            return values if geometry is None else move_maps(values, geometry)
+        return move_landmarks(values, image_shape, self.image_size, geometry)
+
+
+def move_landmarks(landmarks, image_shape, image_size, geometry=None):
+    """Carry landmarks from the faces' pixels to the network's input pixels.
+
+    Parameters
+    ----------
+    landmarks : ndarray of shape (n, 68, 2)
+        Pixels of the faces, x then y; pixel centres are whole numbers.
+    image_shape : tuple of int
+        Height and width of the faces, pixels.
+    image_size : int
+        Side of the network's input, pixels.
+    geometry : Geometry or None
+        What the batch was put through.
+
+    Returns
+    -------
+    landmarks : ndarray of shape (n, 68, 2), dtype float32
+        Pixels of the network's input, x then y.
+    """
+    unit = (2 * landmarks + 1) / np.float32(image_shape[::-1]) - 1
+    if geometry is not None:
+        if geometry.warp is not None:
+            # The warp leads from output to input; points go the other way.
+            linear, offset = geometry.warp[:, :, :2], geometry.warp[:, None, :, 2]
+            unit = (unit - offset) @ np.linalg.inv(linear).transpose(0, 2, 1)
+        mirrored = unit[:, FLIP_68] * np.float32([-1, 1])
+        unit = np.where(geometry.flip[:, None, None], mirrored, unit)
+    return (((unit + 1) * image_size - 1) / 2).astype(np.float32)
+
+
+def move_maps(maps, geometry):
+    """Put ROI heatmaps of shape (n, n_aus, h, w) through a batch's geometry."""
+    flip = geometry.flip[:, None, None, None]
+    if geometry.warp is not None:
+        grid = _grid(torch.as_tensor(geometry.warp), maps.shape[-2:])
+        maps = F.grid_sample(torch.as_tensor(maps), grid, align_corners=False).numpy()
+    return np.where(flip, maps[..., ::-1], maps)
+
+
+def _grid(warp, size):
+    return F.affine_grid(warp, [len(warp), 1, *size], align_corners=False)
+
+
+class PreparedNetwork(nn.Module):
+    """A network that takes uint8 batches: resize, augment, normalise, then forward.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Takes float images (n, 3, s, s), normalised as for ImageNet.
+    image_size : int
+        Side s of its input, pixels.
+    grayscale : bool
+        Whether colours are reduced to luma, repeated three times.
+
+    Attributes
+    ----------
+    autocast : torch.dtype or None
+        Type of the matrix products; None computes in float32.
+    """
+
+    autocast = None
+
+    def __init__(self, network, *, image_size, grayscale):
+        super().__init__()
+        self.network = network
+        self.image_size = image_size
+        self.grayscale = grayscale
+        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+        shape = (1, 3, 1, 1)
+        self.register_buffer("scale", (1 / (255 * std)).view(shape), persistent=False)
+        self.register_buffer("offset", (mean / std).view(shape), persistent=False)
+
+    def forward(self, images, method="forward", **geometry):
+        """Return what a method of the network returns for uint8 RGB (n, H, W, 3)."""
+        pixels = self.pixels(images, **geometry)
+        call = self.network if method == "forward" else getattr(self.network, method)
+        if self.autocast is None:
+            return call(pixels)
+        with torch.autocast(pixels.device.type, dtype=self.autocast):
+            return call(pixels)
+
+    def pixels(self, images, flip=None, warp=None, gain=None, bias=None):
+        """Return the network's float input (n, 3, s, s) for uint8 images."""
+        size = (self.image_size, self.image_size)
+        pixels = images.permute(0, 3, 1, 2)
+        if self.grayscale:
+            weights = torch.tensor(LUMA, device=images.device)
+            pixels = (images.float() @ weights)[:, None]
+        else:
+            pixels = pixels.float()
+        if pixels.shape[-2:] != size:
+            pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
+        if warp is not None:
+            pixels = F.grid_sample(pixels, _grid(warp, size), align_corners=False)
+        if flip is not None:
+            pixels = torch.where(flip.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
+        if gain is not None:
+            pixels = (pixels - 127.5) * gain.view(-1, 1, 1, 1) + 127.5
+            pixels = pixels + 255 * bias.view(-1, 1, 1, 1)
+        # Broadcasting grey to three channels costs nothing extra here.
+        return (pixels * self.scale - self.offset).contiguous(
+            memory_format=torch.channels_last
+        )

@@ -1,0 +1,393 @@
+"""`FAUTransformerClassifier`: the system of Jacob and Stenger (CVPR 2021)."""
+
+import copy
+from numbers import Integral, Real
+
+import torch
+from torch import nn
+
+from skfau._validation import Interval, StrOptions
+from skfau.estimators._base import BaseAUClassifier
+from skfau.exceptions import MissingColumnError
+from skfau.facs import DATASET_AUS
+from skfau.losses import (
+    FAUTransformerLoss,
+    inverse_rate_weights,
+    soft_balance_weights,
+)
+from skfau.nn import FAUTransformer, feature_map_size
+from skfau.preprocessing import roi_heatmaps
+
+
+class FAUTransformerClassifier(BaseAUClassifier):
+    """Facial action unit detection with transformers (Jacob and Stenger, 2021).
+
+    A trunk gives a feature map; an attention branch predicts one map per AU,
+    supervised by landmarks in training only; each AU has its own branch, which
+    embeds the features that its map lets through; a transformer encoder relates
+    the embeddings of all AUs; a perceptron turns them into logits.
+
+    Parameters
+    ----------
+    backbone : str or nn.Module, default='inception_v3'
+        Trunk: ``"inception_v3"`` (the paper's), ``"resnet18"``, ``"resnet34"``,
+        ``"resnet50"``, ``"efficientnet_b0"``, each cut where its map is still 12x12 at
+        224 px, ``"tiny"``, which trains on a CPU in a minute, or a module of your own
+        that returns feature maps.
+    weights : {"imagenet"}, path or None, default=None
+        Where the trunk starts: ``"imagenet"`` (the paper's; downloaded once and
+        checked), a file of torchvision's state dict, or random.
+    embedding_dim : int, default=128
+        Length of an AU's embedding.
+    multi_task : bool, default=True
+        One branch per AU; False is the plain CNN of Table 4.
+    attention : bool, default=True
+        Attention branch (``E_att`` and the maps).
+    attention_supervision : bool, default=True
+        Compare the attention maps of AUs with ROI heatmaps; needs ``landmarks`` or
+        ``heatmaps`` in the faces when fitting, and nothing when predicting.
+    roi_convention : {"jaa", "eac", "aunet"}, default="jaa"
+        Which published landmark rule places the ROIs.
+    encoder_layers : int, default=3
+        Depth of the transformer encoder; 0 leaves it out.
+    n_heads : int, default=8
+        Attention heads of the encoder.
+    feed_forward : bool, default=True
+        Feed-forward part of the encoder's layers.
+    positional_encoding : {"relative", "trigonometric"} or None, default="relative"
+        How the encoder tells the AUs apart.
+    class_weight : {"soft_balance", "inverse_rate"} or None, default="soft_balance"
+        Weights of the AUs in the label losses, from the training labels.
+    attention_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
+        Label losses of the attention branch (equation 3).
+    classifier_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
+        Label losses of the classifier (equation 6).
+    tversky_alpha : float, default=0.25
+        Weight of false positives.
+    tversky_beta : float, default=0.75
+        Weight of false negatives; alpha = beta = 0.5 is the Dice loss.
+    map_loss : {"huber", "l1", "l2"}, default="huber"
+        Distance of attention maps (equation 2, delta 0.5).
+    center_loss : {"contrastive", "center"} or None, default="contrastive"
+        Loss on the embeddings: equation 5, the centre loss of Wen et al., or none.
+    loss_weights : tuple of 4 float, default=(0.33, 0.33, 0.15, 0.15)
+        Of attention, classifier, maps and centres (equation 1).
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y. None takes the columns of a DataFrame, or
+        counts those of an array from 0, which leaves no rule for ROIs.
+    image_size : int, default=224
+        Side of the network's input, pixels; faces of another size are resampled.
+    grayscale : bool, default=True
+        Reduce colours to luma first, as the paper does.
+    augmentation : FaceAugmentation or None, default=None
+        Random changes to training batches; the paper names none.
+    lr : float, default=0.0001
+        Learning rate of Adam; the paper takes 1e-5 for fine-tuning on DISFA.
+    weight_decay : float, default=0.0
+        L2 penalty of the optimiser.
+    batch_size : int, default=32
+        Faces per step and per forward pass; not published.
+    max_epochs : int, default=20
+        Passes over the training faces.
+    early_stopping : bool, default=False
+        Hold out subjects of the training faces (their ``subject`` column), keep the
+        epoch with the best mean F1 on them and stop `patience` epochs later.
+    validation_fraction : float, default=0.2
+        Share of the faces in the held-out subjects.
+    patience : int, default=5
+        Epochs without a better F1 before training stops.
+    init_from : FAUTransformerClassifier, path or None, default=None
+        Fitted classifier, or file of `save`, to start from: trunk and encoder are
+        copied, and the branches of the AUs that both know.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit.
+    checkpoint_dir : path or None, default=None
+        Folder in which every epoch is kept. The same fit, started again after an
+        interruption, goes on from there and ends bit-equal on a CPU; other data or
+        parameters never share a file. Needs an int `random_state`.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training.
+    device : str, default="auto"
+        ``"cpu"``, ``"cuda"``, ...; ``"auto"`` is the GPU where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
+        float32.
+    n_threads : int or None, default=None
+        torch threads during fit and prediction; None leaves them. Results are
+        bit-equal for equal thread counts only, so set 1 to compare across `n_jobs`.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initialisation, order, dropout, augmentation and held-out subjects.
+
+    Attributes
+    ----------
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.network`` is the `skfau.nn.FAUTransformer`.
+    history_ : list of dict
+        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+    transferred_ : object
+        What `init_from` gave, and what began afresh; set only when it was used.
+
+    See Also
+    --------
+    skfau.nn.FAUTransformer : The network.
+    skfau.losses.FAUTransformerLoss : The loss.
+
+    Notes
+    -----
+    The ablations of the paper are settings. Table 3: `backbone`. Table 4: ``baseline
+    CNN`` is ``multi_task=False, attention=False, center_loss=None, encoder_layers=0``
+    with ``weights=None``; ``PT`` adds ``weights="imagenet"``, ``MT``
+    ``multi_task=True``, ``AT`` ``attention=True, attention_supervision=False``,
+    ``ATsup`` ``attention_supervision=True``, ``CC`` ``center_loss="contrastive"`` and
+    ``E`` ``encoder_layers=3``. Table 5: `attention_losses`, `classifier_losses`.
+    Table 6: `n_heads` (1 is SHSA), `feed_forward`, `positional_encoding`,
+    `encoder_layers`. Table 7: ``center_loss="center"``, Dice by ``tversky_alpha=0.5,
+    tversky_beta=0.5``, JAA-Net's weights by ``class_weight="inverse_rate"``. Maps by
+    L1 and L2: `map_loss`.
+
+    Where the paper is silent or misprinted: the label losses carry the logarithm and
+    the sign that equation 4 lacks; the Tversky sums run over the batch, because over
+    one face a negative label has no gradient; class weights are scaled to mean 1;
+    embedding size, heads, layer widths, batch size and the ellipses of the ROIs are
+    not published. `weights` is None by default so that nothing is downloaded
+    unasked; the paper starts from ImageNet.
+
+    References
+    ----------
+    G. M. Jacob and B. Stenger, "Facial Action Unit Detection With Transformers",
+    CVPR 2021.
+
+    Examples
+    --------
+    >>> from skfau import FAUTransformerClassifier
+    >>> from skfau.datasets import make_faces
+    >>> faces = make_faces(n_subjects=4, n_frames=8, image_size=48, random_state=0)
+    >>> clf = FAUTransformerClassifier(
+    ...     backbone="tiny", image_size=48, max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (32, 12)
+    """
+
+    _parameter_constraints = {
+        **BaseAUClassifier._parameter_constraints,
+        "backbone": [str, nn.Module],
+        "weights": "no_validation",
+        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "multi_task": ["boolean"],
+        "attention": ["boolean"],
+        "attention_supervision": ["boolean"],
+        "roi_convention": [StrOptions({"jaa", "eac", "aunet"})],
+        "encoder_layers": [Interval(Integral, 0, None, closed="left")],
+        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "feed_forward": ["boolean"],
+        "positional_encoding": [StrOptions({"relative", "trigonometric"}), None],
+        "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
+        "attention_losses": [tuple, list],
+        "classifier_losses": [tuple, list],
+        "tversky_alpha": [Interval(Real, 0, None, closed="left")],
+        "tversky_beta": [Interval(Real, 0, None, closed="left")],
+        "map_loss": [StrOptions({"huber", "l1", "l2"})],
+        "center_loss": [StrOptions({"contrastive", "center"}), None],
+        "loss_weights": [tuple, list],
+    }
+
+    def __init__(
+        self,
+        *,
+        backbone="inception_v3",
+        weights=None,
+        embedding_dim=128,
+        multi_task=True,
+        attention=True,
+        attention_supervision=True,
+        roi_convention="jaa",
+        encoder_layers=3,
+        n_heads=8,
+        feed_forward=True,
+        positional_encoding="relative",
+        class_weight="soft_balance",
+        attention_losses=("wce", "tversky"),
+        classifier_losses=("wce", "tversky"),
+        tversky_alpha=0.25,
+        tversky_beta=0.75,
+        map_loss="huber",
+        center_loss="contrastive",
+        loss_weights=(0.33, 0.33, 0.15, 0.15),
+        aus=DATASET_AUS["bp4d"],
+        image_size=224,
+        grayscale=True,
+        augmentation=None,
+        lr=1e-4,
+        weight_decay=0.0,
+        batch_size=32,
+        max_epochs=20,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=5,
+        init_from=None,
+        warm_start=False,
+        checkpoint_dir=None,
+        callbacks=None,
+        device="auto",
+        precision="auto",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self._set_parameters(locals())
+
+    def _make_network(self, *, pretrained):
+        return FAUTransformer(
+            self.n_aus_,
+            # A module of the user's is a parameter: fit must not train it.
+            copy.deepcopy(self.backbone),
+            weights=self.weights if pretrained else None,
+            embedding_dim=self.embedding_dim,
+            multi_task=self.multi_task,
+            attention=self.attention,
+            encoder_layers=self.encoder_layers,
+            n_heads=self.n_heads,
+            feed_forward=self.feed_forward,
+            positional_encoding=self.positional_encoding,
+        )
+
+    def _make_loss(self):
+        return FAUTransformerLoss(
+            self.n_aus_,
+            self.embedding_dim,
+            class_weight=self._class_weight(),
+            attention_losses=self.attention_losses if self.attention else (),
+            classifier_losses=self.classifier_losses,
+            tversky_alpha=self.tversky_alpha,
+            tversky_beta=self.tversky_beta,
+            map_loss=self.map_loss if self._supervises_maps else None,
+            center_loss=self.center_loss,
+            loss_weights=self.loss_weights,
+        )
+
+    def _class_weight(self):
+        positive, known = self.label_counts_
+        if self.class_weight is None:
+            return None
+        if self.class_weight == "soft_balance":
+            return soft_balance_weights(positive)
+        return inverse_rate_weights(positive / known)
+
+    @property
+    def _supervises_maps(self):
+        return self.attention and self.attention_supervision
+
+    def _target_columns(self, faces):
+        if not self._supervises_maps:
+            return ()
+        for name in ("heatmaps", "landmarks"):
+            if name in faces.columns:
+                return (name,)
+        raise MissingColumnError(
+            "attention_supervision needs the column 'heatmaps' or 'landmarks'; these "
+            f"faces have {faces.columns}. Put FaceAligner() before the classifier, or "
+            "pass attention_supervision=False."
+        )
+
+    def _make_targets(self, labels, landmarks=None, heatmaps=None):
+        if landmarks is not None:
+            heatmaps = roi_heatmaps(
+                landmarks,
+                self.aus_,
+                (self.image_size, self.image_size),
+                size=self._map_size(),
+                convention=self.roi_convention,
+            )
+        return {"labels": labels} | ({} if heatmaps is None else {"maps": heatmaps})
+
+    def _map_size(self):
+        return feature_map_size(self.net_.module_.network.backbone, self.image_size)
+
+    def predict_proba(self, X, head="classifier"):
+        """Return the probability of every AU in every face.
+
+        Parameters
+        ----------
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+        head : {"classifier", "attention"}, default="classifier"
+            Which of the network's two predictions; the paper reports the first.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_aus), dtype float32
+            In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
+            DataFrame after ``set_output(predict_proba="pandas")``.
+
+        Raises
+        ------
+        ValueError
+            If the attention branch is asked for and there is none.
+        """
+        if head == "classifier":
+            return super().predict_proba(X)
+        if head != "attention":
+            raise ValueError(f"head must be 'classifier' or 'attention', got {head!r}.")
+        self._need_attention("head='attention'")
+        return self._as_output(
+            self._run(X, lambda outputs: torch.sigmoid(outputs[1]["attention_logits"]))
+        )
+
+    def attention_maps(self, X):
+        """Return where the network looks for every AU (Figures 5 and 6).
+
+        Parameters
+        ----------
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+
+        Returns
+        -------
+        maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
+            In [0, 1], over the whole image, (12, 12) for the default trunk; NaN in
+            rows without a face.
+
+        Raises
+        ------
+        ValueError
+            If the classifier was fitted with ``attention=False``.
+        """
+        self._need_attention("attention_maps")
+        return self._run(X, lambda outputs: outputs[1]["attention_maps"])
+
+    def au_relations(self, X):
+        """Return how much each AU attends to each other one (Figure 1).
+
+        Parameters
+        ----------
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+
+        Returns
+        -------
+        relations : ndarray of shape (n_samples, n_aus, n_aus), dtype float32
+            Self-attention of the encoder, mean over layers and heads; rows sum to 1.
+            NaN in rows without a face.
+
+        Raises
+        ------
+        ValueError
+            If the classifier was fitted with ``encoder_layers=0``.
+        """
+        if self.encoder_layers == 0:
+            raise ValueError("au_relations needs an encoder; encoder_layers is 0.")
+        return self._run(X, lambda layers: layers.mean(dim=(1, 2)), method="relations")
+
+    def _need_attention(self, what):
+        if not self.attention:
+            raise ValueError(f"{what} needs the attention branch; attention is False.")

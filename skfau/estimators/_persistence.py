@@ -1,0 +1,133 @@
+"""Fitted classifiers as one safetensors file, and weights from one to another."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from skfau import __version__
+from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._labels import set_aus
+from skfau.nn import transfer_state
+
+FORMAT = 1
+# How and where a fit ran; a loaded classifier starts with the defaults.
+NOT_SAVED = {"init_from", "checkpoint_dir", "callbacks", "device", "n_threads"}
+
+
+def save_classifier(estimator, path):
+    """Write a fitted classifier; see `BaseAUClassifier.save`."""
+    header = {
+        "skfau_format": FORMAT,
+        "skfau_version": __version__,
+        "class": type(estimator).__name__,
+        "parameters": {
+            name: _to_json(name, value)
+            for name, value in estimator.get_params(deep=False).items()
+            if name not in NOT_SAVED
+        },
+        "aus": estimator.aus_,
+        "label_counts": estimator.label_counts_.tolist(),
+        "history": estimator.history_,
+    }
+    metadata = {"skfau": json.dumps(header)}
+    save_file(estimator.network_state(), Path(path), metadata=metadata)
+
+
+def _to_json(name, value):
+    if isinstance(value, FaceAugmentation):
+        return {"FaceAugmentation": value.get_params()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, np.generic):
+        value = value.item()
+    try:
+        return json.loads(json.dumps(value))
+    except TypeError:
+        raise TypeError(
+            f"save writes numbers, strings and lists; parameter {name!r} is a "
+            f"{type(value).__name__}. Use pickle, or name the part instead of "
+            "passing the object."
+        ) from None
+
+
+def load_classifier(cls, path):
+    """Read a classifier that `save_classifier` wrote; runs no code from the file."""
+    header, state = read_file(path)
+    if header["class"] != cls.__name__:
+        raise ValueError(
+            f"{path} holds a {header['class']}, not a {cls.__name__}; call "
+            f"{header['class']}.load."
+        )
+    estimator = cls(**{k: _from_json(v) for k, v in header["parameters"].items()})
+    set_aus(estimator, header["aus"])
+    estimator.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
+    estimator._restore(state, header["history"])
+    return estimator
+
+
+def _from_json(value):
+    if isinstance(value, dict) and value.keys() == {"FaceAugmentation"}:
+        return FaceAugmentation(**value["FaceAugmentation"])
+    return tuple(value) if isinstance(value, list) else value
+
+
+def read_file(path):
+    """Return the header and the arrays of a saved classifier."""
+    try:
+        with safe_open(Path(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = json.loads(metadata["skfau"])
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is not a classifier saved by skfau ({error}). Expected a file "
+            "written by the save method."
+        ) from error
+    if header["skfau_format"] != FORMAT:
+        raise ValueError(
+            f"{path} has format {header['skfau_format']}, written by skfau "
+            f"{header['skfau_version']}; this version reads format {FORMAT}."
+        )
+    return header, state
+
+
+def transfer(estimator, source):
+    """Copy what two classifiers share into `estimator.net_`; return a report.
+
+    Parameters
+    ----------
+    estimator : BaseAUClassifier
+        Its `net_` is fresh.
+    source : BaseAUClassifier, str or Path
+        A fitted classifier of the same class, or the path of a saved one.
+    """
+    if isinstance(source, (str, Path)):
+        header, arrays = read_file(source)
+        name, aus = header["class"], header["aus"]
+    else:
+        name, aus = type(source).__name__, getattr(source, "aus_", None)
+        if aus is None:
+            raise ValueError(
+                "init_from must be a fitted classifier or the path of a saved one; "
+                f"got {source!r}, which is not fitted."
+            )
+        arrays = source.network_state()
+    if name != type(estimator).__name__:
+        raise ValueError(
+            f"init_from holds a {name}; a {type(estimator).__name__} can only start "
+            "from its own kind."
+        )
+    network = estimator.net_.module_.network
+    state, report = transfer_state(
+        {key: torch.as_tensor(array) for key, array in arrays.items()},
+        tuple(aus),
+        network.state_dict(),
+        estimator.aus_,
+        network.au_axes(),
+    )
+    network.load_state_dict(state)
+    return report

@@ -1,0 +1,28 @@
+"""Every public estimator, found by itself, in a size that a test can train."""
+
+import inspect
+
+import skfau.estimators
+
+SMALL = {
+    "backbone": "tiny",
+    "embedding_dim": 16,
+    "image_size": 48,
+    "lr": 1e-3,
+    "batch_size": 16,
+    "max_epochs": 2,
+    "n_threads": 1,
+    "random_state": 0,
+}
+CLASSIFIERS = [
+    cls
+    for name in skfau.estimators.__all__
+    if hasattr(cls := getattr(skfau.estimators, name), "predict_proba")
+]
+
+
+def make_small(cls, **parameters):
+    """Return an instance with `SMALL` and `parameters`, as far as it has them."""
+    known = inspect.signature(cls).parameters
+    small = {name: value for name, value in SMALL.items() if name in known}
+    return cls(**small | parameters)

@@ -1,0 +1,125 @@
+"""Interrupted fits lose nothing, finished ones are not repeated, folds do not leak."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+
+from skfau.estimators._checkpoint import Checkpoint
+from tests.small import CLASSIFIERS, make_small
+
+SCRIPT = textwrap.dedent(
+    """
+    import os, signal, sys
+    import torch
+    torch.set_num_threads(1)
+    from skorch.callbacks import Callback
+    from skfau.datasets import make_faces
+    from skfau.estimators import FaceAugmentation
+    import skfau.estimators
+    from tests.small import make_small
+
+    class Kill(Callback):
+        def on_batch_end(self, net, training=False, **kwargs):
+            if len(net.history) == int(sys.argv[3]):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    made = make_faces(n_subjects=8, n_frames=12, image_size=48, random_state=0)
+    cls = getattr(skfau.estimators, sys.argv[1])
+    make_small(
+        cls, checkpoint_dir=sys.argv[2], callbacks=[Kill()], max_epochs=4,
+        early_stopping=True, augmentation=FaceAugmentation(rotation=5),
+    ).fit(made.data, made.target)
+    """
+)
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_a_killed_fit_ends_bit_equal_to_one_that_never_was(cls, made, tmp_path):
+    from skfau.estimators import FaceAugmentation
+
+    parameters = {
+        "max_epochs": 4,
+        "early_stopping": True,
+        "augmentation": FaceAugmentation(rotation=5),
+    }
+    for epoch in ("2", "4"):
+        run = subprocess.run(
+            [sys.executable, "-c", SCRIPT, cls.__name__, str(tmp_path), epoch],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert run.returncode == -signal.SIGKILL, run.stderr
+    resumed = make_small(cls, checkpoint_dir=tmp_path, **parameters)
+    resumed.fit(made.data, made.target)
+    straight = make_small(cls, **parameters).fit(made.data, made.target)
+    assert resumed.history_ == straight.history_
+    for name, array in straight.network_state().items():
+        np.testing.assert_array_equal(resumed.network_state()[name], array, name)
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_a_finished_fit_is_not_repeated(cls, made, tmp_path):
+    first = make_small(cls, checkpoint_dir=tmp_path).fit(made.data, made.target)
+    (file,) = tmp_path.iterdir()
+    stamp = file.stat().st_mtime_ns
+    again = make_small(cls, checkpoint_dir=tmp_path).fit(made.data, made.target)
+    assert file.stat().st_mtime_ns == stamp
+    np.testing.assert_array_equal(
+        first.predict_proba(made.data), again.predict_proba(made.data)
+    )
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_other_rows_labels_or_parameters_never_share_a_file(cls, made, tmp_path):
+    def fit(rows=slice(None), flip=False, **parameters):
+        target = 1 - made.target if flip else made.target
+        clf = make_small(cls, checkpoint_dir=tmp_path, max_epochs=1, **parameters)
+        clf.fit(made.data[rows], target[rows])
+
+    fit()
+    fit(rows=slice(0, 48))
+    fit(rows=slice(48, None))
+    fit(flip=True)
+    fit(batch_size=8)
+    fit(random_state=1)
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_checkpoints_need_an_int_seed(cls, made, tmp_path):
+    clf = make_small(cls, checkpoint_dir=tmp_path, random_state=None)
+    with pytest.raises(ValueError, match="needs an int random_state"):
+        clf.fit(made.data, made.target)
+
+
+def test_an_unreadable_new_file_never_replaces_the_old_one(tmp_path):
+    checkpoint = Checkpoint(tmp_path, "fit")
+    checkpoint.save({"history": [{"train_loss": 1.0}], "weights": torch.ones(3)})
+
+    class Unwritable:
+        def __reduce__(self):
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.save({"history": [], "weights": Unwritable()})
+    state = Checkpoint(tmp_path, "fit").load()
+    assert state["history"] == [{"train_loss": 1.0}]
+    assert torch.equal(state["weights"], torch.ones(3))
+
+
+def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
+    class Code:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    torch.save({"history": "[]", "module": Code()}, tmp_path / "fit.pt")
+    with pytest.raises(Exception, match="[Ww]eights"):
+        Checkpoint(tmp_path, "fit").load()
+    assert not (tmp_path / "ran").exists()

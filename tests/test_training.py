@@ -1,0 +1,160 @@
+"""How every classifier trains: seeds, subjects held out, going on, starting over."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import GroupKFold, cross_val_score
+from skorch.callbacks import Callback
+
+from skfau.estimators import FaceAugmentation
+from skfau.exceptions import LabelError, MissingColumnError
+from skfau.metrics import f1_scorer
+from tests.small import CLASSIFIERS, make_small
+
+pytestmark = pytest.mark.parametrize("cls", CLASSIFIERS)
+AUGMENTED = FaceAugmentation(rotation=10, shift=0.05, scale=0.1, contrast=0.2)
+
+
+def fit_proba(cls, made, **parameters):
+    clf = make_small(cls, **parameters).fit(made.data[:48], made.target[:48])
+    return clf.predict_proba(made.data)
+
+
+def test_a_seed_fixes_everything_and_touches_nothing_global(cls, made):
+    torch.manual_seed(11)
+    np.random.seed(11)  # noqa: NPY002
+    before = torch.get_rng_state().clone(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = fit_proba(cls, made, augmentation=AUGMENTED)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+    torch.manual_seed(12)
+    np.testing.assert_array_equal(first, fit_proba(cls, made, augmentation=AUGMENTED))
+
+
+def test_another_seed_gives_another_network(cls, made):
+    assert not np.array_equal(
+        fit_proba(cls, made, max_epochs=1),
+        fit_proba(cls, made, max_epochs=1, random_state=1),
+    )
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_n_jobs_does_not_change_scores(cls, made, backend):
+    from joblib import parallel_config
+
+    clf = make_small(cls, max_epochs=1)
+    groups = made.data.subject
+
+    def scores(n_jobs):
+        with parallel_config(backend=backend):
+            return cross_val_score(
+                clf,
+                made.data,
+                made.target,
+                groups=groups,
+                cv=GroupKFold(2),
+                scoring=f1_scorer,
+                n_jobs=n_jobs,
+                error_score="raise",
+            )
+
+    np.testing.assert_array_equal(scores(1), scores(2))
+
+
+def test_it_overfits_a_small_batch(cls, made):
+    clf = make_small(cls, max_epochs=60, lr=3e-3, batch_size=24)
+    faces, target = made.data[:48], made.target[:48]
+    present = target.any(axis=0)
+    clf.set_params(aus=tuple(np.array(made.aus)[present]))
+    clf.fit(faces, target[:, present])
+    assert clf.score(faces, target[:, present]) > 0.95
+
+
+def test_partial_fit_goes_on_epoch_by_epoch(cls, made):
+    whole = make_small(cls, max_epochs=3).fit(made.data, made.target)
+    steps = make_small(cls)
+    for _ in range(3):
+        steps.partial_fit(made.data, made.target)
+    assert len(steps.history_) == 3
+    np.testing.assert_array_equal(
+        steps.predict_proba(made.data), whole.predict_proba(made.data)
+    )
+    with pytest.raises(LabelError, match="Training goes on with the AUs"):
+        steps.set_params(aus=made.aus[:2]).partial_fit(made.data, made.target[:, :2])
+
+
+def test_warm_start_begins_at_the_last_weights(cls, made):
+    cold = make_small(cls, max_epochs=4).fit(made.data, made.target)
+    warm = make_small(cls, max_epochs=4).fit(made.data, made.target)
+    warm.set_params(warm_start=True, max_epochs=1).fit(made.data, made.target)
+    assert warm.history_[0]["train_loss"] < cold.history_[0]["train_loss"]
+
+
+def test_early_stopping_scores_held_out_subjects_and_keeps_the_best(cls, made):
+    clf = make_small(cls, early_stopping=True, patience=2, max_epochs=6)
+    history = clf.fit(made.data, made.target).history_
+    best = max(row["valid_f1"] for row in history)
+    assert all(0 <= row["valid_f1"] <= 1 for row in history)
+    after_best = [row["valid_f1"] for row in history].index(best)
+    shorter = make_small(cls, early_stopping=True, max_epochs=after_best + 1)
+    np.testing.assert_array_equal(
+        clf.predict_proba(made.data),
+        shorter.fit(made.data, made.target).predict_proba(made.data),
+    )
+
+
+def test_early_stopping_without_subjects_is_an_error(cls, made):
+    faces = made.data.with_columns(subject=None)
+    with pytest.raises(MissingColumnError, match="subject"):
+        make_small(cls, early_stopping=True).fit(faces, made.target)
+
+
+def test_early_stopping_with_one_subject_is_an_error(cls, made):
+    rows = made.data.subject == made.data.subject[0]
+    with pytest.raises(ValueError, match="subject"):
+        make_small(cls, early_stopping=True).fit(made.data[rows], made.target[rows])
+
+
+class Interrupt(Callback):
+    """Stand in for a user's Ctrl-C after an epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 1:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_is_not_swallowed(cls, made):
+    with pytest.raises(KeyboardInterrupt):
+        make_small(cls, callbacks=[Interrupt()]).fit(made.data, made.target)
+
+
+def test_init_from_carries_shared_branches_only(cls, made):
+    source = make_small(cls).fit(made.data, made.target)
+    fewer = tuple(reversed(made.aus[3:8]))
+    columns = [made.aus.index(au) for au in fewer]
+    target = make_small(cls, aus=fewer, init_from=source, lr=1e-12, max_epochs=1)
+    target.fit(made.data, made.target[:, columns])
+    fresh = make_small(cls, aus=fewer, lr=1e-12, max_epochs=1)
+    fresh.fit(made.data, made.target[:, columns])
+    was = source.network_state()
+    now, new = target.network_state(), fresh.network_state()
+    axes = target.net_.module_.network.au_axes()
+    blocks = [n for n, axis in axes.items() if axis == (0,) and now[n].size > 20]
+    assert blocks
+    for name in blocks:
+        if not np.issubdtype(now[name].dtype, np.floating) or "running" in name:
+            continue
+        by_au = was[name].reshape(len(made.aus), -1, *was[name].shape[1:])
+        copied = by_au[columns].reshape(now[name].shape)
+        np.testing.assert_allclose(now[name], copied, atol=1e-6, err_msg=name)
+    assert any(not np.allclose(now[n], new[n], atol=1e-6) for n in blocks)
+
+
+def test_init_from_something_unfitted_is_an_error(cls, made):
+    with pytest.raises(ValueError, match="init_from must be a fitted classifier"):
+        make_small(cls, init_from=make_small(cls)).fit(made.data, made.target)
+
+
+def test_verbose_shows_a_bar(cls, made, capfd):
+    make_small(cls, verbose=1).fit(made.data[:32], made.target[:32])
+    assert f"{cls.__name__}: 100%" in capfd.readouterr().err
