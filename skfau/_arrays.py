@@ -86,9 +86,11 @@ class MappedArray:
         return digest(stamp(self.path), layout)
 
     def __getstate__(self):
-        return self._layout
+        # The stamp makes joblib's hash, which sees this state, follow the file.
+        return (self._layout, stamp(self.path))
 
-    def __setstate__(self, layout):
+    def __setstate__(self, state):
+        layout, _ = state
         self._layout = layout
         # Read-only whatever the mode was: "w+" would erase the file.
         raw = np.memmap(

@@ -70,7 +70,7 @@ def prepare_column(name, values, n_rows):
     """Check and freeze one column for ``n_rows`` rows."""
     if isinstance(values, np.ndarray) and mapped_base(values) is not None:
         values = MappedArray(values)
-    elif hasattr(values, "__array__") or isinstance(values, (list, tuple)):
+    elif hasattr(values, "__array__") or isinstance(values, (list, tuple, range)):
         # A copy, so that later changes to the caller's array do not reach the faces.
         values = np.array(values)
     elif isinstance(values, (str, bytes, dict)) or not (

@@ -241,6 +241,13 @@ class PathStore:
         # of Python strings, and joblib shares it between processes.
         self._prefix = _common_start(min(names), max(names)) if names else b""
         self._names = np.array([name[len(self._prefix) :] for name in names], "S")
+        self._stamps = None
+
+    def __getstate__(self):
+        # joblib's hash sees this state and must follow the files. Asking for every
+        # file's date takes a second per 10^5 files, so once per store.
+        self._stamps = self._stamps or self.fingerprint()
+        return self.__dict__
 
     def __len__(self):
         return len(self._names)
@@ -284,7 +291,7 @@ class VideoStore:
         self._local = threading.local()
 
     def __getstate__(self):
-        return {k: v for k, v in self.__dict__.items() if k != "_local"}
+        return {**self.__dict__, "_local": None, "_stamps": self.fingerprint()}
 
     def __setstate__(self, state):
         self.__dict__.update(state, _local=threading.local())

@@ -125,6 +125,7 @@ def test_a_lazy_column_is_read_only_by_row():
     assert column.asked == []
     assert faces.column("maps", [0, 6]).tolist() == [50, 110]
     assert faces.column("maps", 1) == 60
+    assert faces.column("tag", [2]).tolist() == [2]
     assert [len(rows) for rows in column.asked] == [2, 1]
 
 
