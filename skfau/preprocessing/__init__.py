@@ -3,5 +3,12 @@
 from skfau.preprocessing._align import FaceAligner
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._dlib import DlibDetector
+from skfau.preprocessing._heatmaps import ROIHeatmaps, roi_heatmaps
 
-__all__ = ["DlibDetector", "FaceAligner", "MeshDetector"]
+__all__ = [
+    "DlibDetector",
+    "FaceAligner",
+    "MeshDetector",
+    "ROIHeatmaps",
+    "roi_heatmaps",
+]
