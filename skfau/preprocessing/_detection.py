@@ -36,7 +36,9 @@ class MeshDetector:
     Notes
     -----
     Of several faces the largest counts among those whose score is at least half of the
-    best. Faces rolled up to 90 degrees are found, upside-down ones are not.
+    best. Where the mesh is not sure of a face, the box is searched at six angles, so
+    that rolled and upside-down faces are found too, if not small ones (eyes less than
+    5 % of the image apart). A face in doubt gives NaN rather than wrong points.
     Images are RGB: BGR images are not refused and cost accuracy silently.
 
     References

@@ -29,7 +29,10 @@ _EYE_CORNERS = (33, 263)
 _MESH_SIZE = 192
 _ROI_ENLARGE = 1.5
 _MIN_SCORE = 0.5
-_MIN_PRESENCE = 0.5
+_MIN_LOGIT = 2.0  # a probability of 0.88
+_SURE_LOGIT = 10.0  # upright faces reach 7 to 30, wrongly turned ones at most 6
+_MAX_PASSES = 6
+_SETTLED = np.radians(2)
 _SURE_SCORE = 0.75  # below it a short-range box may be wrong, and full range is asked
 _OVERLAP = 0.3
 
@@ -93,23 +96,27 @@ class _BoxNet:
 
 def _merge_boxes(points, scores):
     """Average overlapping boxes by their scores, best first."""
-    low = points[:, 0] - points[:, 1] / 2
-    high = points[:, 0] + points[:, 1] / 2
-    area = np.maximum(points[:, 1], 0).prod(axis=1)
-    order = np.argsort(-scores, kind="stable")
     merged = []
+    for group in _overlapping(points[:, 0], points[:, 1], scores):
+        mean = np.average(points[group], axis=0, weights=scores[group])
+        roll = np.arctan2(*(mean[3] - mean[2])[::-1])
+        merged.append([*mean[0], *mean[1], roll, scores[group[0]]])
+    return np.array(merged, dtype=np.float64).reshape(-1, 6)
+
+
+def _overlapping(centres, sizes, scores):
+    """Group boxes with the best box that they overlap; yield arrays of rows."""
+    low, high = centres - sizes / 2, centres + sizes / 2
+    area = np.maximum(sizes, 0).prod(axis=1)
+    order = np.argsort(-scores, kind="stable")
     while len(order):
         best = order[0]
         common = np.minimum(high[best], high[order]) - np.maximum(low[best], low[order])
         common = np.maximum(common, 0).prod(axis=1)
         overlap = common / np.maximum(area[best] + area[order] - common, 1e-9)
         same = (overlap > _OVERLAP) | (order == best)
-        group = order[same]
-        mean = np.average(points[group], axis=0, weights=scores[group])
-        roll = np.arctan2(*(mean[3] - mean[2])[::-1])
-        merged.append([*mean[0], *mean[1], roll, scores[best]])
+        yield order[same]
         order = order[~same]
-    return np.array(merged, dtype=np.float64).reshape(-1, 6)
 
 
 def prefer_large(boxes):
@@ -140,24 +147,55 @@ class FaceNets:
         """Return boxes (k, 6), the preferred first."""
         boxes = self.short(image)
         if boxes[:, 5].max(initial=0.0) < _SURE_SCORE:
-            boxes = max(boxes, self.full(image), key=lambda b: b[:, 5].max(initial=0.0))
+            # Where both see a face, the surer one also knows its roll better.
+            boxes = np.concatenate([boxes, self.full(image)])
+            groups = _overlapping(boxes[:, :2], boxes[:, 2:4], boxes[:, 5])
+            boxes = boxes[[group[0] for group in groups]]
         return prefer_large(boxes)
 
     def landmarks(self, image, boxes):
-        """Return the 68 points (pixels) in the first box that shows a face, or NaN."""
-        for x, y, width, height, roll, _ in boxes:
-            centre, side = np.array([x, y]), _ROI_ENLARGE * max(width, height)
-            for _ in range(
-                2
-            ):  # the second pass halves the jitter, a third does nothing
-                points, presence = self._mesh_pass(image, centre, side, roll)
-                centre, side, roll = _region_of(points)
-            if presence >= _MIN_PRESENCE:
-                return points[MESH_TO_68].astype(np.float32)
-        return np.full((68, 2), np.nan, dtype=np.float32)
+        """Return the 68 points (pixels) in the first box that shows a face, or NaN.
+
+        Where no box surely shows one, the most likely of those that may.
+        """
+        likely, found = _MIN_LOGIT, None
+        for box in boxes:
+            logit, points = self._search_box(image, box)
+            if logit > likely:
+                likely, found = logit, points
+            if logit >= _SURE_LOGIT:
+                break
+        if found is None:
+            return np.full((68, 2), np.nan, dtype=np.float32)
+        return found[MESH_TO_68].astype(np.float32)
+
+    def _search_box(self, image, box):
+        """Return the logit of a face in the box, and its 468 points (pixels)."""
+        x, y, width, height, roll, _ = box
+        region = np.array([x, y]), _ROI_ENLARGE * max(width, height), roll
+        logit, points = self._settle(image, *region)
+        if logit >= _SURE_LOGIT:
+            return logit, points
+        # Boxes of faces rolled by more than 60 degrees may have a wrong eye line.
+        turned = [(*region[:2], roll + np.pi / 3 * k) for k in range(1, 6)]
+        logits = [self._mesh_pass(image, *other)[0] for other in turned]
+        other = self._settle(image, *turned[int(np.argmax(logits))])
+        return max((logit, points), other, key=lambda found: found[0])
+
+    def _settle(self, image, centre, side, roll):
+        """Repeat mesh passes, each in the region found by the one before."""
+        for n_passes in range(1, _MAX_PASSES + 1):
+            logit, points = self._mesh_pass(image, centre, side, roll)
+            last = roll
+            centre, side, roll = _region_of(points)
+            # The second pass halves the jitter; a third only helps large turns.
+            change = abs((roll - last + np.pi) % (2 * np.pi) - np.pi)
+            if n_passes >= 2 and change < _SETTLED:
+                break
+        return logit, points
 
     def _mesh_pass(self, image, centre, side, roll):
-        """Return 468 points (pixels) and the probability that they lie on a face."""
+        """Return the logit of a face being there, and its 468 points (pixels)."""
         scale = _MESH_SIZE / max(side, 1e-3)
         turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
         shift = (_MESH_SIZE - 1) / 2 - scale * turn @ centre
@@ -167,7 +205,7 @@ class FaceNets:
         presence, points = self.mesh.forward(("conv2d_31", "conv2d_21"))
         # Network coordinates count from the crop's edge, ours from pixel centres.
         local = points.reshape(-1, 3)[:, :2].astype(np.float64) - 0.5
-        return (local - shift) @ turn / scale, float(_sigmoid(presence.item()))
+        return presence.item(), (local - shift) @ turn / scale
 
 
 def _region_of(points):
