@@ -1,0 +1,263 @@
+"""`AttentionMapDisplay`: where a network looks for every AU."""
+
+import numpy as np
+
+from skfau._validation import check_au_labels, check_faces
+from skfau.exceptions import FaceImageError
+from skfau.inspection._models import find, transform
+from skfau.inspection._mosaic import Cell, draw_mosaic
+from skfau.inspection._plotting import au_codes, axes_for, columns_of, need_matplotlib
+
+
+class AttentionMapDisplay:
+    """Attention maps of AUs over their faces, as in Figures 5 and 6 of [1]_.
+
+    Make it with `from_estimator` or `from_predictions`; they draw at once, and
+    `plot` draws again from the stored arrays.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_samples, height, width, 3), dtype uint8
+        Faces as the network saw them, RGB.
+    maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
+        In [0, 1], each over its whole image; NaN where there is no face.
+    aus : tuple of int
+        AU number of every map.
+    active : ndarray of shape (n_samples, n_aus), dtype float32 or None, default=None
+        1 where the AU occurs, 0 where not, NaN where unknown.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes of the last `plot`.
+    figure_ : matplotlib Figure
+        Their figure.
+
+    See Also
+    --------
+    AURelationsDisplay : The second level of attention, between AUs.
+
+    Notes
+    -----
+    ROI heatmaps have the same shape, so that what supervised the attention can be
+    drawn beside it: pass the result of `skfau.preprocessing.roi_heatmaps`.
+
+    References
+    ----------
+    .. [1] G. M. Jacob and B. Stenger, "Facial Action Unit Detection With
+       Transformers", CVPR 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from skfau.inspection import AttentionMapDisplay
+    >>> images = np.zeros((2, 48, 48, 3), dtype=np.uint8)
+    >>> maps = np.random.default_rng(0).random((2, 3, 12, 12))
+    >>> display = AttentionMapDisplay.from_predictions(
+    ...     images, maps, aus=(1, 6, 12), y=[[1, 0, 1], [0, 1, 1]],
+    ...     combined=True, ax=Figure().subplots())
+    >>> display.combined_maps().shape
+    (2, 12, 12)
+    """
+
+    def __init__(self, images, maps, aus, *, active=None):
+        self.images = images
+        self.maps = maps
+        self.aus = aus
+        self.active = active
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y=None, *, shown=None, combined=False, ax=None
+    ):
+        """Compute the attention maps of a fitted classifier and draw them.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted classifier with ``attention_maps``, such as
+            `FAUTransformerClassifier`, or a pipeline or search around one. The
+            images are those that reach the classifier, for instance aligned.
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            A handful of faces: each becomes a row of the picture.
+        y : array-like of shape (n_samples, n_aus), default=None
+            Which AUs occur; None takes the predictions of `estimator`.
+        shown : sequence of int, default=None
+            AUs to draw; None draws all.
+        combined : bool, default=False
+            See `plot`.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : AttentionMapDisplay
+
+        Raises
+        ------
+        TypeError
+            If there is no classifier with attention maps in `estimator`.
+        FaceImageError
+            If the faces differ in size.
+        ImportError
+            If matplotlib is not installed.
+        """
+        need_matplotlib(f"{cls.__name__}.from_estimator")
+        model, steps = find(estimator, "attention_maps")
+        faces = check_faces(transform(steps, X))
+        y = estimator.predict(X) if y is None else y
+        return cls.from_predictions(
+            faces.images[...],
+            model.attention_maps(faces),
+            model.aus_,
+            y=y,
+            shown=shown,
+            combined=combined,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls, images, maps, aus, *, y=None, shown=None, combined=False, ax=None
+    ):
+        """Draw maps that are computed already, or ROI heatmaps.
+
+        Parameters
+        ----------
+        images : array-like of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+        maps : array-like of shape (n_samples, n_aus, h, w)
+            In [0, 1], each over its whole image; NaN where there is no face.
+        aus : sequence of int
+            AU number of every map.
+        y : array-like of shape (n_samples, n_aus), default=None
+            Which AUs occur: 1, 0, or NaN where unknown.
+        shown : sequence of int, default=None
+            AUs to draw; None draws all.
+        combined : bool, default=False
+            See `plot`.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : AttentionMapDisplay
+
+        Raises
+        ------
+        FaceImageError
+            If the images are not uint8 (n_samples, height, width, 3).
+        ValueError
+            If maps, AUs and labels do not fit each other.
+        ImportError
+            If matplotlib is not installed.
+        """
+        need_matplotlib(f"{cls.__name__}.from_predictions")
+        images, maps, aus = np.asarray(images), np.asarray(maps), tuple(aus)
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+            raise FaceImageError(
+                "images must be uint8 of shape (n_samples, height, width, 3), got "
+                f"{images.dtype} {images.shape}."
+            )
+        if maps.ndim != 4 or maps.shape[:2] != (len(images), len(aus)):
+            raise ValueError(
+                f"maps must have shape ({len(images)}, {len(aus)}, h, w) for "
+                f"{len(images)} images and {len(aus)} AUs, got {maps.shape}."
+            )
+        if y is not None:
+            y = check_au_labels(y, len(images), len(aus))
+        display = cls(images, maps.astype(np.float32, copy=False), aus, active=y)
+        return display.plot(ax=ax, shown=shown, combined=combined)
+
+    def combined_maps(self):
+        """Return the pixel-wise maximum over the maps of active AUs, as in Figure 5.
+
+        Returns
+        -------
+        combined : ndarray of shape (n_samples, h, w), dtype float32
+            0 where no AU is active; NaN in rows without a face.
+
+        Raises
+        ------
+        ValueError
+            If it is not known which AUs are active.
+        """
+        if self.active is None:
+            raise ValueError(
+                "the combined map is that of the active AUs, and this display does "
+                "not know them: pass y."
+            )
+        active = (self.active == 1)[:, :, None, None]
+        # 0 * NaN is NaN, so a row without a face stays one whatever its labels are.
+        return np.max(self.maps * active, axis=1)
+
+    def plot(self, ax=None, *, shown=None, combined=False, cmap="plasma"):
+        """Draw the maps over the faces; active AUs have a frame.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        shown : sequence of int, default=None
+            AUs to draw; None draws all. Without effect on the combined maps.
+        combined : bool, default=False
+            Draw one map per face, the maximum over its active AUs, below the face
+            and name those AUs, instead of one row per face with every AU.
+        cmap : str or matplotlib Colormap, default="plasma"
+            Colours of the maps, whose opacity grows with their value. One scale from
+            0 to the highest value drawn serves all.
+
+        Returns
+        -------
+        display : AttentionMapDisplay
+            Self.
+
+        Raises
+        ------
+        ValueError
+            If an AU is not in the display, or `combined` lacks the active AUs.
+        ImportError
+            If matplotlib is not installed.
+        """
+        if combined:
+            rows, columns, labels = self._combined_cells()
+        else:
+            rows, columns, labels = self._cells(columns_of(shown, self.aus))
+        height, width = self.images.shape[1:3]
+        side = 1.6 if combined else 1.0
+        label_lines = max(label.count("\n") for label in columns)
+        size = (
+            1.6 + side * len(rows[0]),
+            0.5 + 0.2 * label_lines + 1.06 * side * len(rows) * height / width,
+        )
+        self.ax_ = axes_for(ax, f"{type(self).__name__}.plot", size)
+        self.figure_ = self.ax_.figure
+        draw_mosaic(self.ax_, rows, columns, labels, cmap)
+        return self
+
+    def _cells(self, columns):
+        """Rows of face, AU, AU, ...; column and row labels."""
+        active = np.zeros(self.maps.shape[:2]) if self.active is None else self.active
+        rows = [
+            [Cell(image), *(Cell(image, maps[j], flags[j] == 1) for j in columns)]
+            for image, maps, flags in zip(self.images, self.maps, active, strict=True)
+        ]
+        codes = au_codes(self.aus[j] for j in columns)
+        return rows, ["face", *codes], [""] * len(rows)
+
+    def _combined_cells(self):
+        """Faces over their combined maps; as column labels the active AUs."""
+        pairs = zip(self.images, self.combined_maps(), strict=True)
+        rows = [
+            [Cell(image) for image in self.images],
+            [Cell(image, combined) for image, combined in pairs],
+        ]
+        aus = np.array(self.aus)
+        codes = [au_codes(aus[flags == 1]) or ["none"] for flags in self.active]
+        return rows, [_wrapped(names) for names in codes], ["face", "active AUs"]
+
+
+def _wrapped(names):
+    """Put at most three names on a line."""
+    return "\n".join(" ".join(names[i : i + 3]) for i in range(0, len(names), 3))

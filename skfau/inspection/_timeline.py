@@ -1,0 +1,301 @@
+"""`AUTimelineDisplay`: the probability of every AU along one video."""
+
+import numpy as np
+
+from skfau._validation import check_au_labels, check_faces
+from skfau.inspection._frames import alone, in_order, rows_of_video, spans, usual_step
+from skfau.inspection._models import find, layers
+from skfau.inspection._plotting import (
+    BLUE,
+    GRAY,
+    LIGHT_GRAY,
+    ORANGE,
+    au_codes,
+    axes_for,
+    columns_of,
+    need_matplotlib,
+    with_names,
+)
+
+_HEIGHT = 0.8  # of a row; the rest keeps rows apart
+_PRESENT = {"facecolor": ORANGE, "alpha": 0.45, "linewidth": 0}
+_UNKNOWN = {"facecolor": LIGHT_GRAY, "alpha": 0.6, "linewidth": 0}
+
+
+class AUTimelineDisplay:
+    """Probability of every AU over the frames of a video, a row per AU.
+
+    Make it with `from_estimator` or `from_predictions`; they draw at once, and
+    `plot` draws again from the stored arrays.
+
+    Parameters
+    ----------
+    frames : ndarray of shape (n_points,), dtype int or float
+        Frame numbers, rising.
+    probabilities : ndarray of shape (n_points, n_aus), dtype float32
+        In [0, 1]; NaN where there is no face, or no frame: a gap.
+    aus : tuple of int
+        AU number of every column.
+    occurrence : ndarray of shape (n_points, n_aus), dtype float32 or None, default=None
+        True labels: 1, 0, or NaN where unknown.
+    thresholds : ndarray of shape (n_aus,), dtype float64 or None, default=None
+        Probability from which an AU counts as present.
+    title : str, default=""
+        Name of the video.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes of the last `plot`.
+    figure_ : matplotlib Figure
+        Their figure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from skfau.inspection import AUTimelineDisplay
+    >>> y_proba = np.array([[0.1], [0.7], [0.9], [0.2]])
+    >>> display = AUTimelineDisplay.from_predictions(
+    ...     y_proba, aus=(12,), frames=[1, 2, 3, 8], ax=Figure().subplots())
+    >>> display.frames, display.probabilities[:, 0]
+    (array([1, 2, 3, 4, 8]), array([0.1, 0.7, 0.9, nan, 0.2], dtype=float32))
+    """
+
+    def __init__(
+        self,
+        frames,
+        probabilities,
+        aus,
+        *,
+        occurrence=None,
+        thresholds=None,
+        title="",
+    ):
+        self.frames = frames
+        self.probabilities = probabilities
+        self.aus = aus
+        self.occurrence = occurrence
+        self.thresholds = thresholds
+        self.title = title
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y=None, *, video=None, shown=None, ax=None):
+        """Predict the frames of one video and draw them.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted AU classifier, or a pipeline or search around one. The thresholds
+            are its ``thresholds_`` (`AUThresholdClassifier`), or else 0.5.
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces. Without the column ``frame`` rows count as successive frames.
+        y : array-like of shape (n_samples, n_aus), default=None
+            True labels, drawn as bands: 1, 0, or NaN where unknown.
+        video : object, default=None
+            Value of the column ``video`` whose rows are drawn; None takes all rows.
+        shown : sequence of int, default=None
+            AUs to draw; None draws all.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : AUTimelineDisplay
+
+        Raises
+        ------
+        TypeError
+            If there is no fitted AU classifier in `estimator`.
+        MissingColumnError
+            If `video` is given and `X` has no such column.
+        ValueError
+            If there is no such video, or the rows are of several.
+        ImportError
+            If matplotlib is not installed.
+        """
+        need_matplotlib(f"{cls.__name__}.from_estimator")
+        model, _ = find(estimator, "aus_")
+        faces = check_faces(X, need=() if video is None else ("video",))
+        rows, title = rows_of_video(faces, video)
+        y = None if y is None else check_au_labels(y, len(faces))[rows]
+        tuned = (getattr(m, "thresholds_", None) for m, _ in layers(estimator))
+        return cls.from_predictions(
+            estimator.predict_proba(faces[rows]),
+            model.aus_,
+            frames=None if faces.frame is None else faces.frame[rows],
+            y=y,
+            thresholds=next((t for t in tuned if t is not None), 0.5),
+            title=title,
+            shown=shown,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_proba,
+        aus,
+        *,
+        frames=None,
+        y=None,
+        thresholds=None,
+        title="",
+        shown=None,
+        ax=None,
+    ):
+        """Draw probabilities that are computed already, for instance out of fold.
+
+        Parameters
+        ----------
+        y_proba : array-like of shape (n_frames, n_aus)
+            In [0, 1]; NaN in rows without a face.
+        aus : sequence of int
+            AU number of every column.
+        frames : array-like of shape (n_frames,), default=None
+            Frame numbers in any order; None counts from 0. A step of more than 1.5
+            times the median one breaks the line.
+        y : array-like of shape (n_frames, n_aus), default=None
+            True labels, drawn as bands: 1, 0, or NaN where unknown.
+        thresholds : float or array-like of shape (n_aus,), default=None
+            Probability from which an AU counts as present; None draws none.
+        title : str, default=""
+            Name of the video.
+        shown : sequence of int, default=None
+            AUs to draw; None draws all.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : AUTimelineDisplay
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, values are no probabilities, or a frame comes twice.
+        ImportError
+            If matplotlib is not installed.
+        """
+        need_matplotlib(f"{cls.__name__}.from_predictions")
+        y_proba, aus = _check_probabilities(y_proba, len(aus)), tuple(aus)
+        order, frames, gaps = in_order(frames, len(y_proba))
+        if y is not None:
+            y = check_au_labels(y, *y_proba.shape)
+            y = np.insert(y[order], gaps, np.nan, axis=0)
+        if thresholds is not None:
+            thresholds = np.broadcast_to(np.asarray(thresholds, float), len(aus))
+        y_proba = np.insert(y_proba[order], gaps, np.nan, axis=0)
+        more = {"occurrence": y, "thresholds": thresholds, "title": title}
+        display = cls(frames, y_proba, aus, **more)
+        return display.plot(ax=ax, shown=shown)
+
+    def plot(self, ax=None, *, shown=None):
+        """Draw a row per AU, from probability 0 to 1.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        shown : sequence of int, default=None
+            AUs to draw, from top to bottom; None draws all.
+
+        Returns
+        -------
+        display : AUTimelineDisplay
+            Self.
+
+        Raises
+        ------
+        ValueError
+            If an AU is not in the display.
+        ImportError
+            If matplotlib is not installed.
+        """
+        columns = columns_of(shown, self.aus)
+        caller = f"{type(self).__name__}.plot"
+        self.ax_ = axes_for(ax, caller, (9.0, 1.2 + 0.48 * len(columns)))
+        self.figure_ = self.ax_.figure
+        bases = np.arange(len(columns))[::-1]
+        for base, column in zip(bases, columns, strict=True):
+            self._draw_row(base, column)
+        names = with_names(au_codes(self.aus[column] for column in columns))
+        self.ax_.set_yticks(bases + _HEIGHT / 2, names)
+        self.ax_.tick_params(axis="y", length=0)
+        self.ax_.spines[["top", "right", "left"]].set_visible(False)
+        margin = usual_step(self.frames) / 2
+        self.ax_.set(
+            xlabel="frame",
+            xlim=(self.frames[0] - margin, self.frames[-1] + margin),
+            ylim=(-0.1, len(columns)),
+        )
+        self.ax_.locator_params(axis="x", integer=True)
+        self.ax_.set_title(self.title, loc="left")
+        self._draw_legend()
+        return self
+
+    def _draw_row(self, base, column):
+        ax, step = self.ax_, usual_step(self.frames)
+        values = self.probabilities[:, column]
+        curve = base + _HEIGHT * values
+        for level in (0, 1):
+            ax.axhline(base + _HEIGHT * level, color=LIGHT_GRAY, lw=0.6)
+            ax.annotate(
+                str(level),
+                (1.005, base + _HEIGHT * level),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                size=7,
+                color=GRAY,
+            )
+        if self.occurrence is not None:
+            labels = self.occurrence[:, column]
+            unknown = np.isnan(labels) & ~np.isnan(values)
+            for mask, style in ((labels == 1, _PRESENT), (unknown, _UNKNOWN)):
+                runs = spans(self.frames, mask, step)
+                ax.broken_barh(runs, (base, _HEIGHT), **style)
+        if self.thresholds is not None:
+            cut = np.full(len(values), base + _HEIGHT * self.thresholds[column])
+            over = curve >= cut
+            ax.plot(self.frames, cut, color=GRAY, lw=0.8, ls=(0, (4, 3)))
+            ax.fill_between(self.frames, cut, curve, over, color=BLUE, alpha=0.35, lw=0)
+        ax.plot(self.frames, curve, color=BLUE, lw=1.3)
+        single = alone(values)
+        ax.plot(self.frames[single], curve[single], ".", color=BLUE, ms=4)
+
+    def _draw_legend(self):
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+
+        entries = [Line2D([], [], color=BLUE, label="probability")]
+        if self.thresholds is not None:
+            line = Line2D([], [], color=GRAY, ls=(0, (4, 3)), label="threshold")
+            entries.append(line)
+        if self.occurrence is not None:
+            entries.append(Patch(label="AU occurs", **_PRESENT))
+            if np.any(np.isnan(self.occurrence) & ~np.isnan(self.probabilities)):
+                entries.append(Patch(label="label unknown", **_UNKNOWN))
+        self.ax_.legend(
+            handles=entries,
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            ncols=len(entries),
+            frameon=False,
+            fontsize=9,
+        )
+
+
+def _check_probabilities(y_proba, n_aus):
+    y_proba = np.asarray(y_proba, dtype=np.float32)
+    if y_proba.ndim != 2 or y_proba.shape[1] != n_aus or not len(y_proba):
+        raise ValueError(
+            f"y_proba must have shape (n_frames, {n_aus}) for {n_aus} AUs and at "
+            f"least one frame, got {y_proba.shape}."
+        )
+    # A logit would be drawn over the row of another AU.
+    if np.any((y_proba < 0) | (y_proba > 1)):
+        raise ValueError(
+            f"y_proba must be in [0, 1], got {np.nanmin(y_proba)} to "
+            f"{np.nanmax(y_proba)}; put logits through a sigmoid first."
+        )
+    return y_proba
