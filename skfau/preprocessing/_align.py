@@ -34,7 +34,8 @@ class FaceAligner(TransformerMixin, BaseEstimator):
     ----------
     output_size : int, default=200
         Height and width of the aligned images, in pixels.
-    template : str, default="eyes-nose-mouth"
+    template : {"eyes-nose-mouth", "inner", "jaa", "arl", "aunet", "box"}, \
+            default="eyes-nose-mouth"
         What is aligned to what; see Notes.
     landmarks : {"auto", "given", "detected"}, default="auto"
         Where landmarks come from: the column ``landmarks`` if there is one, else the
