@@ -61,10 +61,10 @@ def bootstrap_ci(
 ):
     """Percentile interval of a score under resampling of subjects.
 
-    Frames of one subject are alike, so resampling frames gives intervals that are
-    far too narrow: a resample draws subjects, each with all its frames. Subjects'
-    confusion counts suffice for F1 (either kind) and accuracy, whose time does not
-    grow with the frames; other metrics are computed anew for every resample.
+    A resample draws subjects, each with all its frames; resampling frames, which
+    are alike within a subject, would give far too narrow intervals. F1 (either
+    kind) and accuracy need only the subjects' confusion counts and take no longer
+    with more frames; other metrics are computed anew for every resample.
 
     Parameters
     ----------
@@ -78,8 +78,9 @@ def bootstrap_ci(
     baseline : array-like of shape (n_samples, n_aus), default=None
         Another system's predictions: the interval is then that of the difference
         to it on the same resamples. One that holds 0 shows no improvement.
-    average, absent : default="macro", default="skip"
-        As in `au_f1_score`; an AU absent from a resample only is skipped there.
+    average : {"macro", "pooled", None}, default="macro"
+    absent : {"skip", "zero", "error"}, default="skip"
+        As in `au_f1_score`; "error" looks at all rows together only.
     n_resamples : int, default=1000
     confidence_level : float, default=0.95
     random_state : int, RandomState, Generator or None, default=None
@@ -96,23 +97,28 @@ def bootstrap_ci(
     """
     check_rules(average, absent)
     y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
-    _, rows_of = _check_subjects(subjects, len(y_true))
-    weights = _subject_weights(
-        len(rows_of), n_resamples, confidence_level, random_state
-    )
+    rows_of = _rows_by_subject(subjects, len(y_true))
+    weights = _subject_weights(len(rows_of), n_resamples, random_state)
     score = _Resampler(metric, average, absent, y_true, rows_of, weights)
     estimate, values = score(y_pred)
     if baseline is not None:
         others = score(check_same_shape(y_true, baseline, "baseline")[1])
         estimate, values = estimate - others[0], values - others[1]
+    return BootstrapInterval(estimate, *_percentiles(values, confidence_level))
+
+
+def _percentiles(values, confidence_level):
+    if not 0 < confidence_level < 1:
+        raise ValueError(
+            f"confidence_level must be in (0, 1), got {confidence_level!r}"
+        )
     tail = (1 - confidence_level) / 2
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="All-NaN slice")
-        ends = np.nanquantile(values, [tail, 1 - tail], axis=0)
-    return BootstrapInterval(estimate, *ends)
+        return np.nanquantile(values, [tail, 1 - tail], axis=0)
 
 
-def _check_subjects(subjects, n_samples):
+def _rows_by_subject(subjects, n_samples):
     names, rows_of = rows_by_group(subjects, n_samples)
     if len(names) < 2:
         raise ValueError(
@@ -120,15 +126,11 @@ def _check_subjects(subjects, n_samples):
             f"({', '.join(map(str, names))}); one person's spread says nothing "
             "about other people"
         )
-    return names, rows_of
+    return rows_of
 
 
-def _subject_weights(n_subjects, n_resamples, confidence_level, random_state):
+def _subject_weights(n_subjects, n_resamples, random_state):
     """How often each resample draws each subject, (n_resamples, n_subjects)."""
-    if not 0 < confidence_level < 1:
-        raise ValueError(
-            f"confidence_level must be in (0, 1), got {confidence_level!r}"
-        )
     if n_resamples < 1:
         raise ValueError(f"n_resamples must be at least 1, got {n_resamples!r}")
     chances = np.full(n_subjects, 1 / n_subjects)
@@ -161,7 +163,9 @@ class _Resampler:
 
     def _from_counts(self, y_pred):
         counts = [confusion(self.y_true[rows], y_pred[rows]) for rows in self.rows_of]
-        counts = np.tensordot(self.weights, np.stack(counts), axes=1)
+        # As doubles these whole numbers stay exact, and BLAS multiplies them.
+        weights, counts = self.weights.astype(np.float64), np.stack(counts, dtype=float)
+        counts = np.tensordot(weights, counts, axes=1)
         if self.average == "pooled":
             counts = counts.sum(axis=-1, keepdims=True)
         values = self.kernel(counts)

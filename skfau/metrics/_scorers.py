@@ -7,8 +7,24 @@ from skfau.metrics._registry import get_metric
 
 
 class AUScorer:
-    """Score an estimator on faces; made by `au_scorer`.
+    """Callable that scores a fitted estimator; made by `au_scorer`.
 
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, with ``predict`` or ``predict_proba`` of shape (n_samples, n_aus).
+    X : Faces or array
+        What the estimator takes.
+    y : array-like of shape (n_samples, n_aus)
+        Labels in {0, 1, NaN}.
+
+    Returns
+    -------
+    score : float or dict
+        A float, or with ``average=None`` ``{"AU1": ..., "mean": ...}``.
+
+    Notes
+    -----
     A plain callable on purpose: scikit-learn's own scorer objects ask for metadata
     routing requests, and its built-in scores refuse NaN labels.
     """
@@ -25,30 +41,13 @@ class AUScorer:
         )
 
     def __call__(self, estimator, X, y):
-        """Predict `X` and score it against `y`.
-
-        Parameters
-        ----------
-        estimator : estimator
-            Fitted, with ``predict`` or ``predict_proba`` of shape (n_samples, n_aus).
-        X : Faces or array
-            What the estimator takes.
-        y : array-like of shape (n_samples, n_aus)
-            Labels in {0, 1, NaN}.
-
-        Returns
-        -------
-        score : float or dict
-            A float, or with ``average=None`` ``{"AU1": ..., "mean": ...}``.
-        """
         function, _, response = get_metric(self.metric)
         output = _respond(estimator, X, response)
         if self.average is not None:
             return function(y, output, average=self.average, absent=self.absent)
         values = function(y, output, average=None, absent=self.absent)
-        scores = dict(
-            zip(au_labels(find_aus(estimator), len(values)), values, strict=True)
-        )
+        names = au_labels(find_aus(estimator), len(values))
+        scores = dict(zip(names, values.tolist(), strict=True))
         return {**scores, "mean": float(nan_mean(values))}
 
 

@@ -199,11 +199,10 @@ def fold_mean_f1(y_true, y_pred, folds, *, absent="skip"):
     check_rules("macro", absent)
     y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
     names, counts = grouped_confusion(y_true, y_pred, folds)
-    means = [
-        summarize(
-            f1_of(of_fold), of_fold.sum(axis=0), "macro", absent, f"F1 of fold {k}"
-        )
-        for k, of_fold in zip(names, counts, strict=True)
-        if k != -1
-    ]
+    means = []
+    for fold, of_fold in zip(names, counts, strict=True):
+        if fold != -1:
+            name, n_known = f"F1 of fold {fold}", of_fold.sum(axis=0)
+            mean = summarize(f1_of(of_fold), n_known, "macro", absent, name)
+            means.append(mean)
     return float(nan_mean(np.array(means)))

@@ -83,22 +83,20 @@ def score_table(
     subjects : array-like of shape (n_samples,), default=None
         Adds ``f1_low`` and ``f1_high``, the 95 % interval of `bootstrap_ci`.
     n_resamples : int, default=1000
-        Resamples of the interval.
     random_state : int, RandomState, Generator or None, default=None
-        Fixes the interval.
 
     Returns
     -------
     table : ScoreTable
-        Columns ``f1``, ``f1_low``, ``f1_high``, ``f1_chance`` (F1 of predicting 1
-        everywhere, ``2 r / (1 + r)`` at the rate r), ``f1_skew_normalized``,
-        ``roc_auc``, ``average_precision``, ``rate``, ``n_known``. AUs without a
-        known positive have no score ("-") and are named below the table.
+        Columns ``f1``, ``f1_low``, ``f1_high``, ``f1_chance`` (predicting 1
+        everywhere: ``2 r / (1 + r)`` at the rate r), ``f1_skew_normalized``,
+        ``roc_auc``, ``average_precision``, ``rate``, ``n_known``. Below it stands
+        which AUs have no known positive, hence no F1 ("-").
 
     Raises
     ------
     LabelError
-        As `au_f1_score`, or if `aus` has another length than the columns.
+        As `au_f1_score`, or if `aus` does not fit the columns.
 
     Examples
     --------
@@ -116,13 +114,9 @@ def score_table(
     with warnings.catch_warnings():
         # The notes say it below the table, with the names of the AUs.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
-        columns = _scores(y_true, y_pred)
-        if subjects is not None:
-            options = {"n_resamples": n_resamples, "random_state": random_state}
-            columns |= _intervals(y_true, y_pred, subjects, options)
-        if y_proba is not None:
-            for name, score in _RANKING.items():
-                columns[name] = _with_mean(score(y_true, y_proba, average=None))
+        columns = _scores(y_true, y_pred) | _ranking(y_true, y_proba)
+        options = {"n_resamples": n_resamples, "random_state": random_state}
+        columns |= _intervals(y_true, y_pred, subjects, options)
     columns |= _counts(y_true, y_pred)
     ordered = {name: columns[name] for name in _ORDER if name in columns}
     return ScoreTable((*index, "mean"), ordered, _notes(index, columns, y_pred))
@@ -160,8 +154,19 @@ def _scores(y_true, y_pred):
     }
 
 
+def _ranking(y_true, y_proba):
+    if y_proba is None:
+        return {}
+    return {
+        name: _with_mean(score(y_true, y_proba, average=None))
+        for name, score in _RANKING.items()
+    }
+
+
 def _intervals(y_true, y_pred, subjects, options):
     """Interval per AU and of the mean, from the same resamples where seeded."""
+    if subjects is None:
+        return {}
     per_au = bootstrap_ci("f1", y_true, y_pred, subjects, average=None, **options)
     mean = bootstrap_ci("f1", y_true, y_pred, subjects, **options)
     return {

@@ -15,7 +15,7 @@ def subject_shares(codes, n_subjects, y=None):
     Parameters
     ----------
     codes : ndarray of shape (n_samples,), dtype int
-        Subject number of every row.
+        Subject number of every row; each number occurs.
     n_subjects : int
         Number of subjects.
     y : array-like of shape (n_samples, n_aus), default=None
@@ -32,11 +32,11 @@ def subject_shares(codes, n_subjects, y=None):
     size = np.bincount(codes, minlength=n_subjects)[:, None] / len(codes)
     if y is None:
         return 2 * size
-    y = np.asarray(y, dtype=np.float64).reshape(len(codes), -1)
-    known = ~np.isnan(y)
-    positives, entries = np.zeros((2, n_subjects, y.shape[1]))
-    np.add.at(positives, codes, np.where(known, y, 0))
-    np.add.at(entries, codes, known)
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(n_subjects))
+    y = np.asarray(y, dtype=np.float64).reshape(len(codes), -1)[order]
+    positives = np.add.reduceat(np.nan_to_num(y), starts)
+    entries = np.add.reduceat(~np.isnan(y), starts, dtype=np.float64)
     has_known, has_positive = entries.sum(axis=0) > 0, positives.sum(axis=0) > 0
     entries /= np.where(has_known, entries.sum(axis=0), 1)
     positives /= np.where(has_positive, positives.sum(axis=0), 1)

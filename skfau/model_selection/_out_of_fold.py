@@ -5,15 +5,22 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
+from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.parallel import Parallel, delayed
 
 from skfau._validation import check_au_labels
 from skfau.model_selection._split import SubjectKFold
 
 
-def as_splitter(cv):
-    """Turn an integer into folds of subjects, and lists of splits into a splitter."""
-    return SubjectKFold(cv) if isinstance(cv, Integral) else check_cv(cv)
+def make_splits(cv, X, y, groups=None):
+    """List the (train, test) rows; an integer `cv` means folds of subjects.
+
+    Splitters that take groups are given ``X.subject`` where `groups` are None.
+    """
+    cv = SubjectKFold(cv) if isinstance(cv, Integral) else check_cv(cv)
+    if groups is None and get_routing_for_object(cv).consumes("split", ["groups"]):
+        groups = getattr(X, "subject", None)
+    return list(cv.split(X, y, groups))
 
 
 def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
@@ -32,7 +39,7 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
     y : array-like of shape (n_samples, n_aus)
         Labels in {0, 1, NaN}.
     groups : array-like of shape (n_samples,), default=None
-        Handed to ``cv.split``; None means ``X.subject``, where there is one.
+        For splitters that take groups; None means ``X.subject``.
     cv : int, splitter or iterable of (train, test)
         An integer means ``SubjectKFold(cv)``, not folds of rows.
     n_jobs : int, default=None
@@ -63,18 +70,8 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
     (90, 3)
     """
     y = check_au_labels(y, n_samples=len(X))
-    if groups is None:
-        groups = getattr(X, "subject", None)
-    splits = list(as_splitter(cv).split(X, y, groups))
-    times = np.zeros(len(y), dtype=np.intp)
-    for _, test in splits:
-        times[test] += 1
-    if times.max(initial=0) > 1:
-        raise ValueError(
-            f"row {np.argmax(times)} is in {times.max()} test folds; out-of-fold "
-            "probabilities need folds that hold each row at most once (no repeats, "
-            "no shuffle splits)"
-        )
+    splits = make_splits(cv, X, y, groups)
+    _check_once(splits, len(y))
     parts = Parallel(n_jobs=n_jobs)(
         delayed(_fit_and_predict)(clone(estimator), X, y, train, test)
         for train, test in splits
@@ -83,6 +80,18 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
     for (_, test), part in zip(splits, parts, strict=True):
         y_proba[test] = part
     return y_proba
+
+
+def _check_once(splits, n_samples):
+    times = np.zeros(n_samples, dtype=np.intp)
+    for _, test in splits:
+        times[test] += 1
+    if times.max(initial=0) > 1:
+        raise ValueError(
+            f"row {np.argmax(times)} is in {times.max()} test folds; out-of-fold "
+            "probabilities need folds that hold each row at most once (no repeats, "
+            "no shuffle splits)"
+        )
 
 
 def _fit_and_predict(estimator, X, y, train, test):

@@ -44,7 +44,7 @@ class SubjectKFold(BaseCrossValidator):
     Each subject is in exactly one test fold. Subjects are dealt so that folds have
     about the same number of rows and the same rate of every AU; single folds without
     a rare AU, on which scores say nothing, become rare. In 41 simulated subjects
-    with 12 AUs, rates deviate by 2 % on average and 6 % at worst; by 12 % and 36 %
+    with 12 AUs, rates deviate by 2 % on average and 6 % at worst; by 9 % and 28 %
     with :class:`~sklearn.model_selection.GroupKFold`.
 
     Subjects are read from ``X.subject``, so ``cross_validate(clf, faces, y,
