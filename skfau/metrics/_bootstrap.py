@@ -115,7 +115,8 @@ def _percentiles(values, confidence_level):
     tail = (1 - confidence_level) / 2
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="All-NaN slice")
-        return np.nanquantile(values, [tail, 1 - tail], axis=0)
+        ends = np.nanquantile(values, [tail, 1 - tail], axis=0)
+    return ends.tolist() if ends.ndim == 1 else ends
 
 
 def _rows_by_subject(subjects, n_samples):
