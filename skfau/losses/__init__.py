@@ -1,0 +1,28 @@
+"""Losses in plain PyTorch: ``loss(outputs, targets)``, a module each.
+
+`outputs` are logits or ``(logits, aux)``, `targets` a dict with ``"labels"`` (n,
+n_aus) in {0, 1, NaN}, NaN for unknown, and whatever else a loss names. Unknown labels
+change neither value nor gradient.
+"""
+
+from skfau.losses._centers import CenterContrastive, CenterLoss
+from skfau.losses._class_weights import (
+    count_labels,
+    inverse_rate_weights,
+    soft_balance_weights,
+)
+from skfau.losses._fau_transformer import FAUTransformerLoss
+from skfau.losses._labels import WeightedBCE, WeightedTversky
+from skfau.losses._maps import MapLoss
+
+__all__ = [
+    "CenterContrastive",
+    "CenterLoss",
+    "FAUTransformerLoss",
+    "MapLoss",
+    "WeightedBCE",
+    "WeightedTversky",
+    "count_labels",
+    "inverse_rate_weights",
+    "soft_balance_weights",
+]

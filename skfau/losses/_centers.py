@@ -1,0 +1,173 @@
+"""Losses that draw embeddings of active AUs to a centre per AU."""
+
+import torch
+from torch import nn
+
+from skfau.losses._inputs import aux_of, known_labels
+
+__all__ = ["CenterContrastive", "CenterLoss"]
+
+
+class _CenterBase(nn.Module):
+    """Keep one centre per AU and move it after each optimiser step.
+
+    In training mode every call adds its embeddings of active AUs to a tally, which
+    `after_step` spends; so gradients may be accumulated over several batches.
+    """
+
+    def __init__(self, n_aus, embedding_dim, rate):
+        super().__init__()
+        self.rate = rate
+        self.register_buffer("centers", torch.zeros(n_aus, embedding_dim))
+        self._tally = None
+
+    def forward(self, outputs, targets):
+        """Return the loss.
+
+        Parameters
+        ----------
+        outputs : (Tensor, dict)
+            The dict's ``"embeddings"``: Tensor of shape (n, n_aus, embedding_dim).
+        targets : dict
+            ``"labels"``: Tensor of shape (n, n_aus), 0, 1 or NaN for unknown.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+        """
+        remedy = "Pass center_loss=None or take a network with a branch per AU."
+        embeddings = aux_of(outputs, "embeddings", remedy)
+        labels, known = known_labels(targets, embeddings.shape[:2], embeddings)
+        if self.training:
+            self._count(embeddings.detach(), labels)
+        distances = (embeddings - self.centers.to(embeddings)).square().sum(dim=-1)
+        return self._combine(distances, labels == 1, known & (labels != 1))
+
+    def _count(self, embeddings, labels):
+        # A product and a sum: autocast would turn an einsum into bfloat16.
+        totals = (labels.unsqueeze(-1) * embeddings).sum(dim=0).to(self.centers)
+        counts = labels.sum(dim=0).to(self.centers)
+        if self._tally is not None:
+            totals, counts = totals + self._tally[0], counts + self._tally[1]
+        self._tally = totals, counts
+
+    @torch.no_grad()
+    def after_step(self):
+        """Move the centres, once per optimiser step and after it."""
+        if self._tally is None:
+            return
+        totals, counts = self._tally
+        counts = counts.unsqueeze(1)
+        self.centers -= self.rate * (counts * self.centers - totals) / (1 + counts)
+        self._tally = None
+
+
+class CenterContrastive(_CenterBase):
+    """Draw embeddings of active AUs to their centre and push the others away [1]_.
+
+    Parameters
+    ----------
+    n_aus : int
+        Number of AUs.
+    embedding_dim : int
+        Length of an AU's embedding.
+    rate : float, default=0.5
+        Step of the centres; the value of [2]_, as the paper has none.
+    eps : float, default=1e-06
+        Added to the denominator.
+
+    Attributes
+    ----------
+    centers : Tensor of shape (n_aus, embedding_dim)
+        A buffer without gradient, 0 at the start.
+
+    Notes
+    -----
+    Equation 5 of [1]_ with means in place of sums, so that the value does not hang on
+    how many AUs are active: with squared distances between an image's embedding of AU
+    i and centre i, ``mean over active pairs / (mean over inactive pairs + eps)``, over
+    all pairs of image and AU in the batch with a known label. Without an active pair
+    or without an inactive one there is nothing to contrast: value and gradient are 0.
+
+    Centres follow as in [2]_: after each optimiser step, centre i moves by ``-rate *
+    sum over active images of (c_i - f_i) / (1 + their number)``, with the embeddings
+    that the loss saw. Call `after_step` for that.
+
+    References
+    ----------
+    .. [1] G. M. Jacob and B. Stenger, "Facial action unit detection with
+       transformers", CVPR 2021.
+    .. [2] Y. Wen, K. Zhang, Z. Li and Y. Qiao, "A discriminative feature learning
+       approach for deep face recognition", ECCV 2016.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.losses import CenterContrastive
+    >>> loss = CenterContrastive(n_aus=1, embedding_dim=2)
+    >>> embeddings = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])
+    >>> outputs = torch.zeros(2, 1), {"embeddings": embeddings}
+    >>> loss(outputs, {"labels": torch.tensor([[1.0], [0.0]])})
+    tensor(0.2500)
+    >>> loss.after_step()
+    >>> loss.centers
+    tensor([[0.2500, 0.0000]])
+    """
+
+    def __init__(self, n_aus, embedding_dim, rate=0.5, eps=1e-6):
+        super().__init__(n_aus, embedding_dim, rate)
+        self.eps = eps
+
+    def _combine(self, distances, active, inactive):
+        contrast = _mean(distances, active) / (_mean(distances, inactive) + self.eps)
+        return torch.where(active.any() & inactive.any(), contrast, 0.0)
+
+
+class CenterLoss(_CenterBase):
+    """Draw embeddings of active AUs to their centre [1]_.
+
+    Parameters
+    ----------
+    n_aus : int
+        Number of AUs.
+    embedding_dim : int
+        Length of an AU's embedding.
+    rate : float, default=0.5
+        Step of the centres.
+
+    Attributes
+    ----------
+    centers : Tensor of shape (n_aus, embedding_dim)
+        A buffer without gradient, 0 at the start.
+
+    Notes
+    -----
+    Half the mean squared distance over the active pairs of image and AU in the batch
+    (the original sums over the batch, in which every image has one class); 0 without
+    an active pair. Centres follow as for `CenterContrastive`.
+
+    References
+    ----------
+    .. [1] Y. Wen, K. Zhang, Z. Li and Y. Qiao, "A discriminative feature learning
+       approach for deep face recognition", ECCV 2016.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.losses import CenterLoss
+    >>> outputs = torch.zeros(1, 1), {"embeddings": torch.tensor([[[1.0, 2.0]]])}
+    >>> CenterLoss(n_aus=1, embedding_dim=2)(outputs, {"labels": torch.ones(1, 1)})
+    tensor(2.5000)
+    """
+
+    def __init__(self, n_aus, embedding_dim, rate=0.5):
+        super().__init__(n_aus, embedding_dim, rate)
+
+    def _combine(self, distances, active, inactive):
+        return _mean(distances, active) / 2
+
+
+def _mean(distances, chosen):
+    """Return the mean over the chosen pairs, 0 if there are none."""
+    total = torch.where(chosen, distances, 0.0).sum()
+    return total / chosen.sum().clamp(min=1)

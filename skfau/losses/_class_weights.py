@@ -1,0 +1,114 @@
+"""Weights of AUs from how often they occur."""
+
+import torch
+
+__all__ = ["count_labels", "inverse_rate_weights", "soft_balance_weights"]
+
+
+def count_labels(labels):
+    """Return the number of positive and of known labels of every AU.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n, n_aus)
+        0, 1 or NaN for unknown.
+
+    Returns
+    -------
+    positives, known : Tensor of shape (n_aus,), dtype int64
+
+    Examples
+    --------
+    >>> from skfau.losses import count_labels
+    >>> count_labels([[1.0, 0.0], [1.0, float("nan")]])
+    (tensor([2, 0]), tensor([2, 1]))
+    """
+    labels = torch.as_tensor(labels)
+    return (labels == 1).sum(dim=0), (~labels.isnan()).sum(dim=0)
+
+
+def soft_balance_weights(positives, power=0.7, normalize=True):
+    """Return the soft-balance weights of AUs (section 3.2 of [1]_, after [2]_).
+
+    Parameters
+    ----------
+    positives : array-like of shape (n_aus,)
+        Number of images in which each AU is active, or its share of them.
+    power : float, default=0.7
+        The paper's lambda: 0 is inverse frequency, 1 the same weight for all.
+    normalize : bool, default=True
+        Scale the weights to mean 1. As printed they have a mean near n_aus.
+
+    Returns
+    -------
+    weights : Tensor of shape (n_aus,), dtype float32
+
+    Notes
+    -----
+    With P_i the AU's share of all positives, Ps_i = (1 / (n_aus P_i)) ** power * P_i
+    and w_i = sum(Ps) / Ps_i. An AU without a positive image, for which this is
+    infinite, takes the weight of the rarest AU that has one.
+
+    References
+    ----------
+    .. [1] G. M. Jacob and B. Stenger, "Facial action unit detection with
+       transformers", CVPR 2021.
+    .. [2] J. Peng, X. Bu, M. Sun, Z. Zhang, T. Tan and J. Yan, "Large-scale object
+       detection in the wild from imbalanced multi-labels", CVPR 2020.
+
+    Examples
+    --------
+    >>> from skfau.losses import soft_balance_weights
+    >>> soft_balance_weights([100, 1000])
+    tensor([1.3323, 0.6677])
+    """
+    share = _without_zeros(positives)
+    share = share / share.sum()
+    soft = (1 / (len(share) * share)) ** power * share
+    return _scaled(soft.sum() / soft, normalize)
+
+
+def inverse_rate_weights(rates, normalize=True):
+    """Return weights in inverse proportion to how often AUs occur.
+
+    Parameters
+    ----------
+    rates : array-like of shape (n_aus,)
+        Share of the known labels of each AU that are positive.
+    normalize : bool, default=True
+        Scale the weights to mean 1, as JAA-Net does; else 1 / rate.
+
+    Returns
+    -------
+    weights : Tensor of shape (n_aus,), dtype float32
+
+    Notes
+    -----
+    An AU whose rate is 0 or NaN (no known label) takes the weight of the rarest AU
+    with a rate.
+
+    Examples
+    --------
+    >>> from skfau.losses import inverse_rate_weights
+    >>> inverse_rate_weights([0.1, 0.3])
+    tensor([1.5000, 0.5000])
+    """
+    return _scaled(1 / _without_zeros(rates), normalize)
+
+
+def _without_zeros(frequencies):
+    """Return frequencies in float64, the smallest positive one for 0 and NaN."""
+    frequencies = torch.as_tensor(frequencies, dtype=torch.float64)
+    if frequencies.ndim != 1 or (frequencies < 0).any():
+        raise ValueError(
+            "Expected one count or rate of at least 0 per AU, shape (n_aus,). Got "
+            f"{frequencies.tolist()}."
+        )
+    seen = frequencies > 0
+    if not seen.any():
+        return torch.ones_like(frequencies)
+    return torch.where(seen, frequencies, frequencies[seen].min())
+
+
+def _scaled(weights, normalize):
+    return (weights / weights.mean() if normalize else weights).float()

@@ -1,0 +1,70 @@
+"""What all losses do with a network's outputs and with labels."""
+
+import torch
+
+from skfau.exceptions import LabelError
+
+__all__ = ["as_class_weight", "at_least_float32", "aux_of", "known_labels", "logits_of"]
+
+
+def at_least_float32(values):
+    """Return float16 and bfloat16 tensors as float32, others as they are."""
+    return values.float() if values.dtype.itemsize < 4 else values
+
+
+def logits_of(outputs):
+    """Return the logits of ``logits`` or ``(logits, aux)``, at least float32."""
+    logits = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+    return at_least_float32(logits)
+
+
+def aux_of(outputs, name, remedy):
+    """Return ``aux[name]`` of ``(logits, aux)``, at least float32."""
+    aux = {} if isinstance(outputs, torch.Tensor) else outputs[1]
+    if name not in aux:
+        raise ValueError(
+            f"The loss needs {name!r} from the network. Got "
+            f"{sorted(aux) or 'logits only'}. {remedy}"
+        )
+    return at_least_float32(aux[name])
+
+
+def known_labels(targets, shape, like):
+    """Return labels with 0 for unknown ones, and which are known.
+
+    Parameters
+    ----------
+    targets : dict
+        Its ``"labels"`` are 0, 1 or NaN for unknown.
+    shape : tuple of int
+        (n, n_aus) of the network's outputs.
+    like : Tensor
+        Gives the dtype and device.
+
+    Returns
+    -------
+    labels : Tensor of shape (n, n_aus)
+    known : Tensor of shape (n, n_aus), dtype bool
+    """
+    labels = targets["labels"]
+    if tuple(labels.shape) != tuple(shape):
+        raise LabelError(
+            f"Labels must have one row per image and one column per AU, {tuple(shape)} "
+            f"like the network's outputs. Got {tuple(labels.shape)}."
+        )
+    labels = labels.to(like)
+    known = ~labels.isnan()
+    return torch.where(known, labels, 0.0), known
+
+
+def as_class_weight(class_weight):
+    """Return weights per AU as a float32 tensor, or None."""
+    if class_weight is None:
+        return None
+    weight = torch.as_tensor(class_weight, dtype=torch.float32)
+    if weight.ndim != 1 or not (weight.isfinite() & (weight >= 0)).all():
+        raise ValueError(
+            "class_weight must be one finite weight of at least 0 per AU, shape "
+            f"(n_aus,). Got {weight.tolist()}."
+        )
+    return weight
