@@ -4,12 +4,16 @@ Nothing here knows of an estimator: a network takes tensors and returns logits.
 """
 
 from skfau.nn._backbones import BACKBONES, feature_map_size, make_backbone
+from skfau.nn._fau_transformer import FAUTransformer
+from skfau.nn._transfer import transfer_state
 from skfau.nn._weights import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = [
     "BACKBONES",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "FAUTransformer",
     "feature_map_size",
     "make_backbone",
+    "transfer_state",
 ]

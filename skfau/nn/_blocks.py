@@ -1,0 +1,86 @@
+"""Layers that two or more networks use."""
+
+import math
+
+import torch
+from torch import nn
+
+__all__ = ["PerAULinear", "conv_norm_relu", "init_xavier_"]
+
+
+class PerAULinear(nn.Module):
+    """One linear layer per AU, each on its own input, as one batched product.
+
+    Parameters
+    ----------
+    n_aus : int
+        Number of AUs.
+    in_features, out_features : int
+        Lengths of an AU's input and output.
+    """
+
+    def __init__(self, n_aus, in_features, out_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_aus, in_features, out_features))
+        self.bias = nn.Parameter(torch.zeros(n_aus, 1, out_features))
+        init_xavier_(self)
+
+    def forward(self, inputs):
+        """Map (n, n_aus, in_features) to (n, n_aus, out_features)."""
+        per_au = torch.baddbmm(self.bias, inputs.transpose(0, 1), self.weight)
+        return per_au.transpose(0, 1)
+
+
+def conv_norm_relu(in_channels, out_channels, kernel, groups=1):
+    """Return a convolution that keeps the maps' size, batch norm and ReLU.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels over all groups.
+    kernel : int
+        Side of the filters, odd.
+    groups : int, default=1
+        Independent branches side by side, e.g. one per AU.
+    """
+    return nn.Sequential(
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel,
+            padding=kernel // 2,
+            groups=groups,
+            bias=False,
+        ),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def init_xavier_(module):
+    """Draw weights from Xavier's uniform distribution and set biases to 0, in place.
+
+    Every group of a grouped convolution and every AU of a `PerAULinear` starts as a
+    layer of its own would: torch's own initialiser counts the outputs of all groups
+    as the fan of each.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Its convolutions and linear layers, at any depth, are drawn from torch's
+        generator; other layers are left alone.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            fan_in = layer.weight[0].numel()
+            fan_out = layer.weight[:, 0].numel() // layer.groups
+        elif isinstance(layer, nn.Linear):
+            fan_out, fan_in = layer.weight.shape
+        elif isinstance(layer, PerAULinear):
+            _, fan_in, fan_out = layer.weight.shape
+        else:
+            continue
+        bound = math.sqrt(6 / (fan_in + fan_out))
+        nn.init.uniform_(layer.weight, -bound, bound)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

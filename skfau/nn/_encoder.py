@@ -1,0 +1,155 @@
+"""Transformer encoder over one token per AU that can show its attention weights.
+
+References
+----------
+Vaswani et al., "Attention is all you need", NeurIPS 2017; Shaw, Uszkoreit and Vaswani,
+"Self-attention with relative position representations", NAACL 2018.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skfau.nn._blocks import init_xavier_
+
+__all__ = ["POSITIONAL_ENCODINGS", "RelationEncoder"]
+
+POSITIONAL_ENCODINGS = ("relative", "trigonometric", None)
+
+
+class _SelfAttention(nn.Module):
+    def __init__(self, n_tokens, dim, n_heads, relative, dropout):
+        super().__init__()
+        self.n_heads, self.dropout = n_heads, dropout
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
+        # Three projections share one matrix product, not one fan.
+        for projection in self.qkv.weight.chunk(3):
+            nn.init.xavier_uniform_(projection)
+        init_xavier_(self.out)
+        self.relative_bias = None
+        if relative:
+            self.relative_bias = nn.Parameter(torch.zeros(n_heads, 2 * n_tokens - 1))
+            place = torch.arange(n_tokens)
+            distance = place.unsqueeze(1) - place + n_tokens - 1
+            self.register_buffer("distance", distance, persistent=False)
+
+    def _project(self, tokens):
+        """Return queries, keys and values (n, heads, n_tokens, dim / heads); bias."""
+        parts = self.qkv(tokens).unflatten(-1, (3, self.n_heads, -1))
+        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
+        if self.relative_bias is None:
+            return query, key, value, None
+        bias = self.relative_bias[:, self.distance].unsqueeze(0)
+        return query, key, value, bias.to(query.dtype)
+
+    def forward(self, tokens):
+        query, key, value, bias = self._project(tokens)
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=bias, dropout_p=dropout
+        )
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+    def weights(self, tokens):
+        query, key, _, bias = self._project(tokens)
+        scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+        if bias is not None:
+            scores = scores + bias
+        return scores.float().softmax(dim=-1)
+
+
+class _EncoderLayer(nn.Module):
+    def __init__(self, n_tokens, dim, n_heads, feed_forward, relative, dropout):
+        super().__init__()
+        self.attention = _SelfAttention(n_tokens, dim, n_heads, relative, dropout)
+        self.norm1 = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+        self.feed_forward = self.norm2 = None
+        if feed_forward:
+            self.feed_forward = nn.Sequential(
+                nn.Linear(dim, 4 * dim),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Linear(4 * dim, dim),
+            )
+            init_xavier_(self.feed_forward)
+            self.norm2 = nn.LayerNorm(dim)
+
+    def forward(self, tokens):
+        tokens = self.norm1(tokens + self.dropout(self.attention(tokens)))
+        if self.feed_forward is None:
+            return tokens
+        return self.norm2(tokens + self.dropout(self.feed_forward(tokens)))
+
+
+class RelationEncoder(nn.Module):
+    """Post-norm transformer encoder over one token per AU.
+
+    Parameters
+    ----------
+    n_tokens : int
+        Number of AUs.
+    dim : int
+        Length of a token, a multiple of `n_heads`.
+    depth : int
+        Number of layers.
+    n_heads : int
+        Attention heads of each layer.
+    feed_forward : bool
+        Whether layers have their second half, a perceptron of width ``4 * dim``.
+    positional_encoding : {"relative", "trigonometric"} or None
+        ``"relative"`` adds a learned bias per layer, head and difference i - j of
+        places to the attention scores, 0 at the start; ``"trigonometric"`` adds the
+        sines and cosines of Vaswani et al. to the tokens.
+    dropout : float
+        Of attention weights, of the perceptron and of both residual branches.
+    """
+
+    def __init__(
+        self,
+        n_tokens,
+        dim,
+        depth,
+        n_heads,
+        feed_forward,
+        positional_encoding,
+        dropout,
+    ):
+        super().__init__()
+        relative = positional_encoding == "relative"
+        self.layers = nn.ModuleList(
+            _EncoderLayer(n_tokens, dim, n_heads, feed_forward, relative, dropout)
+            for _ in range(depth)
+        )
+        places = None
+        if positional_encoding == "trigonometric":
+            places = _sines_and_cosines(n_tokens, dim)
+        self.register_buffer("places", places, persistent=False)
+
+    def forward(self, tokens):
+        """Map (n, n_tokens, dim) to tokens of the same shape."""
+        tokens = self._place(tokens)
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return tokens
+
+    def relations(self, tokens):
+        """Return attention weights, (n, depth, n_heads, n_tokens, n_tokens)."""
+        tokens, weights = self._place(tokens), []
+        for layer in self.layers:
+            weights.append(layer.attention.weights(tokens))
+            tokens = layer(tokens)
+        return torch.stack(weights, dim=1)
+
+    def _place(self, tokens):
+        return tokens if self.places is None else tokens + self.places
+
+
+def _sines_and_cosines(n_tokens, dim):
+    place = torch.arange(n_tokens, dtype=torch.float32).unsqueeze(1)
+    column = torch.arange(dim)
+    angle = place / 10000 ** (2 * (column // 2) / dim)
+    return torch.where(column % 2 == 0, angle.sin(), angle.cos())

@@ -1,0 +1,65 @@
+"""Every public network, found by itself, small; images and other helpers."""
+
+import inspect
+
+import torch
+from torch import nn
+
+import skfau.nn
+
+SMALL = {"backbone": "tiny", "embedding_dim": 16, "n_heads": 4, "encoder_layers": 2}
+SIZE = 48
+NETWORKS = [
+    cls
+    for name in skfau.nn.__all__
+    if inspect.isclass(cls := getattr(skfau.nn, name)) and issubclass(cls, nn.Module)
+]
+
+
+def make_small(cls, n_aus=3, seed=0, **parameters):
+    """Return a network with `SMALL` and `parameters`, as far as it has them."""
+    known = inspect.signature(cls).parameters
+    small = {name: value for name, value in SMALL.items() if name in known}
+    torch.manual_seed(seed)
+    return cls(n_aus, **small | parameters)
+
+
+def make_trunk(channels=16):
+    """Return a trunk of one layer."""
+    trunk = nn.Sequential(
+        nn.Conv2d(3, channels, 3, 4, 1), nn.BatchNorm2d(channels), nn.ReLU()
+    )
+    trunk.out_channels = channels
+    return trunk
+
+
+def draw_images(n=3, size=24, seed=0):
+    """Return noise of shape (n, 3, size, size)."""
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(n, 3, size, size, generator=rng)
+
+
+def draw_inputs(network, n, seed=0):
+    """Return images for every input that the network's forward must have."""
+    return {
+        name: draw_images(n, SIZE, seed + place)
+        for place, (name, parameter) in enumerate(
+            inspect.signature(network.forward).parameters.items()
+        )
+        if parameter.default is inspect.Parameter.empty
+    }
+
+
+def split(outputs):
+    """Return logits and aux of either kind of output."""
+    return (outputs, {}) if isinstance(outputs, torch.Tensor) else outputs
+
+
+def stirred(module, seed=0):
+    """Give a module parameters and statistics that are nowhere 0 or 1."""
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for entry in module.state_dict().values():
+            if entry.is_floating_point():
+                entry += 0.1 * torch.rand(entry.shape, generator=rng)
+    return module
