@@ -27,7 +27,7 @@ BESIDE = {("model_selection", "metrics")}
 SERVES = {
     "_arrays": "exceptions",
     "_random": "exceptions",
-    "_table": "exceptions",
+    "_table": "faces",
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skfau.facs import FLIP_68
+from skfau.facs import FLIP_68, FLIP_AUS
 from skfau.nn import IMAGENET_MEAN, IMAGENET_STD
 
 # ITU-R BT.601 luma, what OpenCV and PIL call grey.
@@ -34,10 +34,12 @@ class FaceBatches(torch.utils.data.Dataset):
         ``make_targets(labels, landmarks, heatmaps) -> dict``: what the loss wants.
     columns : tuple of str
         Which of ``landmarks`` and ``heatmaps`` to gather, moved with the pixels.
+    aus : tuple of int
+        AU number of each column; head turns swap sides in a mirrored face.
     """
 
     def __init__(
-        self, faces, labels, *, image_size, augmentation, make_targets, columns
+        self, faces, labels, *, image_size, augmentation, make_targets, columns, aus
     ):
         self.faces = faces
         self.labels = labels
@@ -45,6 +47,8 @@ class FaceBatches(torch.utils.data.Dataset):
         self.augmentation = augmentation
         self.make_targets = make_targets
         self.columns = columns
+        self.mirrored_aus = [FLIP_AUS.get(au, au) for au in aus]
+        self.aus = aus
         self.rng = None
 
     def __len__(self):
@@ -63,7 +67,19 @@ class FaceBatches(torch.utils.data.Dataset):
             for name in self.columns
         }
         labels = self.labels[rows]
+        if geometry is not None:
+            labels = self._mirrored(labels, geometry.flip)
         return inputs, self.make_targets(labels, **moved)
+
+    def _mirrored(self, labels, flip):
+        if self.mirrored_aus == list(self.aus):
+            return labels
+        # The other side of a head turn may not be among the columns: then unknown.
+        known = np.column_stack([labels, np.full(len(labels), np.nan, labels.dtype)])
+        source = [
+            self.aus.index(au) if au in self.aus else -1 for au in self.mirrored_aus
+        ]
+        return np.where(flip[:, None], known[:, source], labels)
 
     def _moved(self, name, rows, image_shape, geometry):
         values = np.asarray(self.faces.column(name, rows), dtype=np.float32)

@@ -130,6 +130,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
+    map_size_ : int
+        Side of the attention maps, cells.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.FAUTransformer`.
     history_ : list of dict
@@ -247,7 +249,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
         self._set_parameters(locals())
 
     def _make_network(self, *, pretrained):
-        return FAUTransformer(
+        network = FAUTransformer(
             self.n_aus_,
             # A module of the user's is a parameter: fit must not train it.
             copy.deepcopy(self.backbone),
@@ -260,6 +262,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
             feed_forward=self.feed_forward,
             positional_encoding=self.positional_encoding,
         )
+        self.map_size_, _ = feature_map_size(network.backbone, self.image_size)
+        return network
 
     def _make_loss(self):
         return FAUTransformerLoss(
@@ -305,13 +309,19 @@ class FAUTransformerClassifier(BaseAUClassifier):
                 landmarks,
                 self.aus_,
                 (self.image_size, self.image_size),
-                size=self._map_size(),
+                size=self.map_size_,
                 convention=self.roi_convention,
             )
-        return {"labels": labels} | ({} if heatmaps is None else {"maps": heatmaps})
-
-    def _map_size(self):
-        return feature_map_size(self.net_.module_.network.backbone, self.image_size)
+        if heatmaps is None:
+            return {"labels": labels}
+        expected = (len(labels), self.n_aus_, self.map_size_, self.map_size_)
+        if heatmaps.shape != expected:
+            raise ValueError(
+                f"The column 'heatmaps' of a batch must have shape {expected}, got "
+                f"{heatmaps.shape}. Use ROIHeatmaps(aus={self.aus_}, "
+                f"size={self.map_size_}), or leave it out: landmarks are enough."
+            )
+        return {"labels": labels, "maps": heatmaps}
 
     def predict_proba(self, X, head="classifier"):
         """Return the probability of every AU in every face.

@@ -103,6 +103,7 @@ def make_batches(estimator, faces, labels):
         augmentation=estimator.augmentation,
         make_targets=estimator._make_targets,
         columns=estimator._target_columns(faces),
+        aus=estimator.aus_,
     )
 
 

@@ -62,7 +62,7 @@ def _text(name, value):
 
 def score_table(
     y_true,
-    y_pred,
+    y_pred=None,
     aus=None,
     *,
     y_proba=None,
@@ -74,8 +74,11 @@ def score_table(
 
     Parameters
     ----------
-    y_true, y_pred : array-like of shape (n_samples, n_aus)
-        Labels and (out-of-fold) predictions in {0, 1, NaN}; see `au_f1_score`.
+    y_true : array-like of shape (n_samples, n_aus)
+        Labels in {0, 1, NaN}.
+    y_pred : array-like of shape (n_samples, n_aus), default=None
+        (Out-of-fold) predictions in {0, 1, NaN}; see `au_f1_score`. None cuts
+        `y_proba` at 0.5.
     aus : sequence of int, default=None
         AU of every column; None numbers the columns.
     y_proba : array-like of shape (n_samples, n_aus), default=None
