@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from ._face_features import draw_brows_and_glasses, draw_features
-from ._face_geometry import moved_landmarks, project, resting_landmarks
-from ._face_sketch import Sketch
-from ._face_wrinkles import draw_wrinkles
+from skfau.datasets._face_features import draw_brows_and_glasses, draw_features
+from skfau.datasets._face_geometry import moved_landmarks, project, resting_landmarks
+from skfau.datasets._face_sketch import Sketch
+from skfau.datasets._face_wrinkles import draw_wrinkles
 
 # Shapes are drawn this much larger and averaged down, which smooths their edges.
 _OVERSAMPLING = 2
@@ -38,37 +38,37 @@ def draw_frames(out, person, strength, pose, light, seeds):
     draw_features(sketch)
     draw_wrinkles(sketch)
     draw_brows_and_glasses(sketch)
-    outlines = _outlines_on_canvas(sketch, pose)
-    shading = _shading(sketch, pose, size) * _lighting(light, size)
-    background = np.asarray(light.background)
-    for frame in range(len(out)):
-        canvas = np.empty((_OVERSAMPLING * size, _OVERSAMPLING * size, 3), np.uint8)
-        canvas[:] = background
-        for outline, (_, colour, visible) in zip(
-            outlines, sketch.polygons, strict=True
-        ):
-            if visible[frame]:
-                cv2.fillPoly(
-                    canvas,
-                    [outline[frame]],
-                    colour[frame].tolist(),
-                    cv2.LINE_AA,
-                    _SUBPIXEL_BITS,
-                )
+    frames = _shapes_by_frame(sketch, pose)
+    shading = _shading(sketch, pose, size)
+    shading *= _lighting(light, size)
+    wall = np.empty((_OVERSAMPLING * size, _OVERSAMPLING * size, 3), np.uint8)
+    wall[:] = light.background
+    canvas = np.empty_like(wall)
+    for frame, shapes in enumerate(frames):
+        np.copyto(canvas, wall)
+        for outline, colour in shapes:
+            cv2.fillPoly(canvas, [outline], colour, cv2.LINE_AA, _SUBPIXEL_BITS)
         image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
         out[frame] = _expose(image, shading[frame], light, seeds[frame])
     return project(points, pose).astype(np.float32)
 
 
-def _outlines_on_canvas(sketch, pose):
-    """Fixed-point outlines, each of shape (n, m, 2), int32."""
+def _shapes_by_frame(sketch, pose):
+    """Visible shapes of each frame: fixed-point corners (m, 2), int32, and colour."""
     corners = [outline for outline, _, _ in sketch.polygons]
-    ends = np.cumsum([outline.shape[1] for outline in corners])
-    pixels = project(np.concatenate(corners, axis=1), pose)
+    pixels = project(np.concatenate(corners, axis=1, dtype=np.float32), pose)
     # Pixel centres are whole numbers on both grids, so the larger one is shifted.
     canvas = pixels * _OVERSAMPLING + (_OVERSAMPLING - 1) / 2
     canvas = np.rint(canvas * (1 << _SUBPIXEL_BITS)).astype(np.int32, order="C")
-    return np.split(canvas, ends[:-1], axis=1)
+    frames = [[] for _ in range(len(sketch))]
+    first = 0
+    for outline, colour, visible in sketch.polygons:
+        rows = slice(first, first + outline.shape[1])
+        first = rows.stop
+        colour = colour.tolist()
+        for frame in np.flatnonzero(visible).tolist():
+            frames[frame].append((canvas[frame, rows], colour[frame]))
+    return frames
 
 
 def _shading(sketch, pose, size):
@@ -85,7 +85,8 @@ def _shading(sketch, pose, size):
     down = bell[:, :, 1, :].transpose(0, 2, 1)
     n, spots = centre.shape[:2]
     shade = down @ across.reshape(n, spots, size * 3)
-    return 1 + shade.reshape(n, size, size, 3)
+    shade += 1
+    return shade.reshape(n, size, size, 3)
 
 
 def _lighting(light, size):
@@ -101,5 +102,6 @@ def _expose(image, shading, light, seed):
         image = cv2.GaussianBlur(image, (0, 0), light.blur)
     if light.noise:
         rng = np.random.default_rng(seed)
-        image += light.noise * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+        grain = rng.standard_normal((*image.shape[:2], 1), dtype=np.float32)
+        image += light.noise * grain
+    return np.clip(image + 0.5, 0, 255, out=image).astype(np.uint8)

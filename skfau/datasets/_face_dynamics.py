@@ -9,9 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from skfau.datasets._face_geometry import AU_COLUMN, SUPPORTED_AUS
 from skfau.facs import RELATED_AUS
-
-from ._face_geometry import AU_COLUMN, SUPPORTED_AUS
 
 #: Intensity from which an AU counts as present, FACS level B.
 OCCURRENCE_INTENSITY = 2.0
@@ -67,7 +66,7 @@ def simulate_intensities(rng, subject, length):
     Returns
     -------
     intensity : ndarray of shape (sum of length, len(SUPPORTED_AUS)), float64
-        0 to 5, video after video.  Over all frames each AU reaches
+        0 to 5, video after video. Over all frames each AU reaches
         `OCCURRENCE_INTENSITY` in at least its share of `BASE_RATES`, and in hardly
         more unless frames are few.
     """

@@ -1,7 +1,7 @@
 """The drawn face as 68 points: who it is, what its muscles do, how the head is held.
 
 Face space: x to the image's right, y down, origin midway between the pupils, one unit
-is the distance between them.  Points are in iBUG-68 order.  Only the subject's right
+is the distance between them. Points are in iBUG-68 order.  Only the subject's right
 half (the image's left) is written down; the left half is its mirror image, so a face
 at rest is symmetric by construction.
 """
@@ -35,7 +35,7 @@ _HALF_FACE = {
     66: (0.0, 1.10), 67: (-0.13, 1.098),
 }  # fmt: skip
 
-# Where intensity 5 takes each point: (outwards, down).  Lids under AU43 and lips under
+# Where intensity 5 takes each point: (outwards, down). Lids under AU43 and lips under
 # AU25/26 also obey `_close_what_must_close`.
 _HALF_ACTIONS = {
     1: {21: (0.01, -0.19), 20: (0.01, -0.15), 19: (0.0, -0.06), 18: (0.0, -0.01),
@@ -226,18 +226,18 @@ def project(points, pose):
 
     Returns
     -------
-    pixels : ndarray of shape (n, m, 2), float64
+    pixels : ndarray of shape (n, m, 2), dtype of `points`
         x then y; the centre of the top left pixel is (0, 0).
     """
-    x, y, z = points[..., 0], points[..., 1] - 0.46, depth(points)
-    yaw, pitch, roll = (a[:, None] for a in (pose.yaw, pose.pitch, pose.roll))
+    yaw, pitch, roll, scale = (
+        angle.astype(points.dtype)[:, None]
+        for angle in (pose.yaw, pose.pitch, pose.roll, pose.scale)
+    )
     # The face, not the neck, stays in the middle of the frame while the head turns.
-    pivot = 0.85
-    z = z - pivot
+    x, y, z = points[..., 0], points[..., 1] - 0.46, depth(points) - 0.85
     x, z = x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)
     y, z = y * np.cos(pitch) - z * np.sin(pitch), z * np.cos(pitch) + y * np.sin(pitch)
-    nearness = 9.0 / (9.0 - z)
-    x, y = x * nearness, y * nearness
+    size = scale * (9.0 / (9.0 - z))
     x, y = x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)
-    seen = np.stack([x, y], axis=-1) * pose.scale[:, None, None]
-    return seen + pose.centre[:, None, :]
+    pixels = np.stack([size * x, size * y], axis=-1)
+    return pixels + pose.centre[:, None, :].astype(points.dtype)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._face_geometry import SUPPORTED_AUS
+from skfau.datasets._face_geometry import SUPPORTED_AUS
 
 _SKINS = np.array(
     [
@@ -161,7 +161,7 @@ def draw_light(rng):
         tint=tuple(1 + rng.uniform(-0.035, 0.035, size=3)),
         background=tuple(rng.uniform(60, 200) + rng.uniform(-18, 18, size=3)),
         blur=float(rng.uniform(0.25, 0.6)),
-        noise=float(rng.uniform(1.5, 5.0)),
+        noise=float(rng.uniform(1.0, 3.5)),
     )
 
 

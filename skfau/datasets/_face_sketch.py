@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ._face_geometry import AU_COLUMN, MIRROR
+from skfau.datasets._face_geometry import AU_COLUMN, MIRROR
 
 _INVISIBLE = 0.04
 
@@ -109,20 +109,25 @@ class Sketch:
 
     def spot(self, index, dx, dy):
         """Point (n, 2) beside a landmark; the steps are numbers or of shape (n,)."""
-        return self.landmarks[:, index] + beside(dx, dy)
+        return self.path((index, dx, dy))[:, 0]
 
     def path(self, *spots):
         """Points (n, k, 2) from the (landmark, dx, dy) of k `spot`s."""
-        return np.stack([self.spot(*spot) for spot in spots], axis=1)
+        points = self.landmarks[:, [index for index, _, _ in spots]]
+        for k, (_, dx, dy) in enumerate(spots):
+            points[:, k, 0] += dx
+            points[:, k, 1] += dy
+        return points
 
     def fill(self, outline, colour, strength=1.0):
         """Add a filled outline; below full strength it fades into the skin."""
-        strength = np.broadcast_to(np.clip(strength, 0, 1), len(self))
+        strength = np.broadcast_to(np.minimum(strength, 1.0), len(self))
         visible = strength > _INVISIBLE
-        if visible.any():
-            colour = mix(self.skin, colour, strength)
-            outline = np.broadcast_to(outline, (len(self), *outline.shape[1:]))
-            self.polygons.append((outline * self._sign, colour, visible))
+        if not visible.any():
+            return
+        colour = mix(self.skin, colour, strength)
+        outline = np.broadcast_to(outline, (len(self), *outline.shape[1:]))
+        self.polygons.append((outline * self._sign, colour, visible))
 
     def stroke(self, curve, width, colour=None, strength=1.0):
         """Add a line that is `width` thick in its middle and thin at both ends."""
@@ -131,9 +136,13 @@ class Sketch:
 
     def ribbon(self, curve, width, colour=None, strength=1.0):
         """Add a band around a curve; `width` has one value per point of it."""
-        tangent = np.gradient(curve, axis=1)
-        tangent /= np.linalg.norm(tangent, axis=2, keepdims=True) + 1e-9
-        normal = tangent[..., ::-1] * (-0.5, 0.5) * np.asarray(width)[..., None]
+        if np.max(strength) <= _INVISIBLE:
+            return
+        ahead = np.concatenate([curve[:, 1:], curve[:, -1:]], axis=1)
+        behind = np.concatenate([curve[:, :1], curve[:, :-1]], axis=1)
+        x, y = np.moveaxis(ahead - behind, 2, 0)
+        half = 0.5 * np.asarray(width) / (np.hypot(x, y) + 1e-6)
+        normal = np.stack([-y * half, x * half], axis=2)
         outline = np.concatenate([curve + normal, (curve - normal)[:, ::-1]], axis=1)
         self.fill(outline, self.ink if colour is None else colour, strength)
 

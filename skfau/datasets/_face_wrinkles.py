@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._face_sketch import beside, ellipse, smooth
+from skfau.datasets._face_sketch import beside, ellipse, smooth
 
 
 def draw_wrinkles(sketch):
@@ -113,9 +113,9 @@ def _around_eye(half):
     )
     half.stroke(smooth(taut), 0.026, strength=0.85 * tight)
     half.shade(half.spot(40, -0.10, 0.03), (0.17, 0.03), 0.16 * tight)
-    half.shade(half.spot(41, -0.03, 0.33), (0.2, 0.12), 0.20 * raised)
+    half.shade(half.spot(41, -0.03, 0.33), (0.2, 0.12), 0.17 * raised)
     half.shade(half.spot(41, -0.03, 0.16), (0.22, 0.05), -0.16 * raised)
-    half.shade(half.spot(41, -0.01, 0.55), (0.2, 0.08), -0.10 * raised)
+    half.shade(half.spot(41, -0.01, 0.55), (0.2, 0.08), -0.06 * raised)
 
 
 def _cheek(half):

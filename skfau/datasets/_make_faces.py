@@ -1,49 +1,35 @@
 """Made faces: drawn people whose action units are known exactly."""
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from numbers import Integral
 
-import joblib
 import numpy as np
 from sklearn.utils import Bunch
 
 from skfau._random import as_generator
 from skfau._validation import Interval, validate_params
+from skfau.datasets._face_drawing import draw_frames
+from skfau.datasets._face_dynamics import OCCURRENCE_INTENSITY
+from skfau.datasets._face_geometry import AU_COLUMN, SUPPORTED_AUS
+from skfau.datasets._face_identity import Light, Person, draw_person, frontal_pose
+from skfau.datasets._filming import film_subjects
 from skfau.faces import Faces
 from skfau.facs import DATASET_AUS
-
-from ._face_drawing import draw_frames
-from ._face_dynamics import OCCURRENCE_INTENSITY, simulate_intensities
-from ._face_geometry import AU_COLUMN, SUPPORTED_AUS
-from ._face_identity import (
-    Light,
-    Person,
-    Pose,
-    draw_light,
-    draw_person,
-    frontal_pose,
-    moving_pose,
-)
-
-_FRAMES_PER_TASK = 32
-_SEEDS = 2**63 - 1
 
 _DESCR = """Made faces
 ==========
 
-{n_frames} drawn frames, {image_size} x {image_size} pixels, of {n_subjects} people
-that do not exist.
+{0} drawn frames, {1} x {1} pixels, of {2} people who
+do not exist.
 
 data        Faces with the columns landmarks (iBUG-68, pixels), subject, video, frame
-target      1 where an AU's intensity is at least {occurrence:g} (FACS level B), else 0
+target      1 where an AU's intensity is at least 2 (FACS level B), else 0
 intensity   0 to 5 for each AU; 1 to 5 are FACS levels A to E
-aus         {aus}
+aus         {3}
 
 AUs occur together as skfau.facs.RELATED_AUS says, about as often as in BP4D, and rise
-and fall over several frames.  People differ in build, colours, lines at rest, in the
+and fall over several frames. People differ in build, colours, lines at rest, in the
 AUs they tend to show and in how far an intensity moves their face, so scores on people
-seen in training flatter a classifier: split by subject.  AUs other than those asked
+seen in training flatter a classifier: split by subject. AUs other than those asked
 for move too, as they do in real recordings.
 """
 
@@ -66,10 +52,9 @@ def make_faces(
 ):
     """Draw people who act out AUs, with exact labels and landmarks.
 
-    A stand-in for a licensed data set such as BP4D: each subject is filmed in two
-    videos, with their own light and head movement, while AUs set in, hold and fade.
-    AU intensities follow a Gaussian copula whose correlations are
-    `skfau.facs.RELATED_AUS`.
+    Stands in for a licensed data set: each subject is filmed in two videos, with light
+    and head movement of their own, while AUs set in, hold and fade. Which AUs go
+    together, a Gaussian copula with `skfau.facs.RELATED_AUS` says.
 
     Parameters
     ----------
@@ -78,85 +63,46 @@ def make_faces(
     n_frames : int, default=60
         Frames of each subject, over both videos.
     aus : sequence of int, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AUs to label, in the order of the label columns.  The pixels do not depend on
-        it.  Known are 1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26
-        and 43.
+        AUs to label, in this order, out of 1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17,
+        20, 23, 24, 25, 26 and 43. All of these move, whichever are labelled.
     image_size : int, default=112
         Height and width of the images in pixels, at least 32.
     random_state : int, RandomState instance, Generator or None, default=None
-        Pass an int for the same faces across calls and machines' thread counts.
+        Pass an int for the same faces in every call, on any number of threads.
 
     Returns
     -------
-    faces : :class:`~sklearn.utils.Bunch`
-        data : Faces of ``n_subjects * n_frames`` rows
-            RGB images in memory with the columns ``landmarks`` ((n, 68, 2), float32,
-            pixels, x then y, pixel centres at whole numbers), ``subject``
-            (``"S01"``), ``video`` (``"S01_T1"``) and ``frame`` (from 1).
-        target : ndarray of shape (n, n_aus), dtype float32
-            Occurrence: 1 where the intensity is at least 2 (FACS level B), else 0.
-        intensity : ndarray of shape (n, n_aus), dtype float32
-            0 to 5.
-        aus : tuple of int
-        DESCR : str
+    made : :class:`~sklearn.utils.Bunch`
+        ``data``: `Faces` of n = n_subjects * n_frames rows in memory with the columns
+        ``landmarks``, float32 of shape (n, 68, 2), pixels, x then y, pixel centres at
+        whole numbers; ``subject`` ("S01"); ``video`` ("S01_T1"); ``frame`` (from 1).
+        ``intensity``: float32 of shape (n, n_aus), 0 to 5. ``target``: occurrence,
+        float32 of shape (n, n_aus), 1 from intensity 2 (FACS level B) on, else 0.
+        ``aus``: tuple of int. ``DESCR``: str.
 
     Raises
     ------
     ValueError
         If an AU cannot be drawn or occurs twice, or a number is out of range.
 
-    See Also
-    --------
-    draw_faces : One face for each row of intensities that you choose.
-
     Notes
     -----
-    Each AU reaches its rate over all frames together (0.15 to 0.55 for BP4D's AUs), not
-    for each subject; with few frames it can only be approached from above.
+    Each AU keeps a rate near BP4D's, 0.15 to 0.55, over all frames, or just above it.
 
     Examples
     --------
     >>> from skfau.datasets import make_faces
-    >>> faces = make_faces(n_subjects=2, n_frames=10, aus=(4, 12), random_state=0)
-    >>> faces.data.shape, faces.target.shape
-    ((20,), (20, 2))
-    >>> faces.data.landmarks.shape
-    (20, 68, 2)
-    >>> faces.data.video[[0, 9, 19]].tolist()
-    ['S01_T1', 'S01_T2', 'S02_T2']
+    >>> made = make_faces(n_subjects=2, n_frames=10, aus=(4, 12), random_state=0)
+    >>> made.target.shape, made.data.video[[0, 9, 19]].tolist()
+    ((20, 2), ['S01_T1', 'S01_T2', 'S02_T2'])
     """
     aus, columns = _check_aus(aus)
     rng = as_generator(random_state)
-    casting, acting, filming = map(np.random.default_rng, rng.integers(_SEEDS, size=3))
-    people = [draw_person(casting) for _ in range(n_subjects)]
-    subject = np.repeat(np.arange(n_subjects), 2)
-    length = np.tile([n_frames - n_frames // 2, n_frames // 2], n_subjects)
-    subject, length = subject[length > 0], length[length > 0]
-    task = np.concatenate([np.arange(n) for n in np.bincount(subject)]) + 1
-    intensity = simulate_intensities(acting, subject, length)
-    images, landmarks = _film(people, intensity, subject, length, image_size, filming)
-    names = np.array([f"S{k + 1:02d}" for k in range(n_subjects)])
-    videos = np.array([f"{names[s]}_T{t}" for s, t in zip(subject, task, strict=True)])
-    labelled = intensity[:, columns].astype(np.float32)
-    return Bunch(
-        data=Faces(
-            images,
-            landmarks=landmarks,
-            subject=names[np.repeat(subject, length)],
-            video=np.repeat(videos, length),
-            frame=np.concatenate([np.arange(1, n + 1) for n in length]),
-        ),
-        target=(labelled >= OCCURRENCE_INTENSITY).astype(np.float32),
-        intensity=labelled,
-        aus=aus,
-        DESCR=_DESCR.format(
-            n_frames=len(images),
-            image_size=image_size,
-            n_subjects=n_subjects,
-            occurrence=OCCURRENCE_INTENSITY,
-            aus=", ".join(map(str, aus)),
-        ),
-    )
+    faces, acted = film_subjects(n_subjects, n_frames, image_size, rng)
+    intensity = acted[:, columns].astype(np.float32)
+    target = (intensity >= OCCURRENCE_INTENSITY).astype(np.float32)
+    descr = _DESCR.format(len(faces), image_size, n_subjects, aus)
+    return Bunch(data=faces, target=target, intensity=intensity, aus=aus, DESCR=descr)
 
 
 @validate_params(
@@ -202,10 +148,10 @@ def draw_faces(intensity, aus, *, image_size=112, person=None):
     """
     aus, columns = _check_aus(aus)
     intensity = np.asarray(intensity, dtype=float)
-    if intensity.ndim != 2 or intensity.shape[1] != len(aus):
+    if intensity.ndim != 2 or not len(intensity) or intensity.shape[1] != len(aus):
         raise ValueError(
-            f"intensity must have shape (n, {len(aus)}), one column for each of aus, "
-            f"got {intensity.shape}."
+            f"intensity must have shape (n, {len(aus)}), at least one row and one "
+            f"column for each of aus, got {intensity.shape}."
         )
     if not ((intensity >= 0) & (intensity <= 5)).all():
         raise ValueError(
@@ -222,7 +168,7 @@ def draw_faces(intensity, aus, *, image_size=112, person=None):
 
 
 def _check_aus(aus):
-    aus = tuple(int(au) if au == int(au) else au for au in aus)
+    aus = tuple(aus)
     unknown = [au for au in aus if au not in AU_COLUMN]
     if unknown:
         raise ValueError(
@@ -231,36 +177,4 @@ def _check_aus(aus):
         )
     if not aus or len(set(aus)) < len(aus):
         raise ValueError(f"aus must name at least one AU and none twice, got {aus}.")
-    return aus, [AU_COLUMN[au] for au in aus]
-
-
-def _film(people, intensity, subject, length, image_size, rng):
-    """Draw all videos; threads share the work and do not change the outcome."""
-    images = np.empty((len(intensity), image_size, image_size, 3), dtype=np.uint8)
-    landmarks = np.empty((len(intensity), 68, 2), dtype=np.float32)
-    seeds = rng.integers(_SEEDS, size=len(intensity))
-    tasks, first = [], 0
-    for who, n_frames in zip(subject, length, strict=True):
-        light = draw_light(rng)
-        pose = moving_pose(rng, n_frames, image_size)
-        for start in range(0, n_frames, _FRAMES_PER_TASK):
-            part = slice(start, min(start + _FRAMES_PER_TASK, n_frames))
-            rows = slice(first + part.start, first + part.stop)
-            tasks.append((people[who], light, _cut(pose, part), rows))
-        first += n_frames
-
-    def draw(task):
-        person, light, pose, rows = task
-        strength = intensity[rows] / 5 * person.expressiveness * person.habits
-        landmarks[rows] = draw_frames(
-            images[rows], person, strength, pose, light, seeds[rows]
-        )
-
-    with ThreadPoolExecutor(joblib.cpu_count()) as threads:
-        for _ in threads.map(draw, tasks):
-            pass
-    return images, landmarks
-
-
-def _cut(pose, rows):
-    return Pose(**{f.name: getattr(pose, f.name)[rows] for f in fields(pose)})
+    return tuple(map(int, aus)), [AU_COLUMN[au] for au in aus]
