@@ -244,3 +244,12 @@ def test_score_table_is_a_frame_with_intervals():
     assert frame.loc["mean", ["f1_low", "f1_high"]].tolist() == list(mean[1:])
     with pytest.raises(LabelError, match="aus names 1 AUs"):
         score_table(y_true, y_pred, (6,))
+
+
+def test_a_table_of_probabilities_cuts_them_at_one_half():
+    y_true = np.array([[1, 0], [1, 1], [0, 1]])
+    y_proba = np.array([[0.9, 0.1], [0.2, 0.5], [np.nan, np.nan]])
+    table = score_table(y_true, y_proba=y_proba)
+    np.testing.assert_allclose(table.columns["f1"], [2 / 3, 1, 5 / 6])
+    with pytest.raises(TypeError, match="needs y_pred or y_proba"):
+        score_table(y_true)

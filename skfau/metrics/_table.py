@@ -77,12 +77,11 @@ def score_table(
     y_true : array-like of shape (n_samples, n_aus)
         Labels in {0, 1, NaN}.
     y_pred : array-like of shape (n_samples, n_aus), default=None
-        (Out-of-fold) predictions in {0, 1, NaN}; see `au_f1_score`. None cuts
-        `y_proba` at 0.5.
+        (Out-of-fold) predictions in {0, 1, NaN}; None cuts `y_proba` at 0.5.
     aus : sequence of int, default=None
         AU of every column; None numbers the columns.
     y_proba : array-like of shape (n_samples, n_aus), default=None
-        Adds the columns ``roc_auc`` and ``average_precision``.
+        Adds ``roc_auc`` and ``average_precision``.
     subjects : array-like of shape (n_samples,), default=None
         Adds ``f1_low`` and ``f1_high``, the 95 % interval of `bootstrap_ci`.
     n_resamples : int, default=1000
@@ -91,10 +90,9 @@ def score_table(
     Returns
     -------
     table : ScoreTable
-        Columns ``f1``, ``f1_low``, ``f1_high``, ``f1_chance`` (predicting 1
-        everywhere: ``2 r / (1 + r)`` at the rate r), ``f1_skew_normalized``,
-        ``roc_auc``, ``average_precision``, ``rate``, ``n_known``. Below it stands
-        which AUs have no known positive, hence no F1 ("-").
+        Columns ``f1``, ``f1_low``, ``f1_high``, ``f1_chance`` (``2 r / (1 + r)``, all
+        predicted 1, at the rate r), ``f1_skew_normalized``, ``roc_auc``,
+        ``average_precision``, ``rate``, ``n_known``; a note on AUs without positives.
 
     Raises
     ------
@@ -103,26 +101,32 @@ def score_table(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skfau.metrics import score_table
-    >>> y_true = np.array([[1, 0], [1, 1], [0, 1], [0, np.nan]])
-    >>> print(score_table(y_true, np.ones((4, 2)), aus=(1, 12)))
+    >>> y_true = [[1, 0], [1, 1], [0, 1], [0, float("nan")]]
+    >>> print(score_table(y_true, [[1, 1]] * 4, aus=(1, 12)))
              f1  f1_chance  f1_skew_normalized   rate  n_known
      AU1  0.667      0.667               0.667  0.500        4
     AU12  0.800      0.800               0.667  0.667        3
     mean  0.733      0.733               0.667  0.583        7
     """
+    y_pred = _cut_at_half(y_proba) if y_pred is None else y_pred
     y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
     index = au_labels(aus, y_true.shape[1])
     with warnings.catch_warnings():
         # The notes say it below the table, with the names of the AUs.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         columns = _scores(y_true, y_pred) | _ranking(y_true, y_proba)
-        options = {"n_resamples": n_resamples, "random_state": random_state}
-        columns |= _intervals(y_true, y_pred, subjects, options)
+        columns |= _intervals(y_true, y_pred, subjects, n_resamples, random_state)
     columns |= _counts(y_true, y_pred)
-    ordered = {name: columns[name] for name in _ORDER if name in columns}
+    ordered = {n: columns[n] for n in _ORDER if n in columns}
     return ScoreTable((*index, "mean"), ordered, _notes(index, columns, y_pred))
+
+
+def _cut_at_half(y_proba):
+    if y_proba is None:
+        raise TypeError("score_table needs y_pred or y_proba; got neither.")
+    y_proba = np.asarray(y_proba, dtype=float)
+    return np.where(np.isnan(y_proba), np.nan, y_proba >= 0.5)
 
 
 _RANKING = {
@@ -166,10 +170,11 @@ def _ranking(y_true, y_proba):
     }
 
 
-def _intervals(y_true, y_pred, subjects, options):
+def _intervals(y_true, y_pred, subjects, n_resamples, random_state):
     """Interval per AU and of the mean, from the same resamples where seeded."""
     if subjects is None:
         return {}
+    options = {"n_resamples": n_resamples, "random_state": random_state}
     per_au = bootstrap_ci("f1", y_true, y_pred, subjects, average=None, **options)
     mean = bootstrap_ci("f1", y_true, y_pred, subjects, **options)
     return {
