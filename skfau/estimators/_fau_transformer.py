@@ -22,18 +22,16 @@ from skfau.preprocessing import roi_heatmaps
 class FAUTransformerClassifier(BaseAUClassifier):
     """Facial action unit detection with transformers (Jacob and Stenger, 2021).
 
-    A trunk gives a feature map; an attention branch predicts one map per AU,
-    supervised by landmarks in training only; each AU has its own branch, which
-    embeds the features that its map lets through; a transformer encoder relates
-    the embeddings of all AUs; a perceptron turns them into logits.
+    A trunk gives a feature map; an attention branch predicts one map per AU, supervised
+    by landmarks in training only; each AU's own branch embeds the features that its map
+    lets through; an encoder relates the embeddings; a perceptron turns them to logits.
 
     Parameters
     ----------
     backbone : str or nn.Module, default='inception_v3'
-        Trunk: ``"inception_v3"`` (the paper's), ``"resnet18"``, ``"resnet34"``,
-        ``"resnet50"``, ``"efficientnet_b0"``, each cut where its map is still 12x12 at
-        224 px, ``"tiny"``, which trains on a CPU in a minute, or a module of your own
-        that returns feature maps.
+        Trunk, see `skfau.nn.make_backbone`: ``"inception_v3"`` is the paper's,
+        ``"tiny"`` trains on a CPU in a minute; or a module of your own that returns
+        feature maps.
     weights : {"imagenet"}, path or None, default=None
         Where the trunk starts: ``"imagenet"`` (the paper's; downloaded once and
         checked), a file of torchvision's state dict, or random.
@@ -44,8 +42,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
     attention : bool, default=True
         Attention branch (``E_att`` and the maps).
     attention_supervision : bool, default=True
-        Compare the attention maps of AUs with ROI heatmaps; needs ``landmarks`` or
-        ``heatmaps`` in the faces when fitting, and nothing when predicting.
+        Compare attention maps with ROI heatmaps; fitting then needs ``landmarks`` or
+        ``heatmaps``, predicting does not.
     roi_convention : {"jaa", "eac", "aunet"}, default="jaa"
         Which published landmark rule places the ROIs.
     encoder_layers : int, default=3
@@ -73,16 +71,16 @@ class FAUTransformerClassifier(BaseAUClassifier):
     loss_weights : tuple of 4 float, default=(0.33, 0.33, 0.15, 0.15)
         Of attention, classifier, maps and centres (equation 1).
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the columns of a DataFrame, or
-        counts those of an array from 0, which leaves no rule for ROIs.
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0, which leaves no rule for ROIs.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=True
         Reduce colours to luma first, as the paper does.
     augmentation : FaceAugmentation or None, default=None
-        Random changes to training batches; the paper names none.
+        Random changes to training batches; none in the paper.
     lr : float, default=0.0001
-        Learning rate of Adam; the paper takes 1e-5 for fine-tuning on DISFA.
+        Learning rate of Adam; 1e-5 in the paper's fine-tuning on DISFA.
     weight_decay : float, default=0.0
         L2 penalty of the optimiser.
     batch_size : int, default=32
@@ -90,31 +88,30 @@ class FAUTransformerClassifier(BaseAUClassifier):
     max_epochs : int, default=20
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects of the training faces (their ``subject`` column), keep the
-        epoch with the best mean F1 on them and stop `patience` epochs later.
+        Hold out subjects (the column ``subject``), keep the epoch with the best mean
+        F1 on them and stop `patience` epochs later.
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : FAUTransformerClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from: trunk and encoder are
-        copied, and the branches of the AUs that both know.
+        Fitted classifier, or file of `save`: trunk and encoder are copied, and the
+        branches of the AUs that both know.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again after an
-        interruption, goes on from there and ends bit-equal on a CPU; other data or
-        parameters never share a file. Needs an int `random_state`.
+        Folder in which every epoch is kept. The same fit, started again, goes on from
+        there and ends bit-equal on a CPU. Needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
-        ``"cpu"``, ``"cuda"``, ...; ``"auto"`` is the GPU where there is one.
+        ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
         float32.
     n_threads : int or None, default=None
-        torch threads during fit and prediction; None leaves them. Results are
-        bit-equal for equal thread counts only, so set 1 to compare across `n_jobs`.
+        torch threads; None leaves them. Results are bit-equal for equal thread counts
+        only: set 1 to compare across `n_jobs`.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
@@ -317,9 +314,9 @@ class FAUTransformerClassifier(BaseAUClassifier):
         expected = (len(labels), self.n_aus_, self.map_size_, self.map_size_)
         if heatmaps.shape != expected:
             raise ValueError(
-                f"The column 'heatmaps' of a batch must have shape {expected}, got "
-                f"{heatmaps.shape}. Use ROIHeatmaps(aus={self.aus_}, "
-                f"size={self.map_size_}), or leave it out: landmarks are enough."
+                f"Heatmaps of a batch must have shape {expected}, got {heatmaps.shape}. "
+                f"Use ROIHeatmaps(aus={self.aus_}, size={self.map_size_}), or leave it "
+                "out: landmarks are enough."
             )
         return {"labels": labels, "maps": heatmaps}
 
