@@ -156,7 +156,7 @@ def draw_person(rng):
 def draw_light(rng):
     """Draw random `Light` from a `numpy.random.Generator`."""
     return Light(
-        gain=float(rng.uniform(0.72, 1.12)),
+        gain=float(rng.uniform(0.8, 1.12)),
         slope=tuple(rng.uniform(-0.22, 0.22, size=2)),
         tint=tuple(1 + rng.uniform(-0.035, 0.035, size=3)),
         background=tuple(rng.uniform(60, 200) + rng.uniform(-18, 18, size=3)),

@@ -82,7 +82,8 @@ class Sketch:
         self.person = person
         self.gaze = gaze
         self.skin = np.asarray(person.skin)
-        self.ink = self.skin * (0.56, 0.44, 0.41)
+        # Furrows of dark skin are drawn darker still, or they could not be seen.
+        self.ink = self.skin * (0.56, 0.44, 0.41) * (0.7 + 0.0015 * self.skin.mean())
         self.polygons = []
         self.shades = []
         self._sign = np.ones(2)

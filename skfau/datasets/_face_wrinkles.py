@@ -139,7 +139,7 @@ def _cheek(half):
     half.stroke(smooth(np.stack(fold, axis=1)), 0.042, strength=deep + rest)
     pushed = 0.12 * (sneer + wrinkled)
     half.shade(half.spot(31, -0.30, -0.02), (0.14, 0.12), pushed)
-    half.shade(half.spot(48, -0.27, -0.22), (0.15, 0.14), 0.16 * smile)
+    half.shade(half.spot(48, -0.22, -0.22), (0.13, 0.14), 0.16 * smile)
     half.shade(half.spot(48, -0.13, -0.04), (0.05, 0.12), -0.16 * smile)
 
 
