@@ -1,5 +1,6 @@
 """The network of Jacob and Stenger (CVPR 2021)."""
 
+import torch.nn.functional as F
 from torch import nn
 
 from skfau.nn._backbones import make_backbone
@@ -35,8 +36,16 @@ class _AttentionBranch(nn.Module):
         return self.map_head(per_au), self.classifier(per_au.mean(dim=(2, 3)))
 
 
+# Side of the grid that an AU's maps are pooled to before its fully connected layer.
+_GRID = 6
+
+
 class _EmbeddingBranches(nn.Module):
-    """Embed what each AU sees of the trunk's maps, by layers of its own (3.3)."""
+    """Embed what each AU sees of the trunk's maps, by layers of its own (3.3).
+
+    The fully connected layer sees where in the aligned face something is, as section
+    3.3 has it; pooling to a coarse grid first keeps its size in bounds.
+    """
 
     def __init__(self, n_aus, in_channels, channels, embedding_dim):
         super().__init__()
@@ -49,12 +58,12 @@ class _EmbeddingBranches(nn.Module):
             conv_norm_relu(n_aus * wide, n_aus * wide, 3, groups=n_aus),
             conv_norm_relu(n_aus * wide, n_aus * narrow, 1, groups=n_aus),
         )
-        self.embed = PerAULinear(n_aus, narrow, embedding_dim)
+        self.embed = PerAULinear(n_aus, narrow * _GRID**2, embedding_dim)
 
     def forward(self, maps, gates=None):
         """Return embeddings (n, n_aus, embedding_dim)."""
-        pooled = self.layers(self.gated(maps, gates)).mean(dim=(2, 3))
-        return self.embed(pooled.unflatten(1, (self.n_aus, -1)))
+        maps = F.adaptive_avg_pool2d(self.layers(self.gated(maps, gates)), _GRID)
+        return self.embed(maps.unflatten(1, (self.n_aus, -1)).flatten(2))
 
 
 class FAUTransformer(nn.Module):
@@ -78,7 +87,7 @@ class FAUTransformer(nn.Module):
         Length of an AU's embedding.
     branch_channels : (int, int) or None, default=None
         Channels of the 3x3 and of the 1x1 convolutions of an AU's branch. None is
-        (128, 64), at most a half and a quarter of the trunk's channels.
+        (128, 64), at most a quarter of the trunk's channels.
     multi_task : bool, default=True
         One branch per AU. False is the plain CNN of the paper's Table 4, trunk, global
         average pooling and one linear layer, and goes with ``attention=False`` and
@@ -115,8 +124,8 @@ class FAUTransformer(nn.Module):
     -----
     The paper gives neither widths nor the number of layers of its branches, heads,
     dropout or the kind of relative encoding; these are ours: two 3x3 convolutions, a
-    1x1 convolution, each with batch norm and ReLU, global average pooling and a
-    linear layer per AU; in the attention branch, as in Attention Branch Networks, two
+    1x1 convolution, each with batch norm and ReLU, pooling to a grid of 6x6 and a
+    linear layer over it per AU; in the attention branch, as in Attention Branch Networks, two
     3x3 convolutions (at most 256 channels), a 1x1 convolution to one channel per AU,
     and from there a 3x3 convolution to the maps and a 1x1 convolution to the logits.
     The classifier's two linear layers see all tokens at once (hidden width 256). New
@@ -183,7 +192,7 @@ class FAUTransformer(nn.Module):
             init_xavier_(self.attention)
         if multi_task:
             if branch_channels is None:
-                branch_channels = (min(128, channels // 2), min(64, channels // 4))
+                branch_channels = (min(128, channels // 4), min(64, channels // 4))
             self.branches = _EmbeddingBranches(
                 n_aus, channels, branch_channels, embedding_dim
             )
