@@ -4,14 +4,18 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from sklearn.model_selection import GroupKFold
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skfau.datasets import make_faces
 from skfau.estimators import FaceAugmentation, FAUTransformerClassifier
 from skfau.inspection import AttentionMapDisplay, AUScoreDisplay
 from skfau.metrics import score_table
-from skfau.model_selection import oof_predict_proba
+from skfau.model_selection import (
+    SubjectKFold,
+    oof_predict_proba,
+    subject_train_test_split,
+)
 from skfau.preprocessing import FaceAligner
 
 
@@ -30,16 +34,16 @@ def make_pipeline(max_epochs, verbose=0):
     return Pipeline([("align", FaceAligner(output_size=96)), ("clf", classifier)])
 
 
-def run_demo(output="skfau_demo", n_subjects=18, n_frames=50, max_epochs=12):
+def run_demo(output="skfau_demo", n_subjects=90, n_frames=8, max_epochs=15):
     """Make faces, align, train by subject-exclusive 3-fold CV, print, draw.
 
     Parameters
     ----------
     output : str or Path, default="skfau_demo"
-        Folder of the figure; made if it is not there.
-    n_subjects, n_frames : int, default=18, 50
-        Size of the made data set.
-    max_epochs : int, default=12
+        Folder of the figures; made if it is not there.
+    n_subjects, n_frames : int
+        Size of the made data set. Many people teach more than many frames of few.
+    max_epochs : int
         Epochs per fold.
 
     Returns
@@ -52,44 +56,38 @@ def run_demo(output="skfau_demo", n_subjects=18, n_frames=50, max_epochs=12):
     print(f"made {made.data!r} in {perf_counter() - start:.1f} s")
     pipeline = make_pipeline(max_epochs, verbose=1)
     probabilities = oof_predict_proba(
-        pipeline,
-        made.data,
-        made.target,
-        groups=made.data.subject,
-        cv=GroupKFold(3),
+        pipeline, made.data, made.target, cv=SubjectKFold(3)
     )
     table = score_table(
         made.target,
-        np.float32(probabilities >= 0.5),
-        made.aus,
+        aus=made.aus,
         y_proba=probabilities,
         subjects=made.data.subject,
         random_state=0,
     )
-    print("\nF1 of frames of subjects that the network has never seen, beside the F1")
-    print("of calling every AU present (f1_chance); intervals resample subjects.\n")
+    print("\nF1 on frames of people that the network has never seen, beside the F1 of")
+    print("calling every AU present (f1_chance); intervals resample people.\n")
     print(table)
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    _draw(pipeline, made, probabilities, folder)
+    draw(table, pipeline, made, Path(output))
     print(f"\n{perf_counter() - start:.0f} s in all")
     return table
 
 
-def _draw(pipeline, made, probabilities, folder):
-    """Write the score figure, and what the network looks at in one fold."""
+def draw(table, pipeline, made, folder):
+    """Write the scores, and where a network looks in faces that are new to it."""
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         import matplotlib
     except ImportError:
-        print("no figure: pip install matplotlib, the extra skfau[plot]")
+        print("\nno figures: pip install matplotlib, or the extra skfau[plot]")
         return
     matplotlib.use("Agg")
-    train, test = next(GroupKFold(3).split(made.data, groups=made.data.subject))
-    display = AUScoreDisplay.from_predictions(
-        made.target,
-        np.float32(probabilities >= 0.5),
-        made.aus,
-        subjects=made.data.subject,
-    )
-    display.plot().figure_.savefig(folder / "f1_by_au.png", bbox_inches="tight")
-    print(f"\nfigure: {folder / 'f1_by_au.png'}")
+    scores = AUScoreDisplay(table).plot()
+    train, test = subject_train_test_split(made.data, made.target, random_state=0)
+    fitted = clone(pipeline).fit(made.data[train], made.target[train])
+    busiest = test[np.argsort(-made.target[test].sum(axis=1), kind="stable")[:4]]
+    attention = AttentionMapDisplay.from_estimator(fitted, made.data[busiest])
+    for name, display in {"f1_by_au": scores, "attention": attention}.items():
+        path = folder / f"{name}.png"
+        display.figure_.savefig(path, dpi=110)
+        print(f"wrote {path}")

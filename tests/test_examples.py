@@ -1,0 +1,62 @@
+"""Examples and benchmarks run, in their small setting, and write what they say."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+# A benchmark of a data set needs one on disk.
+BENCHMARKS = [
+    path
+    for path in sorted((ROOT / "benchmarks").glob("bench_*.py"))
+    if "--data" not in path.read_text("utf-8")
+]
+
+
+def run(path, *options, cwd):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(path), *options],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs(path, tmp_path):
+    text = path.read_text("utf-8")
+    options = ["--small"] if '"--small"' in text else []
+    printed = run(path, *options, cwd=tmp_path)
+    written = list(tmp_path.rglob("*.png"))
+    assert printed.strip()
+    assert bool(written) == path.stem.startswith("plot_")
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_benchmark_runs(path, tmp_path):
+    assert any(c.isdigit() for c in run(path, "--small", cwd=tmp_path))
+
+
+def test_demo_prints_a_table_and_writes_its_figures(tmp_path):
+    small = ["--subjects", "9", "--frames", "6", "--epochs", "1"]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "skfau", "demo", *small],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "f1_chance" in done.stdout and "AU12" in done.stdout
+    assert {p.name for p in (tmp_path / "skfau_demo").iterdir()} == {
+        "attention.png",
+        "f1_by_au.png",
+    }
