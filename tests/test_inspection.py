@@ -103,7 +103,8 @@ def test_every_face_is_drawn_and_one_scale_serves_all_maps(combined, looker, fac
     AttentionMapDisplay.from_estimator(looker, faces, y, combined=combined, ax=ax)
     maps = [image for image in ax.images if image.get_array().shape == (4, 4)]
     assert len(ax.images) == (4 + 4 + 3 if combined else 4 + 4 * 3 + 3 * 3)
-    assert {(image.norm.vmin, image.norm.vmax) for image in maps} == {(0, np.float32(0.4))}
+    scales = {(image.norm.vmin, image.norm.vmax) for image in maps}
+    assert scales == {(0, np.float32(0.4))}
     assert [t.get_text() for t in ax.texts] == ["no face"] * (1 if combined else 3)
     labels = [t.get_text() for t in ax.get_xticklabels()]
     assert labels == (["AU1 AU12"] * 4 if combined else ["face", "AU1", "AU6", "AU12"])

@@ -18,6 +18,7 @@ from skfau.inspection._plotting import (
 )
 
 _HEIGHT = 0.8  # of a row; the rest keeps rows apart
+_OVER = {"color": BLUE, "alpha": 0.35, "linewidth": 0}
 _PRESENT = {"facecolor": ORANGE, "alpha": 0.45, "linewidth": 0}
 _UNKNOWN = {"facecolor": LIGHT_GRAY, "alpha": 0.6, "linewidth": 0}
 
@@ -258,7 +259,7 @@ class AUTimelineDisplay:
             cut = np.full(len(values), base + _HEIGHT * self.thresholds[column])
             over = curve >= cut
             ax.plot(self.frames, cut, color=GRAY, lw=0.8, ls=(0, (4, 3)))
-            ax.fill_between(self.frames, cut, curve, over, color=BLUE, alpha=0.35, lw=0)
+            ax.fill_between(self.frames, cut, curve, over, interpolate=True, **_OVER)
         ax.plot(self.frames, curve, color=BLUE, lw=1.3)
         single = alone(values)
         ax.plot(self.frames[single], curve[single], ".", color=BLUE, ms=4)
