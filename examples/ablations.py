@@ -105,4 +105,6 @@ for name, setting in TABLES[options.table].items():
         scoring=f1_scorer,
         error_score="raise",
     )
-    print(f"{100 * scores.mean():5.1f} +- {100 * scores.std():4.1f}  {name}", flush=True)
+    print(
+        f"{100 * scores.mean():5.1f} +- {100 * scores.std():4.1f}  {name}", flush=True
+    )

@@ -1,4 +1,4 @@
-"""Exceptions and warnings; each is also the ``ValueError`` scikit-learn users expect."""
+"""Exceptions, each also the ``ValueError`` that scikit-learn users expect."""
 
 __all__ = [
     "FaceImageError",

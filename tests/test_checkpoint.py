@@ -9,6 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 
 from skfau.estimators._checkpoint import Checkpoint
 from tests.small import CLASSIFIERS, make_small
@@ -39,6 +40,15 @@ SCRIPT = textwrap.dedent(
 )
 
 
+class Count(Callback):
+    """Count epochs over all copies of this callback."""
+
+    epochs = 0
+
+    def on_epoch_begin(self, net, **kwargs):
+        Count.epochs += 1
+
+
 @pytest.mark.parametrize("cls", CLASSIFIERS)
 def test_a_killed_fit_ends_bit_equal_to_one_that_never_was(cls, made, tmp_path):
     from skfau.estimators import FaceAugmentation
@@ -56,8 +66,11 @@ def test_a_killed_fit_ends_bit_equal_to_one_that_never_was(cls, made, tmp_path):
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         assert run.returncode == -signal.SIGKILL, run.stderr
-    resumed = make_small(cls, checkpoint_dir=tmp_path, **parameters)
-    resumed.fit(made.data, made.target)
+    Count.epochs = 0
+    resumed = make_small(
+        cls, checkpoint_dir=tmp_path, callbacks=[Count()], **parameters
+    ).fit(made.data, made.target)
+    assert Count.epochs == 1  # the last of four; the others were on disk
     straight = make_small(cls, **parameters).fit(made.data, made.target)
     assert resumed.history_ == straight.history_
     for name, array in straight.network_state().items():
@@ -93,6 +106,17 @@ def test_other_rows_labels_or_parameters_never_share_a_file(cls, made, tmp_path)
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_another_content_under_the_same_name_is_another_fit(cls, made, tmp_path):
+    start, folder = tmp_path / "start.safetensors", tmp_path / "checkpoints"
+    for seed in (0, 1):
+        source = make_small(cls, max_epochs=1, random_state=seed)
+        source.fit(made.data, made.target).save(start)
+        clf = make_small(cls, max_epochs=1, init_from=start, checkpoint_dir=folder)
+        clf.fit(made.data, made.target)
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
 def test_checkpoints_need_an_int_seed(cls, made, tmp_path):
     clf = make_small(cls, checkpoint_dir=tmp_path, random_state=None)
     with pytest.raises(ValueError, match="needs an int random_state"):
@@ -120,6 +144,6 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
             return os.mkdir, (str(tmp_path / "ran"),)
 
     torch.save({"history": "[]", "module": Code()}, tmp_path / "fit.pt")
-    with pytest.raises(Exception, match="[Ww]eights"):
+    with pytest.raises(Exception, match=r"[Ww]eights"):
         Checkpoint(tmp_path, "fit").load()
     assert not (tmp_path / "ran").exists()

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,11 +48,3 @@ def test_an_au_never_seen_weighs_as_much_as_the_rarest(weigh):
     assert getattr(losses, weigh)([0.0, 0.0]).tolist() == [1, 1]
     with pytest.raises(ValueError, match="at least 0 per AU"):
         getattr(losses, weigh)([-1.0])
-
-
-@given(st.lists(st.sampled_from([0.0, 1.0, NAN]), min_size=6, max_size=6))
-def test_counts_leave_out_unknown_labels(column):
-    labels = torch.tensor([column, column[::-1]]).T
-    positives, known = losses.count_labels(labels.numpy())
-    assert positives.tolist() == [column.count(1.0)] * 2
-    assert known.tolist() == [column.count(0.0) + column.count(1.0)] * 2

@@ -112,7 +112,9 @@ def test_rows_without_a_face_do_not_train(cls, made):
 def test_unknown_labels_train(cls, made):
     target = made.target.copy()
     target[::3, ::2] = np.nan
-    proba = make_small(cls, max_epochs=1).fit(made.data, target).predict_proba(made.data)
+    proba = (
+        make_small(cls, max_epochs=1).fit(made.data, target).predict_proba(made.data)
+    )
     assert np.isfinite(proba).all()
 
 
@@ -157,10 +159,43 @@ def test_score_is_macro_f1_over_known_labels(cls, fitted, made):
     assert clf.score(made.data, target) == clf.score(made.data[20:], made.target[20:])
 
 
+def test_score_knows_its_aus_by_name(cls, fitted, made):
+    pandas = pytest.importorskip("pandas")
+    columns = [f"AU{au}" for au in reversed(made.aus)]
+    frame = pandas.DataFrame(made.target[:, ::-1], columns=columns)
+    with pytest.raises(LabelError, match="the columns of y are"):
+        fitted(cls).score(made.data, frame)
+
+
+@pytest.mark.parametrize(
+    ("aus", "said"),
+    [(("AU1c", *range(2, 13)), "named by its number"), ((1,) * 12, "every AU once")],
+)
+def test_odd_au_names_are_refused(cls, made, aus, said):
+    with pytest.raises(LabelError, match=said):
+        make_small(cls, aus=aus).fit(made.data, made.target)
+
+
+def test_a_failed_refit_leaves_the_fitted_classifier_whole(cls, made):
+    clf = make_small(cls, max_epochs=1).fit(made.data, made.target)
+    with pytest.raises(LabelError):
+        clf.set_params(aus=(1, 2)).fit(made.data, made.target)
+    assert clf.aus_ == made.aus
+    assert clf.predict_proba(made.data[:2]).shape == (2, len(made.aus))
+
+
+def test_a_pickle_from_a_gpu_opens_on_a_cpu(cls, fitted, made, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    clf = pickle.loads(pickle.dumps(fitted(cls))).set_params(device="cuda")
+    with pytest.warns(UserWarning, match="loaded onto the CPU"):
+        again = pickle.loads(pickle.dumps(clf))
+    assert np.isfinite(again.predict_proba(made.data)).all()
+
+
 def test_wrong_label_value_is_named(cls, made):
     target = made.target.copy()
     target[3, 2] = 2
-    with pytest.raises(LabelError, match="got 2.0 in row 3, column 2"):
+    with pytest.raises(LabelError, match=r"got 2\.0 in row 3, column 2"):
         make_small(cls).fit(made.data, target)
 
 
@@ -197,5 +232,5 @@ def test_faces_of_different_size_say_align_first(cls, made):
 
 
 def test_bad_parameter_is_refused_at_fit(cls, made):
-    with pytest.raises(ValueError, match="'lr' parameter of .* must be"):
+    with pytest.raises(ValueError, match=r"'lr' parameter of .* must be"):
         make_small(cls, lr=-1.0).fit(made.data, made.target)

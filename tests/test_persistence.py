@@ -61,7 +61,7 @@ def test_a_saved_classifier_is_a_start_for_another(cls, saved, made):
 
 
 def test_another_class_is_refused(cls, saved, tmp_path):
-    clf, path = saved(cls)
+    _, path = saved(cls)
     header = {"skfau_format": 1, "skfau_version": "0", "class": "Other"}
     save_file(load_file(path), tmp_path / "x", metadata={"skfau": json.dumps(header)})
     with pytest.raises(ValueError, match=f"holds a Other, not a {cls.__name__}"):
@@ -74,6 +74,13 @@ def test_another_format_is_refused(cls, saved, tmp_path):
     save_file(load_file(saved(cls)[1]), path, metadata={"skfau": json.dumps(header)})
     with pytest.raises(ValueError, match=r"format 99, written by skfau 9\.0"):
         cls.load(path)
+
+
+def test_numpy_values_of_parameters_are_written(cls, made, tmp_path):
+    augmentation = FaceAugmentation(rotation=np.float32(3))
+    clf = make_small(cls, augmentation=augmentation, aus=np.array(made.aus))
+    clf.set_params(max_epochs=1).fit(made.data, made.target).save(tmp_path / "x")
+    assert cls.load(tmp_path / "x").aus_ == made.aus
 
 
 @pytest.mark.parametrize("content", [b"", b"not a file of ours", b"\x80\x04K\x01."])

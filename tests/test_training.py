@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import cross_val_score
 from skorch.callbacks import Callback
 
@@ -44,6 +46,7 @@ def test_n_jobs_does_not_change_scores(cls, made, backend):
     from joblib import parallel_config
 
     clf = make_small(cls, max_epochs=1)
+
     def scores(n_jobs):
         with parallel_config(backend=backend):
             return cross_val_score(
@@ -151,6 +154,32 @@ def test_init_from_carries_shared_branches_only(cls, made):
 def test_init_from_something_unfitted_is_an_error(cls, made):
     with pytest.raises(ValueError, match="init_from must be a fitted classifier"):
         make_small(cls, init_from=make_small(cls)).fit(made.data, made.target)
+
+
+def test_init_from_survives_cloning_into_folds(cls, made):
+    source = make_small(cls).fit(made.data, made.target)
+    for start in (source, FrozenEstimator(source)):
+        copy = clone(make_small(cls, init_from=start, lr=1e-12, max_epochs=1))
+        copy.fit(made.data, made.target)
+        was, now = source.network_state(), copy.network_state()
+        weights = [n for n in was if n.endswith("weight") and was[n].ndim > 1]
+        for name in weights:
+            np.testing.assert_allclose(now[name], was[name], atol=1e-6, err_msg=name)
+
+
+def test_network_state_is_a_copy(cls, made):
+    clf = make_small(cls).fit(made.data, made.target)
+    state = clf.network_state()
+    before = {name: array.copy() for name, array in state.items()}
+    clf.partial_fit(made.data, made.target)
+    for name, array in before.items():
+        np.testing.assert_array_equal(state[name], array, name)
+
+
+def test_a_bad_augmentation_is_refused_at_fit(cls, made):
+    clf = make_small(cls, augmentation=FaceAugmentation(flip=7))
+    with pytest.raises(ValueError, match=r"'flip' parameter of FaceAugmentation"):
+        clf.fit(made.data, made.target)
 
 
 def test_verbose_shows_a_bar(cls, made, capfd):

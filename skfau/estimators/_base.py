@@ -5,7 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from skfau._validation import (
@@ -20,7 +20,7 @@ from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._batches import PreparedNetwork
 from skfau.estimators._device import threads
 from skfau.estimators._inference import apply_network
-from skfau.estimators._labels import count_labels
+from skfau.estimators._labels import count_labels, resolve_aus
 from skfau.estimators._training import load_history, plain_history
 from skfau.metrics import au_f1_score
 
@@ -232,7 +232,9 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         f1 : float
             Macro F1 in [0, 1].
         """
-        return float(au_f1_score(check_au_labels(y), self.predict(X)))
+        predicted, labels = self.predict(X), check_au_labels(y)
+        resolve_aus(self.aus_, y, labels.shape[1])
+        return float(au_f1_score(labels, predicted))
 
     def _run(self, X, read, method="forward"):
         """Return `read` of the network's outputs, row by row, NaN without a face."""
@@ -297,17 +299,19 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "net_")
         state = self.net_.module_.network.state_dict()
-        return {k: np.ascontiguousarray(v.cpu().numpy()) for k, v in state.items()}
+        return {k: v.cpu().numpy().copy(order="C") for k, v in state.items()}
 
     def _load_network_state(self, state):
         tensors = {name: torch.as_tensor(array) for name, array in state.items()}
         self.net_.module_.network.load_state_dict(tensors)
 
-    def _restore(self, state, history):
+    def _restore(self, state, history, seed=0, loss_state=None):
         """Make `net_` for weights from outside; the optimiser starts afresh."""
-        self.net_ = _fitting.start_net(self, 0, pretrained=False)
+        self.net_ = _fitting.start_net(self, seed, pretrained=False)
         self._load_network_state(state)
         load_history(self.net_.history, history)
+        if loss_state is not None:
+            self.net_.criterion_.load_state_dict(loss_state)
 
     def save(self, path):
         """Write the fitted classifier to one file that runs no code when read.
@@ -349,10 +353,27 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         """
         return _persistence.load_classifier(cls, path)
 
+    def __sklearn_clone__(self):
+        # `init_from` is where a fit starts, not a part of it: cloned, it would lose
+        # its weights in every fold.
+        parameters = self.get_params(deep=False)
+        new = type(self)(
+            **{
+                name: value if name == "init_from" else clone(value, safe=False)
+                for name, value in parameters.items()
+            }
+        )
+        if hasattr(self, "_sklearn_output_config"):
+            new._sklearn_output_config = dict(self._sklearn_output_config)
+        return new
+
     def __getstate__(self):
         state = dict(super().__getstate__())
-        if state.pop("net_", None) is not None:
-            state["_network"] = (self.network_state(), self.history_)
+        net = state.pop("net_", None)
+        if net is not None:
+            loss_state = {k: v.cpu() for k, v in net.criterion_.state_dict().items()}
+            kept = self.network_state(), self.history_, net.seed, loss_state
+            state["_network"] = kept
         return state
 
     def __setstate__(self, state):

@@ -123,7 +123,10 @@ def move_maps(maps, geometry):
     flip = geometry.flip[:, None, None, None]
     if geometry.warp is not None:
         grid = _grid(torch.as_tensor(geometry.warp), maps.shape[-2:])
+        unknown = np.isnan(maps).any(axis=(2, 3), keepdims=True)
         maps = F.grid_sample(torch.as_tensor(maps), grid, align_corners=False).numpy()
+        # What comes in from outside the image is 0, also in a map that is unknown.
+        maps = np.where(unknown, np.float32(np.nan), maps)
     return np.where(flip, maps[..., ::-1], maps)
 
 

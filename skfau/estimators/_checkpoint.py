@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from skfau._arrays import stamp
+
 FORMAT = 1
 # What changes how a fit is run or shown, but not what it computes.
 NEUTRAL_PARAMETERS = {"checkpoint_dir", "verbose", "callbacks", "n_threads"}
@@ -44,6 +46,9 @@ def _update(digest, value):
             digest.update(name.encode() + array.tobytes())
     elif hasattr(value, "get_params"):
         digest.update(repr(sorted(value.get_params().items())).encode())
+    elif isinstance(value, (str, Path)) and Path(value).is_file():
+        # The content counts, not how the path was written.
+        digest.update(repr(stamp(str(Path(value).resolve()))).encode())
     else:
         digest.update(repr(value).encode())
 

@@ -1,16 +1,34 @@
 """Where and in which precision a network runs."""
 
+import threading
+import warnings
 from contextlib import contextmanager
 
 import torch
 
+_LOCK = threading.Lock()
+# How many fits and predictions want a thread count now, and what it was before.
+_users, _before = 0, None
 
-def resolve_device(device):
-    """Return the torch.device for a name; "auto" is the GPU where there is one."""
+
+def resolve_device(device, *, or_cpu=False):
+    """Return the torch.device for a name; "auto" is the GPU where there is one.
+
+    Where a CUDA device is named and there is none, `or_cpu` warns and takes the CPU.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(device)
-    if device.type == "cuda" and not torch.cuda.is_available():
+    missing = device.type == "cuda" and not torch.cuda.is_available()
+    if missing and or_cpu:
+        warnings.warn(
+            f"This classifier was fitted with device={str(device)!r}; torch sees no "
+            "CUDA device here, so it is loaded onto the CPU.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return torch.device("cpu")
+    if missing:
         raise ValueError(
             f"device={str(device)!r} was asked for, but torch sees no CUDA device. "
             "Use device='auto' or device='cpu'."
@@ -28,11 +46,20 @@ def autocast_dtype(precision, device):
 @contextmanager
 def threads(n_threads):
     """Run the body with this many torch threads; None leaves them as they are."""
-    before = torch.get_num_threads()
-    if n_threads is not None:
-        torch.set_num_threads(n_threads)
+    global _users, _before
+    if n_threads is None:
+        yield
+        return
+    with _LOCK:
+        if not _users:
+            _before = torch.get_num_threads()
+        _users += 1
+    torch.set_num_threads(n_threads)
     try:
         yield
     finally:
-        if n_threads is not None:
-            torch.set_num_threads(before)
+        # Fits may overlap in threads: only the last to leave knows what was before.
+        with _LOCK:
+            _users -= 1
+            if not _users:
+                torch.set_num_threads(_before)

@@ -314,7 +314,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
         expected = (len(labels), self.n_aus_, self.map_size_, self.map_size_)
         if heatmaps.shape != expected:
             raise ValueError(
-                f"Heatmaps of a batch must have shape {expected}, got {heatmaps.shape}. "
+                f"A batch's heatmaps must have shape {expected}, got {heatmaps.shape}. "
                 f"Use ROIHeatmaps(aus={self.aus_}, size={self.map_size_}), or leave it "
                 "out: landmarks are enough."
             )
@@ -361,8 +361,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
         Returns
         -------
         maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
-            In [0, 1], over the whole image, (12, 12) for the default trunk; NaN in
-            rows without a face.
+            In [0, 1], over the network's input (with ``augmentation.crop`` its central
+            window), 12x12 for the default trunk; NaN in rows without a face.
 
         Raises
         ------

@@ -33,10 +33,13 @@ def check_training_data(estimator, X, y, *, going_on):
             f"Training goes on with the AUs of the last fit, {estimator.aus_}; got "
             f"{aus}. Use init_from= to carry branches to other AUs."
         )
-    set_aus(estimator, aus)
+    if estimator.augmentation is not None:
+        estimator.augmentation._validate_params()
     for name in estimator._target_columns(faces):
         faces.column(name, slice(0, 0))
-    return drop_faceless(faces, labels)
+    faces, labels = drop_faceless(faces, labels)
+    set_aus(estimator, aus)
+    return faces, labels
 
 
 def hold_out_subjects(estimator, faces, labels, seed):
@@ -54,7 +57,7 @@ def hold_out_subjects(estimator, faces, labels, seed):
 
 def start_net(estimator, seed, *, pretrained=True):
     """Return a training net with fresh weights on the estimator's device."""
-    device = resolve_device(estimator.device)
+    device = resolve_device(estimator.device, or_cpu=not pretrained)
     stream = PrivateStream(device)
     stream.seed(seed, INIT)
     with stream():
@@ -116,9 +119,6 @@ def train(estimator, batches, held_out, checkpoint):
         n_epochs = 0 if state["finished"] else n_epochs - len(net.history)
         if held_out:
             held_out.load_state(state["early_stopping"])
-    if estimator.verbose and n_epochs:
-        n_batches = -(-len(batches) // estimator.batch_size)
-        net.show(ProgressBar(estimator.max_epochs, n_batches, type(estimator).__name__))
 
     def after_epoch(net):
         finished = held_out(net) if held_out else False
@@ -130,6 +130,11 @@ def train(estimator, batches, held_out, checkpoint):
         return finished
 
     if n_epochs:
-        net.run_epochs(batches, n_epochs, after_epoch)
+        bar = None
+        if estimator.verbose:
+            n_batches = -(-len(batches) // estimator.batch_size)
+            name = type(estimator).__name__
+            bar = ProgressBar(estimator.max_epochs, n_batches, name)
+        net.run_epochs(batches, n_epochs, after_epoch, bar)
     if held_out:
         held_out.restore_best(net)

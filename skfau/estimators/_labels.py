@@ -22,14 +22,16 @@ def resolve_aus(aus, y, n_columns):
     """
     names = getattr(y, "columns", None)
     if names is not None:
-        named = tuple(int(str(name).upper().removeprefix("AU")) for name in names)
+        named = tuple(_number(name) for name in names)
         if aus is not None and tuple(aus) != named:
             raise LabelError(
                 f"aus is {tuple(aus)}, but the columns of y are {named}. Pass "
                 "aus=None to take the columns, or reorder them."
             )
         return named
-    aus = tuple(range(n_columns)) if aus is None else tuple(int(a) for a in aus)
+    aus = tuple(range(n_columns)) if aus is None else tuple(map(_number, aus))
+    if len(set(aus)) < len(aus):
+        raise LabelError(f"aus must name every AU once, got {aus}.")
     if len(aus) != n_columns:
         raise LabelError(
             f"y has {n_columns} columns, but aus names {len(aus)} AUs {aus}. Pass "
@@ -37,6 +39,16 @@ def resolve_aus(aus, y, n_columns):
             "skfau.facs.DATASET_AUS['disfa']."
         )
     return aus
+
+
+def _number(name):
+    text = str(name).upper().removeprefix("AU")
+    if not text.isdecimal():
+        raise LabelError(
+            f"An AU is named by its number, as 12 or 'AU12'; got {name!r}. Rename the "
+            "columns of y, or pass numbers."
+        )
+    return int(text)
 
 
 def set_aus(estimator, aus):

@@ -39,19 +39,23 @@ def save_classifier(estimator, path):
 
 def _to_json(name, value):
     if isinstance(value, FaceAugmentation):
-        return {"FaceAugmentation": value.get_params()}
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, np.generic):
-        value = value.item()
+        value = {"FaceAugmentation": value.get_params()}
     try:
-        return json.loads(json.dumps(value))
+        return json.loads(json.dumps(value, default=_plain))
     except TypeError:
         raise TypeError(
             f"save writes numbers, strings and lists; parameter {name!r} is a "
             f"{type(value).__name__}. Use pickle, or name the part instead of "
             "passing the object."
         ) from None
+
+
+def _plain(value):
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError
 
 
 def load_classifier(cls, path):
@@ -87,10 +91,10 @@ def read_file(path):
             f"{path} is not a classifier saved by skfau ({error}). Expected a file "
             "written by the save method."
         ) from error
-    if header["skfau_format"] != FORMAT:
+    if header.get("skfau_format") != FORMAT:
         raise ValueError(
-            f"{path} has format {header['skfau_format']}, written by skfau "
-            f"{header['skfau_version']}; this version reads format {FORMAT}."
+            f"{path} has format {header.get('skfau_format')}, written by skfau "
+            f"{header.get('skfau_version')}; this version reads format {FORMAT}."
         )
     return header, state
 
@@ -105,6 +109,7 @@ def transfer(estimator, source):
     source : BaseAUClassifier, str or Path
         A fitted classifier of the same class, or the path of a saved one.
     """
+    source = getattr(source, "estimator", source)  # FrozenEstimator
     if isinstance(source, (str, Path)):
         header, arrays = read_file(source)
         name, aus = header["class"], header["aus"]

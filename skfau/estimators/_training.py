@@ -61,16 +61,30 @@ class TrainingNet(NeuralNet):
         if hasattr(self.criterion_, "after_step"):
             self.criterion_.after_step()
         parts = getattr(self.criterion_, "parts", {})
-        for name, value in parts.items():
-            self.history.record_batch(name, float(value))
+        if parts:
+            # One transfer for all of them: each would wait for the device.
+            values = torch.stack(list(parts.values())).tolist()
+            for name, value in zip(parts, values, strict=True):
+                self.history.record_batch(name, value)
         return step
 
-    def run_epochs(self, batches, n_epochs, after_epoch=None):
+    def run_epochs(self, batches, n_epochs, after_epoch=None, bar=None):
         """Train `n_epochs`; `after_epoch(net)` returning True ends the run.
 
         Unlike skorch's ``fit`` it lets ``KeyboardInterrupt`` through: a caller that
         searches over parameters must not go on with a half-trained network.
         """
+        usual = self.callbacks_
+        if bar is not None:
+            self.callbacks_ = [*usual, ("progress", bar.initialize())]
+        try:
+            self._run_epochs(batches, n_epochs, after_epoch)
+        finally:
+            self.callbacks_ = usual
+            if bar is not None:
+                bar.bar_.close()
+
+    def _run_epochs(self, batches, n_epochs, after_epoch):
         self.notify("on_train_begin", X=batches, y=None)
         iterator = self.get_iterator(batches, training=True)
         for _ in range(n_epochs):
@@ -83,6 +97,8 @@ class TrainingNet(NeuralNet):
             self.record_epoch_means()
             finished = after_epoch is not None and after_epoch(self)
             self.notify("on_epoch_end", **on_epoch)
+            # Epochs keep their means; rows per batch would grow with the frames.
+            self.history[-1]["batches"].clear()
             if finished:
                 break
         self.notify("on_train_end", X=batches, y=None)
@@ -95,10 +111,6 @@ class TrainingNet(NeuralNet):
             if name != "train_batch_size":
                 values = [row[name] for row in rows]
                 self.history.record(name, float(np.average(values, weights=sizes)))
-
-    def show(self, bar):
-        """Add a progress bar to an initialised net."""
-        self.callbacks_.append(("progress", bar.initialize()))
 
     def training_state(self):
         """Return everything a resumed run needs, as tensors and plain values."""
@@ -143,10 +155,6 @@ class ProgressBar(Callback):
         last = plain_history(net.history)[-1]
         shown = {k: f"{last[k]:.3f}" for k in ("train_loss", "valid_f1") if k in last}
         self.bar_.set_postfix(shown)
-
-    def on_train_end(self, net, **kwargs):
-        """Close the bar."""
-        self.bar_.close()
 
 
 def plain_history(history):

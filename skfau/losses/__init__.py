@@ -6,11 +6,7 @@ change neither value nor gradient.
 """
 
 from skfau.losses._centers import CenterContrastive, CenterLoss
-from skfau.losses._class_weights import (
-    count_labels,
-    inverse_rate_weights,
-    soft_balance_weights,
-)
+from skfau.losses._class_weights import inverse_rate_weights, soft_balance_weights
 from skfau.losses._fau_transformer import FAUTransformerLoss
 from skfau.losses._labels import WeightedBCE, WeightedTversky
 from skfau.losses._maps import MapLoss
@@ -22,7 +18,6 @@ __all__ = [
     "MapLoss",
     "WeightedBCE",
     "WeightedTversky",
-    "count_labels",
     "inverse_rate_weights",
     "soft_balance_weights",
 ]

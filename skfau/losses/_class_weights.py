@@ -2,29 +2,7 @@
 
 import torch
 
-__all__ = ["count_labels", "inverse_rate_weights", "soft_balance_weights"]
-
-
-def count_labels(labels):
-    """Return the number of positive and of known labels of every AU.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n, n_aus)
-        0, 1 or NaN for unknown.
-
-    Returns
-    -------
-    positives, known : Tensor of shape (n_aus,), dtype int64
-
-    Examples
-    --------
-    >>> from skfau.losses import count_labels
-    >>> count_labels([[1.0, 0.0], [1.0, float("nan")]])
-    (tensor([2, 0]), tensor([2, 1]))
-    """
-    labels = torch.as_tensor(labels)
-    return (labels == 1).sum(dim=0), (~labels.isnan()).sum(dim=0)
+__all__ = ["inverse_rate_weights", "soft_balance_weights"]
 
 
 def soft_balance_weights(positives, power=0.7, normalize=True):

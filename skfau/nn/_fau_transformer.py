@@ -28,6 +28,9 @@ class _AttentionBranch(nn.Module):
             nn.Sigmoid(),
         )
         self.classifier = nn.Linear(n_aus, n_aus)
+        # Most of a face is outside of an AU's region: maps that start at one half
+        # would take hundreds of steps to fall to where supervision wants them.
+        nn.init.constant_(self.map_head[1].bias, -2.5)
 
     def forward(self, maps):
         """Return attention maps (n, n_aus, h, w) in [0, 1] and logits (n, n_aus)."""
@@ -123,13 +126,14 @@ class FAUTransformer(nn.Module):
     Notes
     -----
     The paper gives neither widths nor the number of layers of its branches, heads,
-    dropout or the kind of relative encoding; these are ours: two 3x3 convolutions, a
-    1x1 convolution, each with batch norm and ReLU, pooling to a grid of 6x6 and a
-    linear layer over it per AU; in the attention branch, as in Attention Branch Networks, two
-    3x3 convolutions (at most 256 channels), a 1x1 convolution to one channel per AU,
-    and from there a 3x3 convolution to the maps and a 1x1 convolution to the logits.
-    The classifier's two linear layers see all tokens at once (hidden width 256). New
-    layers start from Xavier's distribution, biases and relative biases from 0.
+    dropout or the kind of relative encoding; these are ours: two 3x3 convolutions and
+    a 1x1 convolution, each with batch norm and ReLU, pooling to a grid of 6x6 and a
+    linear layer over it per AU; in the attention branch, as in Attention Branch
+    Networks, two 3x3 convolutions (at most 256 channels), a 1x1 convolution to one
+    channel per AU, and from there a 3x3 convolution to the maps and a 1x1 convolution
+    to the logits. The classifier's two linear layers see all tokens at once (hidden
+    width 256). New layers start from Xavier's distribution, biases and relative biases
+    from 0; the maps start low, at 0.08.
 
     The branches of all AUs run side by side in grouped layers. Maps may have any size.
 

@@ -1,0 +1,29 @@
+"""What every test and doctest runs under: no network, one thread, small faces."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import tests.offline.sitecustomize  # noqa: F401  (closes this process's sockets)
+
+ROOT = Path(__file__).parent
+# Workers and subprocesses inherit the closed sockets and find the tests' helpers.
+_paths = [ROOT / "tests" / "offline", ROOT, os.environ.get("PYTHONPATH")]
+os.environ["PYTHONPATH"] = os.pathsep.join(str(path) for path in _paths if path)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Bitwise comparisons hold at equal thread counts."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def made():
+    """Eight subjects of twelve small frames: faces, labels, landmarks."""
+    from skfau.datasets import make_faces
+
+    return make_faces(n_subjects=8, n_frames=12, image_size=48, random_state=0)
