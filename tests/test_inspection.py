@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from lookers import ALL_ABSENT, AUS, Looker, Negative, make_gray_faces
 from matplotlib.figure import Figure
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -20,6 +19,7 @@ from skfau.inspection import (
     AUScoreDisplay,
     AUTimelineDisplay,
 )
+from tests.lookers import ALL_ABSENT, AUS, Looker, Negative, make_gray_faces
 
 
 @pytest.fixture

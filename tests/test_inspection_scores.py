@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from lookers import ALL_ABSENT, AUS, Looker, Negative, Tuned, make_gray_faces
 from matplotlib.figure import Figure
 from sklearn.pipeline import make_pipeline
 
 from skfau.exceptions import MissingColumnError
 from skfau.inspection import AUScoreDisplay, AUTimelineDisplay
 from skfau.metrics import au_f1_score, bootstrap_ci, score_table
+from tests.lookers import ALL_ABSENT, AUS, Looker, Negative, Tuned, make_gray_faces
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from _midpoint import MidpointClassifier, draw_faces
 from sklearn.model_selection import (
     GroupKFold,
     RepeatedKFold,
@@ -13,6 +12,7 @@ from skfau import Faces
 from skfau.exceptions import LabelError, MissingColumnError
 from skfau.metrics import au_f1_score, fold_mean_f1
 from skfau.model_selection import SubjectKFold, oof_predict_proba
+from tests._midpoint import MidpointClassifier, draw_faces
 
 
 class LabelKeeper(MidpointClassifier):

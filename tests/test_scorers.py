@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from _midpoint import MidpointClassifier, draw_faces
 from sklearn import config_context
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
@@ -19,6 +18,7 @@ from skfau.metrics import (
     per_au_f1_scorer,
 )
 from skfau.model_selection import SubjectKFold
+from tests._midpoint import MidpointClassifier, draw_faces
 
 AUS = (1, 6, 12)
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from _midpoint import MidpointClassifier, draw_faces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -13,6 +12,7 @@ from skfau.exceptions import MissingColumnError
 from skfau.metrics import f1_scorer
 from skfau.model_selection import SubjectKFold, subject_train_test_split
 from skfau.model_selection._balance import deal_subjects, subject_shares
+from tests._midpoint import MidpointClassifier, draw_faces
 
 
 def cohort(n_subjects=41, n_aus=12, seed=0, unknown=0.0):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from _midpoint import MidpointClassifier, draw_faces
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -25,6 +24,7 @@ from skfau.model_selection import (
     best_f1_thresholds,
     oof_predict_proba,
 )
+from tests._midpoint import MidpointClassifier, draw_faces
 
 SCORES = {False: au_f1_score, True: au_skew_normalized_f1_score}
 
