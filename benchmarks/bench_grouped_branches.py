@@ -40,9 +40,9 @@ class LoopedBranches(nn.Module):
                 conv_norm_relu(channels, wide, 3),
                 conv_norm_relu(wide, wide, 3),
                 conv_norm_relu(wide, narrow, 1),
-                nn.AdaptiveAvgPool2d(1),
+                nn.AdaptiveAvgPool2d(6),
                 nn.Flatten(),
-                nn.Linear(narrow, EMBEDDING_DIM),
+                nn.Linear(36 * narrow, EMBEDDING_DIM),
             )
             for _ in range(N_AUS)
         )
@@ -116,7 +116,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    cases = [(64, 14, (32, 16))]
+    cases = [(64, 14, (16, 16))]
     if not args.small:
         cases += [(64, 14, (128, 64)), (768, 12, (128, 64))]
     print(f"{N_AUS} AUs, batch {args.batch_size}, {args.threads} thread(s)")

@@ -26,7 +26,7 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--small", action="store_true")
 options = parser.parse_args()
 made = make_faces(
-    n_subjects=9, n_frames=6 if options.small else 40, image_size=64, random_state=3
+    n_subjects=40, n_frames=8 if options.small else 12, image_size=64, random_state=3
 )
 X, y = made.data, made.target
 clf = FAUTransformerClassifier(
