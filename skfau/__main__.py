@@ -16,7 +16,7 @@ def main(argv=None):
     demo.add_argument("--output", default="skfau_demo", help="folder of the figures")
     demo.add_argument("--subjects", type=int, default=90, help="number of subjects")
     demo.add_argument("--frames", type=int, default=8, help="frames per subject")
-    demo.add_argument("--epochs", type=int, default=15, help="epochs per fold")
+    demo.add_argument("--epochs", type=int, default=12, help="epochs per fold")
     arguments = parser.parse_args(argv)
     run_demo(
         output=arguments.output,
