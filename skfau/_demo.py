@@ -81,7 +81,13 @@ def draw(table, pipeline, made, test, folder):
         return
     matplotlib.use("Agg")
     scores = AUScoreDisplay(table).plot()
-    busiest = test[np.argsort(-made.target[test].sum(axis=1), kind="stable")[:4]]
+    # The frame with the most AUs of each of four people.
+    people = np.unique(made.data.subject[test])[:4]
+    n_present = made.target.sum(axis=1)
+    busiest = [
+        max(np.flatnonzero(made.data.subject == person), key=n_present.__getitem__)
+        for person in people
+    ]
     attention = AttentionMapDisplay.from_estimator(pipeline, made.data[busiest])
     for name, display in {"f1_by_au": scores, "attention": attention}.items():
         path = folder / f"{name}.png"
