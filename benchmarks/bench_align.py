@@ -13,12 +13,12 @@ skips pixels, and the closed-form fit alone.
 """
 
 import argparse
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 
+from _timing import best_of
 from skfau import Faces
 from skfau.preprocessing import FaceAligner
 from skfau.preprocessing._similarity import MEAN_FACE, align_landmarks
@@ -43,17 +43,6 @@ def bare(images, matrices, n_threads):
     with ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(warp, np.array_split(np.arange(len(images)), n_threads)))
     return out
-
-
-def best_of(functions, repeats):
-    """Run functions in turn; return each one's shortest time in seconds."""
-    times = np.empty((repeats, len(functions)))
-    for repeat in times:
-        for i, function in enumerate(functions):
-            start = time.perf_counter()
-            function()
-            repeat[i] = time.perf_counter() - start
-    return times.min(axis=0)
 
 
 def main():

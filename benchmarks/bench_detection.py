@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from skimage.data import astronaut, coffee
 
+from _timing import best_of
 from skfau.preprocessing import MeshDetector
 from skfau.preprocessing._mesh import with_nets
 
@@ -38,17 +39,6 @@ def forward_passes(n_box_nets):
     return lambda: with_nets(run)
 
 
-def best_of(functions, repeats):
-    """Run functions in turn; return each one's shortest time in milliseconds."""
-    times = np.empty((repeats, len(functions)))
-    for repeat in times:
-        for i, function in enumerate(functions):
-            start = time.perf_counter()
-            function()
-            repeat[i] = (time.perf_counter() - start) * 1e3
-    return times.min(axis=0)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--small", action="store_true", help="finish in seconds")
@@ -65,7 +55,7 @@ def main():
         ("no face", coffee(), 2),
     ):
         detector = MeshDetector(n_jobs=1)
-        ours, theirs = best_of(
+        ours, theirs = 1e3 * best_of(
             [lambda d=detector, i=image: d([i]), forward_passes(n_box_nets)], repeats
         )
         print(
@@ -73,7 +63,7 @@ def main():
             f"ratio {ours / theirs:.2f}"
         )
     images = [astronaut()] * 16
-    one, two = best_of(
+    one, two = 1e3 * best_of(
         [lambda n=n: MeshDetector(n_jobs=n)(images) for n in (1, 2)], repeats // 10
     )
     print(f"16 faces: {16e3 / one:.0f} images/s with 1 thread, {16e3 / two:.0f} with 2")

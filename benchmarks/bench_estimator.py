@@ -13,9 +13,9 @@ is 1.00: nothing that the estimator adds would cost anything.
 import argparse
 from time import process_time
 
-import numpy as np
 import torch
 
+from _timing import best_of
 from skfau import FAUTransformerClassifier
 from skfau.datasets import make_faces
 from skfau.preprocessing import roi_heatmaps
@@ -36,17 +36,6 @@ def hand_written_epoch(clf, images, maps, labels, batch_size):
         loss.after_step()
 
 
-def best(*sides, repeats):
-    """Return the least CPU seconds of each side, measured in turns."""
-    times = np.full((repeats, len(sides)), np.inf)
-    for row in times:
-        for i, side in enumerate(sides):
-            start = process_time()
-            side()
-            row[i] = process_time() - start
-    return times.min(axis=0)
-
-
 def main():
     """Measure and print both ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -65,10 +54,13 @@ def main():
         roi_heatmaps(made.data.landmarks, made.aus, (112, 112), size=size)
     )
 
-    loop, fit = best(
-        lambda: hand_written_epoch(clf, images, maps, labels, 32),
-        lambda: clf.partial_fit(made.data, made.target),
-        repeats=repeats,
+    loop, fit = best_of(
+        [
+            lambda: hand_written_epoch(clf, images, maps, labels, 32),
+            lambda: clf.partial_fit(made.data, made.target),
+        ],
+        repeats,
+        process_time,
     )
     print(f"epoch of {len(images)} faces, batch 32")
     print(f"  torch loop {loop:6.3f} s   fit {fit:6.3f} s   ratio {fit / loop:.3f}")
@@ -82,7 +74,9 @@ def main():
             for batch in pixels.split(32):
                 network(batch)
 
-    bare, predict = best(forward, lambda: clf.predict_proba(made.data), repeats=repeats)
+    bare, predict = best_of(
+        [forward, lambda: clf.predict_proba(made.data)], repeats, process_time
+    )
     print(f"prediction of {len(images)} faces, batch 32")
     print(
         f"  forward    {bare:6.3f} s   predict_proba {predict:6.3f} s   "

@@ -17,11 +17,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import time
 
 import cv2
 import numpy as np
 
+from _timing import best_of
 from skfau.facs import DATASET_AUS, roi_rule
 from skfau.preprocessing import roi_heatmaps
 from skfau.preprocessing._similarity import MEAN_FACE
@@ -60,17 +60,6 @@ def loop_diamonds(faces, size):
                         value = 1 - (abs(i - y) + abs(j - x)) * 0.56 / (0.14 * size)
                         out[i, j] = max(out[i, j], value)
     return maps
-
-
-def best_of(functions, repeats):
-    """Run functions in turn; return each one's shortest time in seconds."""
-    times = np.empty((repeats, len(functions)))
-    for repeat in times:
-        for i, function in enumerate(functions):
-            start = time.perf_counter()
-            function()
-            repeat[i] = time.perf_counter() - start
-    return times.min(axis=0)
 
 
 def main():

@@ -271,7 +271,8 @@ def test_parameters_are_checked(params):
 def test_no_warning_when_every_face_is_aligned():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        FaceAligner(detector=known).transform(PHOTO[None])
+        aligned = FaceAligner(detector=known).transform(PHOTO[None])
+    assert aligned.column("status").tolist() == [""]
 
 
 def test_progress_bar_is_shown_on_request(capsys):

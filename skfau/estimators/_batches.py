@@ -47,8 +47,11 @@ class FaceBatches(torch.utils.data.Dataset):
         self.augmentation = augmentation
         self.make_targets = make_targets
         self.columns = columns
-        self.mirrored_aus = [FLIP_AUS.get(au, au) for au in aus]
-        self.aus = aus
+        mirrored = [FLIP_AUS.get(au, au) for au in aus]
+        self.swaps_sides = mirrored != list(aus)
+        # The other side of a head turn may not be among the columns: then the last
+        # one, which `_mirrored` appends as unknown.
+        self.mirror_columns = [aus.index(au) if au in aus else -1 for au in mirrored]
         self.rng = None
 
     def __len__(self):
@@ -72,14 +75,10 @@ class FaceBatches(torch.utils.data.Dataset):
         return inputs, self.make_targets(labels, **moved)
 
     def _mirrored(self, labels, flip):
-        if self.mirrored_aus == list(self.aus):
+        if not self.swaps_sides:
             return labels
-        # The other side of a head turn may not be among the columns: then unknown.
         known = np.column_stack([labels, np.full(len(labels), np.nan, labels.dtype)])
-        source = [
-            self.aus.index(au) if au in self.aus else -1 for au in self.mirrored_aus
-        ]
-        return np.where(flip[:, None], known[:, source], labels)
+        return np.where(flip[:, None], known[:, self.mirror_columns], labels)
 
     def _moved(self, name, rows, image_shape, geometry):
         values = np.asarray(self.faces.column(name, rows), dtype=np.float32)
@@ -161,6 +160,7 @@ class PreparedNetwork(nn.Module):
         self.grayscale = grayscale
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         shape = (1, 3, 1, 1)
+        self.register_buffer("luma", torch.tensor(LUMA), persistent=False)
         self.register_buffer("scale", (1 / (255 * std)).view(shape), persistent=False)
         self.register_buffer("offset", (mean / std).view(shape), persistent=False)
 
@@ -178,8 +178,7 @@ class PreparedNetwork(nn.Module):
         size = (self.image_size, self.image_size)
         pixels = images.permute(0, 3, 1, 2)
         if self.grayscale:
-            weights = torch.tensor(LUMA, device=images.device)
-            pixels = (images.float() @ weights)[:, None]
+            pixels = (images.float() @ self.luma)[:, None]
         else:
             pixels = pixels.float()
         if pixels.shape[-2:] != size:

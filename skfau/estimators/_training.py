@@ -29,7 +29,7 @@ class TrainingNet(NeuralNet):
         self.learning_rate_factor = learning_rate_factor
 
     def get_default_callbacks(self):
-        """Return none: history is kept by `on_epoch_end`, the bar by `ProgressBar`."""
+        """Return none: `record_epoch_means` keeps the history."""
         return []
 
     @property

@@ -69,6 +69,19 @@ class _EmbeddingBranches(nn.Module):
         return self.embed(maps.unflatten(1, (self.n_aus, -1)).flatten(2))
 
 
+def _check_encoder(encoder_layers, embedding_dim, n_heads, positional_encoding):
+    if encoder_layers and embedding_dim % n_heads:
+        raise ValueError(
+            "embedding_dim must be a multiple of n_heads. Got embedding_dim="
+            f"{embedding_dim}, n_heads={n_heads}."
+        )
+    if positional_encoding not in POSITIONAL_ENCODINGS:
+        raise ValueError(
+            f"positional_encoding must be one of {POSITIONAL_ENCODINGS}. Got "
+            f"{positional_encoding!r}."
+        )
+
+
 class FAUTransformer(nn.Module):
     """AU detection by attention maps, a branch per AU and a transformer encoder [1]_.
 
@@ -177,16 +190,7 @@ class FAUTransformer(nn.Module):
                 f"encoder. Got attention={attention}, encoder_layers={encoder_layers}; "
                 "pass attention=False and encoder_layers=0 with it."
             )
-        if encoder_layers and embedding_dim % n_heads:
-            raise ValueError(
-                "embedding_dim must be a multiple of n_heads. Got embedding_dim="
-                f"{embedding_dim}, n_heads={n_heads}."
-            )
-        if positional_encoding not in POSITIONAL_ENCODINGS:
-            raise ValueError(
-                f"positional_encoding must be one of {POSITIONAL_ENCODINGS}. Got "
-                f"{positional_encoding!r}."
-            )
+        _check_encoder(encoder_layers, embedding_dim, n_heads, positional_encoding)
         self.n_aus = n_aus
         self.backbone = make_backbone(backbone, weights)
         channels = self.backbone.out_channels
