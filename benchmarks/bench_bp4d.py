@@ -46,7 +46,13 @@ def network(epochs, image_size, setting):
         embedding_dim=64,
         **SETTINGS[setting],
         augmentation=FaceAugmentation(
-            flip=0.5, rotation=8, scale=0.08, shift=0.03, brightness=0.1, contrast=0.2
+            flip=0.5,
+            rotation=8,
+            scale=0.08,
+            shift=0.03,
+            brightness=0.1,
+            contrast=0.2,
+            cutmix=0.8,
         ),
         lr=1e-3,
         weight_decay=0.0,

@@ -15,7 +15,7 @@ from skfau.model_selection import SubjectKFold
 from tests.small import CLASSIFIERS, make_small
 
 pytestmark = pytest.mark.parametrize("cls", CLASSIFIERS)
-AUGMENTED = FaceAugmentation(rotation=10, shift=0.05, scale=0.1, contrast=0.2)
+AUGMENTED = FaceAugmentation(rotation=10, shift=0.05, contrast=0.2, cutmix=0.5)
 
 
 def fit_proba(cls, made, **parameters):

@@ -45,6 +45,12 @@ class FaceAugmentation(BaseEstimator):
         Largest additive change, as a fraction of the range of grey values.
     contrast : float, default=0.0
         Largest relative change of contrast around mid-grey.
+    cutmix : float, default=0.0
+        Probability that the face below the nose is another's of the batch (CutMix, Yun
+        et al., 2019): upper AUs keep their labels, lower AUs take the other's. Where
+        subjects are few and differ in the AUs they use, a network learns whom it sees
+        and guesses; a face made of two people takes that way out. For aligned faces
+        with the column ``landmarks``.
 
     Examples
     --------
@@ -61,6 +67,7 @@ class FaceAugmentation(BaseEstimator):
         "crop": [Interval(Real, 0, 1, closed="left")],
         "brightness": [Interval(Real, 0, 1, closed="both")],
         "contrast": [Interval(Real, 0, 1, closed="left")],
+        "cutmix": [Interval(Real, 0, 1, closed="both")],
     }
 
     def __init__(
@@ -73,6 +80,7 @@ class FaceAugmentation(BaseEstimator):
         crop=0.0,
         brightness=0.0,
         contrast=0.0,
+        cutmix=0.0,
     ):
         self.flip = flip
         self.rotation = rotation
@@ -81,6 +89,7 @@ class FaceAugmentation(BaseEstimator):
         self.crop = crop
         self.brightness = brightness
         self.contrast = contrast
+        self.cutmix = cutmix
 
     def draw(self, n_faces, rng):
         """Draw the geometry and light of `n_faces` faces.

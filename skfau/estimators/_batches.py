@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from skfau.estimators._cutmix import CutMix
 from skfau.facs import FLIP_68, FLIP_AUS
 from skfau.nn import IMAGENET_MEAN, IMAGENET_STD
 
@@ -45,6 +46,7 @@ class FaceBatches(torch.utils.data.Dataset):
         self.labels = labels
         self.image_size = image_size
         self.augmentation = augmentation
+        self.aus = aus
         self.make_targets = make_targets
         self.columns = columns
         mirrored = [FLIP_AUS.get(au, au) for au in aus]
@@ -59,20 +61,32 @@ class FaceBatches(torch.utils.data.Dataset):
 
     def __getitems__(self, rows):
         rows = np.asarray(rows)
-        images = self.faces.images[rows]
-        inputs = {"images": images}
-        geometry = None
-        if self.augmentation is not None:
-            geometry = self.augmentation.draw(len(rows), self.rng)
-            inputs |= {k: v for k, v in geometry._asdict().items() if v is not None}
-        moved = {
-            name: self._moved(name, rows, images.shape[1:3], geometry)
+        images, labels = self.faces.images[rows], self.labels[rows]
+        columns = {
+            name: np.asarray(self.faces.column(name, rows), dtype=np.float32)
             for name in self.columns
         }
-        labels = self.labels[rows]
-        if geometry is not None:
-            labels = self._mirrored(labels, geometry.flip)
-        return inputs, self.make_targets(labels, **moved)
+        if self.augmentation is None:
+            columns = self._moved(columns, images.shape[1:3], None)
+            return {"images": images}, self.make_targets(labels, **columns)
+        geometry = self.augmentation.draw(len(rows), self.rng)
+        if self.augmentation.cutmix:
+            images, labels, columns = self._mixed(rows, images, labels, columns)
+        inputs = {k: v for k, v in geometry._asdict().items() if v is not None}
+        labels = self._mirrored(labels, geometry.flip)
+        columns = self._moved(columns, images.shape[1:3], geometry)
+        return {"images": images} | inputs, self.make_targets(labels, **columns)
+
+    def _mixed(self, rows, images, labels, columns):
+        landmarks = self.faces.column("landmarks", rows)
+        mix = CutMix(landmarks, self.augmentation.cutmix, self.rng)
+        columns = {
+            name: mix.landmarks(values)
+            if name == "landmarks"
+            else mix.by_au(values, self.aus)
+            for name, values in columns.items()
+        }
+        return mix.images(images), mix.by_au(labels, self.aus), columns
 
     def _mirrored(self, labels, flip):
         if not self.swaps_sides:
@@ -80,11 +94,15 @@ class FaceBatches(torch.utils.data.Dataset):
         known = np.column_stack([labels, np.full(len(labels), np.nan, labels.dtype)])
         return np.where(flip[:, None], known[:, self.mirror_columns], labels)
 
-    def _moved(self, name, rows, image_shape, geometry):
-        values = np.asarray(self.faces.column(name, rows), dtype=np.float32)
-        if name == "heatmaps":
-            return values if geometry is None else move_maps(values, geometry)
-        return move_landmarks(values, image_shape, self.image_size, geometry)
+    def _moved(self, columns, image_shape, geometry):
+        moved = dict(columns)
+        if "landmarks" in columns:
+            moved["landmarks"] = move_landmarks(
+                columns["landmarks"], image_shape, self.image_size, geometry
+            )
+        if "heatmaps" in columns and geometry is not None:
+            moved["heatmaps"] = move_maps(columns["heatmaps"], geometry)
+        return moved
 
 
 def move_landmarks(landmarks, image_shape, image_size, geometry=None):

@@ -35,6 +35,8 @@ def check_training_data(estimator, X, y, *, going_on):
         )
     if estimator.augmentation is not None:
         estimator.augmentation._validate_params()
+        if estimator.augmentation.cutmix:
+            faces.column("landmarks", slice(0, 0))
     for name in estimator._target_columns(faces):
         faces.column(name, slice(0, 0))
     faces, labels = drop_faceless(faces, labels)
