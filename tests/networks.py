@@ -9,10 +9,14 @@ import skfau.nn
 
 SMALL = {"backbone": "tiny", "embedding_dim": 16, "n_heads": 4, "encoder_layers": 2}
 SIZE = 48
+# Public layers, which are no networks of their own.
+LAYERS = {skfau.nn.DenseCRF}
 NETWORKS = [
     cls
     for name in skfau.nn.__all__
-    if inspect.isclass(cls := getattr(skfau.nn, name)) and issubclass(cls, nn.Module)
+    if inspect.isclass(cls := getattr(skfau.nn, name))
+    and issubclass(cls, nn.Module)
+    and cls not in LAYERS
 ]
 
 

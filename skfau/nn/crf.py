@@ -4,7 +4,8 @@ References
 ----------
 Krähenbühl and Koltun, "Efficient inference in fully connected CRFs with Gaussian edge
 potentials", NIPS 2011; Zheng et al., "Conditional random fields as recurrent neural
-networks", ICCV 2015.
+networks", ICCV 2015; Shao et al., "Weakly supervised attention and relation learning
+for facial action unit detection", 2018.
 """
 
 import math
@@ -13,19 +14,28 @@ from numbers import Integral, Real
 import torch
 from torch import nn
 
+from skfau.nn._mean_field import MeanField, Settings, attention_mean_field
+
 __all__ = ["DenseCRF"]
+
+_BACKENDS = ("auto", "exact", "approximate", "attention")
+_MAX_EXACT = 64 * 64
 
 
 class DenseCRF(nn.Module):
-    """Refine maps of logits by the image: similar, close pixels take one label.
+    """Refine maps of logits by their image: pixels alike and close take one label.
 
-    Each map is a binary labelling of all pixels. Every pair of pixels i, j is tied by
+    Every map labels all pixels of its image 0 or 1. Two pixels i, j of different
+    labels cost
 
         ``appearance_weight * exp(-|p_i - p_j|^2 / 2 alpha^2 - |I_i - I_j|^2 / 2 beta^2)
-        + smoothness_weight * exp(-|p_i - p_j|^2 / 2 gamma^2)``
+        + smoothness_weight * exp(-|p_i - p_j|^2 / 2 gamma^2)``,
 
-    if their labels differ, with positions p in pixels and features I. (In print, the
-    colour term of Shao et al., eq. 7, has slipped out of the exponential.)
+    with positions p and features I, a Potts model (Shao et al., eq. 6 and 7; in print,
+    the colour term has slipped out of the exponential). Each kernel is normalised per
+    pixel by its sum over all pixels. For two labels, mean field is one channel: with
+    ``s = 2 * sigmoid(logits) - 1``, an iteration is ``logits = unary + bias +
+    appearance_weight * A s + smoothness_weight * S s``.
 
     Parameters
     ----------
@@ -33,8 +43,74 @@ class DenseCRF(nn.Module):
         Maps per image, e.g. one per AU.
     n_iter : int, default=10
         Mean-field iterations; 0 returns the logits.
-    alpha, gamma : float or sequence of n_maps floats, default=160.0, 3.0
-        Widths of the kernels in pixels of the maps: halve them with the maps' side.
+    alpha : float or sequence of n_maps floats, default=160.0
+        Width in pixels of the appearance kernel. Pixels are those of the maps: maps of
+        half the side want half the width.
+    beta : float or sequence of n_maps floats, default=3.0
+        Width of the appearance kernel in units of the features.
+    gamma : float or sequence of n_maps floats, default=3.0
+        Width in pixels of the smoothness kernel.
+    appearance_weight : float or sequence of n_maps floats, default=5.0
+        Where the learned weights of the appearance kernel start.
+    smoothness_weight : float or sequence of n_maps floats, default=3.0
+        Where those of the smoothness kernel start.
+    include_self : bool, default=True
+        Whether a pixel is among those it is compared with, as in the released code.
+        If not, a pixel whose others weigh less than 1e-3 together gets less than
+        their mean.
+    backend : {"auto", "exact", "approximate", "attention"}, default="auto"
+        How the appearance kernel is applied, see Notes.
+
+    Attributes
+    ----------
+    appearance_weight, smoothness_weight, bias : Parameter of shape (n_maps,)
+        Learned. The released 2 x 2 kernel weights and compatibilities tell two labels
+        apart only through these three numbers: of the matrix M = -compatibility *
+        kernel weights of a kernel, through ``(M[1, 1] - M[0, 1] - M[1, 0] + M[0, 0]) /
+        2``, its weight, and ``(M[1, 1] + M[1, 0] - M[0, 1] - M[0, 0]) / 2``, its part
+        of the bias, which starts at 0.
+
+    Notes
+    -----
+    The smoothness kernel is a product of one matrix per axis, always exact.
+
+    ``"exact"``
+        Up to rounding. Points are sorted into blocks by position and features and
+        blocks out of reach are left out; what is left, up to 128 MiB an image, is kept
+        over the iterations, or else computed anew in each.
+    ``"approximate"``
+        Pixels share the cells of a grid one width wide in every feature and 0.55
+        widths in position (wider where there are over 8,192 cells), and cells stand
+        for their pixels by their means; pairs that weigh less than a thousandth are
+        dropped. APPROX
+    ``"attention"``
+        Exact but for cancellation (see `attention_mean_field`) and without N x N
+        memory where torch has fused attention. Slower on a CPU; the only one with a
+        graph to export.
+    ``"auto"``
+        Attention on other devices than the CPU and in compiled or exported graphs;
+        else exact for up to 64 x 64 pixels, approximate above.
+
+    Gradients reach logits, features and parameters. Of the forward pass only the
+    logits before each iteration are kept, ``n_iter`` times the size of the output:
+    GRAD Through
+    "approximate", features get the gradient at fixed cells.
+
+    A map with a NaN logit comes back all NaN, and so do all maps of an image (of a map,
+    if it has features of its own) with a non-finite feature; others do not notice.
+    Infinite logits are pixels whose label is certain.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.nn import DenseCRF
+    >>> image = torch.zeros(1, 3, 16, 16)
+    >>> image[..., 8:] = 200.0
+    >>> logits = torch.where(image[:, :1] > 0, 1.0, -1.0)
+    >>> logits[0, 0, 4, 10] = -1.0
+    >>> refined = DenseCRF(1)(logits, image)
+    >>> bool(refined[0, 0, 4, 10] > 0), tuple(refined.shape)
+    (True, (1, 1, 16, 16))
     """
 
     def __init__(
@@ -48,71 +124,147 @@ class DenseCRF(nn.Module):
         appearance_weight=5.0,
         smoothness_weight=3.0,
         include_self=True,
+        backend="auto",
     ):
         super().__init__()
-        if not isinstance(n_maps, Integral) or n_maps < 1:
-            raise ValueError(f"n_maps must be an int of at least 1, got {n_maps!r}.")
-        if not isinstance(n_iter, Integral) or n_iter < 0:
-            raise ValueError(f"n_iter must be an int of at least 0, got {n_iter!r}.")
-        self.n_maps, self.n_iter, self.include_self = n_maps, n_iter, include_self
-        self.alpha = _per_map("alpha", alpha, n_maps, positive=True)
-        self.beta = _per_map("beta", beta, n_maps, positive=True)
-        self.gamma = _per_map("gamma", gamma, n_maps, positive=True)
-        self.appearance_weight = nn.Parameter(
-            torch.tensor(_per_map("appearance_weight", appearance_weight, n_maps))
-        )
-        self.smoothness_weight = nn.Parameter(
-            torch.tensor(_per_map("smoothness_weight", smoothness_weight, n_maps))
-        )
-        self.bias = nn.Parameter(torch.zeros(n_maps))
+        _check_count("n_maps", n_maps, 1)
+        _check_count("n_iter", n_iter, 0)
+        if backend not in _BACKENDS:
+            raise ValueError(f"backend must be one of {_BACKENDS}, got {backend!r}.")
+        self.n_maps, self.n_iter = n_maps, n_iter
+        self.include_self, self.backend = include_self, backend
+        self.alpha = _widths("alpha", alpha, n_maps)
+        self.beta = _widths("beta", beta, n_maps)
+        self.gamma = _widths("gamma", gamma, n_maps)
+        weights = {
+            "appearance_weight": appearance_weight,
+            "smoothness_weight": smoothness_weight,
+            "bias": 0.0,
+        }
+        for name, value in weights.items():
+            start = torch.tensor(_per_map(name, value, n_maps))
+            self.register_parameter(name, nn.Parameter(start))
 
     def forward(self, logits, features):
-        """Return the refined logits (n, n_maps, h, w)."""
-        dtype = torch.promote_types(logits.dtype, torch.float32)
-        with torch.autocast(logits.device.type, enabled=False):
-            return self._refine(logits.to(dtype), features.to(dtype))
+        """Return refined logits.
 
-    def _refine(self, logits, features):
-        n, m, h, w = logits.shape
+        Parameters
+        ----------
+        logits : Tensor of shape (n, n_maps, h, w), float
+            Unary potentials, label 1 against label 0.
+        features : Tensor of shape (n, c, h, w) or (n, n_maps, c, h, w)
+            What pixels are compared by, shared by all maps or per map; RGB in 0 to
+            255, say, for which the default `beta` is meant.
+
+        Returns
+        -------
+        refined : Tensor of shape (n, n_maps, h, w), float32 or float64
+            float32 under autocast too; float64 for float64 logits.
+
+        Raises
+        ------
+        TypeError
+            If `logits` are not of a floating point type.
+        ValueError
+            If shapes do not fit.
+        """
+        self._check(logits, features)
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        logits, features = logits.to(dtype), features.to(dtype)
         if features.ndim == 4:
             features = features.unsqueeze(1)
-        place = torch.cartesian_prod(
-            *(torch.arange(k, dtype=logits.dtype, device=logits.device) for k in (h, w))
+        usable = features.isfinite().flatten(2).all(2)
+        features = features.where(usable[:, :, None, None, None], 0)
+        usable = usable & ~logits.isnan().flatten(2).any(2)
+        logits = logits.where(usable[:, :, None, None], math.nan)
+        weights = self.appearance_weight, self.smoothness_weight, self.bias
+        weights = [weight.to(dtype) for weight in weights]
+        backend = self._choose_backend(logits)
+        if backend == "exact":
+            # Iterations magnify what features of many widths lose in float32.
+            features = features.double()
+        points = _points(features, self.alpha, self.beta)
+        settings = Settings(
+            self.n_iter, self.gamma, self.include_self, backend == "approximate"
         )
-        alpha, beta, gamma = (
-            logits.new_tensor(widths).view(-1, 1, 1)
-            for widths in (self.alpha, self.beta, self.gamma)
-        )
-        colour = features.flatten(3).transpose(2, 3) / beta
-        joint = torch.cat([(place / alpha).expand(*colour.shape[:3], 2), colour], -1)
-        kernels = [_gaussian(joint), _gaussian(place / gamma)]
-        weights = [self.appearance_weight, self.smoothness_weight]
-        if not self.include_self:
-            eye = torch.eye(h * w, dtype=logits.dtype, device=logits.device)
-            kernels = [k - eye for k in kernels]
-        kernels = [k / k.sum(-1, keepdim=True) for k in kernels]
-        unary = logits.flatten(2).unsqueeze(-1)
-        state = unary
-        for _ in range(self.n_iter):
-            spread = (state / 2).tanh()
-            state = unary + self.bias.view(-1, 1, 1)
-            for k, weight in zip(kernels, weights, strict=True):
-                state = state + weight.view(-1, 1, 1) * (k @ spread)
-        return state.view(n, m, h, w)
+        iterate = attention_mean_field if backend == "attention" else MeanField.apply
+        with torch.autocast(logits.device.type, enabled=False):
+            return iterate(logits, points, *weights, settings)
+
+    def _choose_backend(self, logits):
+        if self.backend != "auto":
+            return self.backend
+        if torch.compiler.is_compiling() or logits.device.type != "cpu":
+            return "attention"
+        n_pixels = logits.shape[2] * logits.shape[3]
+        return "exact" if n_pixels <= _MAX_EXACT else "approximate"
+
+    def _check(self, logits, features):
+        if not logits.is_floating_point():
+            raise TypeError(
+                f"logits must be of a floating point type, got {logits.dtype}: pass "
+                "torch.logit of probabilities."
+            )
+        shape = tuple(logits.shape)
+        if len(shape) != 4 or shape[1] != self.n_maps:
+            raise ValueError(
+                f"logits must have shape (n, {self.n_maps}, h, w), one map for each of "
+                f"n_maps={self.n_maps}; got {shape}."
+            )
+        n, m, h, w = shape
+        given = tuple(features.shape)
+        shared = len(given) == 4 and (given[0], *given[2:]) == (n, h, w)
+        per_map = len(given) == 5 and (*given[:2], *given[3:]) == (n, m, h, w)
+        if not shared and not per_map:
+            raise ValueError(
+                f"features must have shape ({n}, c, {h}, {w}), or ({n}, {m}, c, {h}, "
+                f"{w}) for features per map, to fit logits of shape {shape}; got "
+                f"{given}. Resize one to the other's height and width."
+            )
+
+    def extra_repr(self):
+        """Return the settings that are not learned."""
+        names = "n_maps", "n_iter", "alpha", "beta", "gamma", "include_self", "backend"
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
 
 
-def _gaussian(joint):
-    gap = torch.cdist(joint, joint, compute_mode="donot_use_mm_for_euclid_dist")
-    return (gap.square() / -2).exp()
+def _points(features, alpha, beta):
+    """Return positions and features in units of the kernel's widths, (n, g, h * w, d).
+
+    g is 1 where all maps share one kernel.
+    """
+    n, _, _, *size = features.shape
+    sides = (
+        torch.arange(side, dtype=features.dtype, device=features.device)
+        for side in size
+    )
+    place = torch.cartesian_prod(*sides) / features.new_tensor(alpha).view(-1, 1, 1)
+    colour = features.flatten(3).transpose(2, 3)
+    colour = colour / features.new_tensor(beta).view(-1, 1, 1)
+    n_kernels = max(len(place), colour.shape[1])
+    return torch.cat([part.expand(n, n_kernels, -1, -1) for part in (place, colour)], 3)
 
 
-def _per_map(name, value, n_maps, positive=False):
-    values = [value] * n_maps if isinstance(value, Real) else [float(v) for v in value]
+def _check_count(name, value, least):
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be an int of at least {least}, got {value!r}.")
+
+
+def _per_map(name, value, n_maps):
+    values = [value] * n_maps if isinstance(value, Real) else list(value)
     if len(values) != n_maps:
         raise ValueError(
-            f"{name} must be one number or {n_maps}, one per map; got {len(values)}."
+            f"{name} must be one number, or one for each of {n_maps} maps; got "
+            f"{len(values)}."
         )
-    if not all(math.isfinite(v) and (v > 0 or not positive) for v in values):
-        kind = "above 0" if positive else "finite"
-        raise ValueError(f"{name} must be {kind}, got {value!r}.")
+    if not all(math.isfinite(v) for v in values):
+        raise ValueError(f"{name} must be finite, got {value!r}.")
     return [float(v) for v in values]
+
+
+def _widths(name, value, n_maps):
+    """Return a tuple of one width, or of one per map where they differ."""
+    widths = _per_map(name, value, n_maps)
+    if min(widths) <= 0:
+        raise ValueError(f"{name} is a width and must be above 0, got {value!r}.")
+    return tuple(widths[:1] if len(set(widths)) == 1 else widths)
