@@ -23,7 +23,7 @@ _BAND = 32
 _BLOCK, _CELL_BLOCK = 96, 64
 # 128 MiB of float32; larger kernels are computed anew for every product.
 _MAX_STORED = 2**25
-_CELL_WIDTH, _PLACE_WIDTH, _CELL_REACH = 1.0, 0.55, 3.7
+_CELL_WIDTH, _PLACE_WIDTH, _CELL_REACH = 1.0, 0.55, 3.1
 _MAX_CELLS = 8192
 
 
@@ -89,7 +89,7 @@ class AppearanceKernel:
         As for `SmoothnessKernel`.
     approximate : bool
         Let cells of about one width stand for their pixels, and leave out pairs of
-        cells that weigh less than a thousandth.
+        cells that weigh less than 1 in 100.
     dtype : torch.dtype
         Of the maps. Points may have a wider one, in which exponents are taken.
     """
@@ -177,7 +177,7 @@ class AppearanceKernel:
         out = torch.empty_like(values)
         for row, near in enumerate(self.near):
             kernel = self._kernel(row) if self.stored is None else self.stored[row]
-            out[:, row] = values[:, near].flatten(1) @ kernel.t()
+            out[:, row] = values.index_select(1, near).flatten(1) @ kernel.t()
         return out.flatten(1).t()
 
     def _kernel(self, row):

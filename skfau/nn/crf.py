@@ -81,8 +81,13 @@ class DenseCRF(nn.Module):
     ``"approximate"``
         Pixels share the cells of a grid one width wide in every feature and 0.55
         widths in position (wider where there are over 8,192 cells), and cells stand
-        for their pixels by their means; pairs that weigh less than a thousandth are
-        dropped. APPROX
+        for their pixels by their means; pairs that weigh less than 1 in 100 are
+        dropped. On made faces of 176 x 176 pixels, after 10 iterations at the
+        defaults, probabilities were off by 0.0005 in the mean and by 0.0022 in the
+        99th percentile, and 0.05 % of pixels changed label (rendered faces: 0.0004,
+        0.0016, 0.04 %). Single pixels on the edge between two solutions may differ
+        by 1: iterations magnify small differences there. Meant for few features, as
+        colours: with many, hardly two pixels share a cell.
     ``"attention"``
         Exact but for cancellation (see `attention_mean_field`) and without N x N
         memory where torch has fused attention. Slower on a CPU; the only one with a
@@ -92,9 +97,12 @@ class DenseCRF(nn.Module):
         else exact for up to 64 x 64 pixels, approximate above.
 
     Gradients reach logits, features and parameters. Of the forward pass only the
-    logits before each iteration are kept, ``n_iter`` times the size of the output:
-    GRAD Through
-    "approximate", features get the gradient at fixed cells.
+    logits before each iteration are kept, ``n_iter`` times the size of the output; the
+    backward pass builds kernels again and runs the iterations' adjoint. For 12 maps
+    that share a kernel at 44 x 44, that took a quarter of the time of automatic
+    differentiation with each image checkpointed, and 60 % of its memory. Through
+    "approximate", features get the gradient at fixed cells. There are no second
+    derivatives, except through "attention".
 
     A map with a NaN logit comes back all NaN, and so do all maps of an image (of a map,
     if it has features of its own) with a non-finite feature; others do not notice.
