@@ -1,0 +1,150 @@
+"""Convolutions with filters of their own for every patch of a face, at several scales.
+
+An aligned face has the same parts at the same places, so filters need not be shared
+between them.
+"""
+
+import torch
+from torch import nn
+
+__all__ = ["MIN_PATCH", "REGION_LAYERS", "RegionLayer"]
+
+REGION_LAYERS = ("parallel", "hierarchical")
+# Batch norm of a patch's own has no variance over one position of one image.
+MIN_PATCH = 2
+
+# Patches along each side of a face.
+_PARALLEL_GRIDS = (8, 4, 2, 1)
+_HIERARCHICAL_GRIDS = (8, 4, 2)
+# Shares of a layer's channels: a quarter each, or half and two quarters.
+_HIERARCHICAL_SHARES = (2, 4, 4)
+
+
+def _to_patches(maps, grid):
+    """Cut (n, c, h, w) in grid x grid patches, (n, grid**2 * c, h/grid, w/grid)."""
+    n, channels, height, width = maps.shape
+    patches = maps.reshape(n, channels, grid, height // grid, grid, width // grid)
+    return patches.permute(0, 2, 4, 1, 3, 5).flatten(1, 3)
+
+
+def _from_patches(patches, grid):
+    """Put the patches of `_to_patches` together again."""
+    patches = patches.unflatten(1, (grid, grid, -1))
+    return patches.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+
+
+class _PatchConv(nn.Module):
+    """Convolve each patch of a grid by 3x3 filters of its own.
+
+    Patches are channels of one grouped convolution; zeros surround each of them, as
+    if it were an image.
+    """
+
+    def __init__(self, in_channels, out_channels, grid, own_norm):
+        super().__init__()
+        self.grid = grid
+        self.norm = nn.BatchNorm2d(grid**2 * in_channels) if own_norm else None
+        self.conv = nn.Conv2d(
+            grid**2 * in_channels,
+            grid**2 * out_channels,
+            3,
+            padding=1,
+            groups=grid**2,
+        )
+
+    def forward(self, maps):
+        patches = _to_patches(maps, self.grid)
+        if self.norm is not None:
+            patches = self.norm(patches).relu()
+        return _from_patches(self.conv(patches), self.grid)
+
+
+class RegionLayer(nn.Module):
+    """Multi-scale region layer: local convolutions at several scales, and their input.
+
+    A 3x3 convolution gives maps of `channels` channels. Cut into patches at several
+    scales, they go through 3x3 convolutions whose filters are each patch's own. The
+    outputs, side by side, are added to the maps; batch norm and ReLU follow.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of the input.
+    channels : int
+        Channels of the output, a multiple of 4.
+    scales : {"parallel", "hierarchical"}, default="parallel"
+        ``"parallel"`` [1]_: after batch norm and ReLU the maps are cut in 8x8, 4x4, 2x2
+        and 1x1 patches, a quarter of the channels each. ``"hierarchical"`` [2]_: 8x8
+        patches give half of the channels, 4x4 patches of that a quarter, 2x2 patches
+        of that another one; each patch has batch norm and ReLU of its own first.
+
+    Raises
+    ------
+    ValueError
+        If `channels` or `scales` is something else.
+
+    References
+    ----------
+    .. [1] Z. Shao, Z. Liu, J. Cai, Y. Wu and L. Ma, "Facial action unit detection
+       using attention and relation learning", first version, arXiv:1808.03457.
+    .. [2] Z. Shao, Z. Liu, J. Cai and L. Ma, "Deep adaptive attention for joint facial
+       action unit detection and face alignment", ECCV 2018.
+    """
+
+    def __init__(self, in_channels, channels, scales="parallel"):
+        super().__init__()
+        if scales not in REGION_LAYERS:
+            raise ValueError(f"scales must be one of {REGION_LAYERS}. Got {scales!r}.")
+        if channels % 4:
+            raise ValueError(
+                f"channels must be a multiple of 4, the number of shares. Got "
+                f"{channels}."
+            )
+        self.scales = scales
+        self.input = nn.Conv2d(in_channels, channels, 3, padding=1)
+        if scales == "parallel":
+            self.input_norm = nn.BatchNorm2d(channels)
+            steps = [(channels, channels // 4, grid) for grid in _PARALLEL_GRIDS]
+        else:
+            widths = [channels // share for share in _HIERARCHICAL_SHARES]
+            inputs = [channels, *widths[:-1]]
+            steps = zip(inputs, widths, _HIERARCHICAL_GRIDS, strict=True)
+        own_norm = scales == "hierarchical"
+        self.patches = nn.ModuleList(_PatchConv(*step, own_norm) for step in steps)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, maps):
+        """Return maps of the same size.
+
+        Parameters
+        ----------
+        maps : Tensor of shape (n, in_channels, h, w)
+            Height and width multiples of 8, at least 16.
+
+        Returns
+        -------
+        maps : Tensor of shape (n, channels, h, w)
+
+        Raises
+        ------
+        ValueError
+            If the maps cannot be cut in 8x8 patches of at least 2x2 positions.
+        """
+        height, width = maps.shape[2:]
+        finest = self.patches[0].grid
+        if height % finest or width % finest or min(height, width) < MIN_PATCH * finest:
+            raise ValueError(
+                f"A region layer cuts maps in {finest}x{finest} patches of at least "
+                f"{MIN_PATCH}x{MIN_PATCH} positions, so height and width must be "
+                f"multiples of {finest} from {MIN_PATCH * finest}. Got "
+                f"{height}x{width}."
+            )
+        maps = self.input(maps)
+        if self.scales == "parallel":
+            shared = self.input_norm(maps).relu()
+            local = [conv(shared) for conv in self.patches]
+        else:
+            local = [self.patches[0](maps)]
+            for conv in self.patches[1:]:
+                local.append(conv(local[-1]))
+        return self.norm(torch.cat(local, dim=1) + maps).relu()
