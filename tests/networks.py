@@ -7,7 +7,15 @@ from torch import nn
 
 import skfau.nn
 
-SMALL = {"backbone": "tiny", "embedding_dim": 16, "n_heads": 4, "encoder_layers": 2}
+SMALL = {
+    "backbone": "tiny",
+    "embedding_dim": 16,
+    "n_heads": 4,
+    "encoder_layers": 2,
+    "channels": 1,
+    "crf_iterations": 2,
+    "crf_scale": 1,
+}
 SIZE = 48
 # Public layers, which are no networks of their own.
 LAYERS = {skfau.nn.DenseCRF}

@@ -10,12 +10,14 @@ from skfau.losses._class_weights import inverse_rate_weights, soft_balance_weigh
 from skfau.losses._fau_transformer import FAUTransformerLoss
 from skfau.losses._labels import WeightedBCE, WeightedTversky
 from skfau.losses._maps import MapLoss
+from skfau.losses._wsarl import WSARLLoss
 
 __all__ = [
     "CenterContrastive",
     "CenterLoss",
     "FAUTransformerLoss",
     "MapLoss",
+    "WSARLLoss",
     "WeightedBCE",
     "WeightedTversky",
     "inverse_rate_weights",

@@ -7,12 +7,14 @@ from skfau.nn._backbones import BACKBONES, feature_map_size, make_backbone
 from skfau.nn._fau_transformer import FAUTransformer
 from skfau.nn._transfer import transfer_state
 from skfau.nn._weights import IMAGENET_MEAN, IMAGENET_STD
+from skfau.nn._wsarl import WSARL
 from skfau.nn.crf import DenseCRF
 
 __all__ = [
     "BACKBONES",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "WSARL",
     "DenseCRF",
     "FAUTransformer",
     "feature_map_size",

@@ -1,0 +1,83 @@
+"""The training objective of Shao et al."""
+
+from torch import nn
+
+from skfau.losses._inputs import aux_of
+from skfau.losses._labels import WeightedBCE
+
+__all__ = ["WSARLLoss"]
+
+
+class WSARLLoss(nn.Module):
+    """Weighted cross-entropy, and the CRF's energy if wanted, for `WSARL` [1]_.
+
+    Parameters
+    ----------
+    class_weight : array-like of shape (n_aus,) or None, default=None
+        Weight of each AU in the cross-entropy; None is 1 for all.
+    energy_weight : float, default=0.0
+        Weight of the CRF's energy; 0 leaves it out.
+
+    Attributes
+    ----------
+    parts : dict of str to Tensor of shape ()
+        What each part added to the loss of the last call, weighted and detached:
+        ``"wce"`` and, with a weight, ``"crf_energy"``.
+
+    Notes
+    -----
+    Equation 10 adds the energies of all AUs' labellings to the cross-entropy. Taken at
+    its word it has no value, because the mean field gives probabilities and no
+    labelling; here it is the energy that they lead one to expect: the initial
+    attention's cross-entropy against the refined one, plus for each pair of pixels its
+    kernels' weight times the probability that their labels differ. It is a mean over
+    pixels where the equation has a sum, which at 176x176 would outweigh the labels by
+    four orders of magnitude.
+
+    The energy is lowest, 0, where every map is all 0 or all 1, so that it pulls against
+    attention; the authors' released code has no such term, and 0 is the default.
+
+    References
+    ----------
+    .. [1] Z. Shao, Z. Liu, J. Cai, Y. Wu and L. Ma, "Facial action unit detection
+       using attention and relation learning", first version, arXiv:1808.03457v1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.losses import WSARLLoss
+    >>> outputs = torch.zeros(1, 2), {"crf_energy": torch.tensor([[0.5, 1.0]])}
+    >>> loss = WSARLLoss(energy_weight=0.1)
+    >>> loss(outputs, {"labels": torch.tensor([[1.0, 0.0]])})
+    tensor(0.8431)
+    >>> loss.parts["crf_energy"]
+    tensor(0.1500)
+    """
+
+    def __init__(self, class_weight=None, energy_weight=0.0):
+        super().__init__()
+        self.label_loss = WeightedBCE(class_weight)
+        self.energy_weight = energy_weight
+        self.parts = {}
+
+    def forward(self, outputs, targets):
+        """Return the loss and keep its parts.
+
+        Parameters
+        ----------
+        outputs : (Tensor, dict)
+            What `skfau.nn.WSARL` returns.
+        targets : dict
+            ``"labels"``: Tensor of shape (n, n_aus), 0, 1 or NaN for unknown.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+        """
+        parts = {"wce": self.label_loss(outputs, targets)}
+        if self.energy_weight:
+            remedy = "Pass energy_weight=0 or take a network with a CRF."
+            energy = aux_of(outputs, "crf_energy", remedy)
+            parts["crf_energy"] = self.energy_weight * energy.sum(dim=1).mean()
+        self.parts = {name: value.detach() for name, value in parts.items()}
+        return sum(parts.values())
