@@ -28,6 +28,7 @@ _EXPORTS = {
     "FaceAligner": "preprocessing",
     "Faces": "faces",
     "ROIHeatmaps": "preprocessing",
+    "WSARLClassifier": "estimators",
 }
 
 __all__ = ["__version__", *_EXPORTS, *_SUBMODULES]

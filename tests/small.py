@@ -7,8 +7,12 @@ import skfau.estimators
 SMALL = {
     "backbone": "tiny",
     "embedding_dim": 16,
+    "channels": 1,
+    "crf_iterations": 1,
+    "crf_scale": 1,
     "image_size": 48,
     "lr": 1e-3,
+    "lr_decay": 1.0,
     "batch_size": 16,
     "max_epochs": 2,
     "n_threads": 1,

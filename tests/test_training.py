@@ -63,7 +63,8 @@ def test_n_jobs_does_not_change_scores(cls, made, backend):
 
 
 def test_it_overfits_a_small_batch(cls, made):
-    clf = make_small(cls, max_epochs=60, lr=3e-3, batch_size=24)
+    lr = 30 * cls().lr
+    clf = make_small(cls, max_epochs=60, lr=lr, batch_size=24, augmentation=None)
     faces, target = made.data[:48], made.target[:48]
     present = target.any(axis=0)
     clf.set_params(aus=tuple(np.array(made.aus)[present]))

@@ -2,5 +2,6 @@
 
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._fau_transformer import FAUTransformerClassifier
+from skfau.estimators._wsarl import WSARLClassifier
 
-__all__ = ["FAUTransformerClassifier", "FaceAugmentation"]
+__all__ = ["FAUTransformerClassifier", "FaceAugmentation", "WSARLClassifier"]

@@ -8,13 +8,10 @@ from torch import nn
 
 from skfau._validation import Interval, StrOptions
 from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._labels import class_weights
 from skfau.exceptions import MissingColumnError
 from skfau.facs import DATASET_AUS
-from skfau.losses import (
-    FAUTransformerLoss,
-    inverse_rate_weights,
-    soft_balance_weights,
-)
+from skfau.losses import FAUTransformerLoss
 from skfau.nn import FAUTransformer, feature_map_size
 from skfau.preprocessing import roi_heatmaps
 
@@ -266,7 +263,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
         return FAUTransformerLoss(
             self.n_aus_,
             self.embedding_dim,
-            class_weight=self._class_weight(),
+            class_weight=class_weights(self.class_weight, self.label_counts_),
             attention_losses=self.attention_losses if self.attention else (),
             classifier_losses=self.classifier_losses,
             tversky_alpha=self.tversky_alpha,
@@ -275,14 +272,6 @@ class FAUTransformerClassifier(BaseAUClassifier):
             center_loss=self.center_loss,
             loss_weights=self.loss_weights,
         )
-
-    def _class_weight(self):
-        positive, known = self.label_counts_
-        if self.class_weight is None:
-            return None
-        if self.class_weight == "soft_balance":
-            return soft_balance_weights(positive)
-        return inverse_rate_weights(positive / known)
 
     @property
     def _supervises_maps(self):

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from skfau.exceptions import LabelError
+from skfau.losses import inverse_rate_weights, soft_balance_weights
 
 
 def resolve_aus(aus, y, n_columns):
@@ -85,6 +86,22 @@ def count_labels(labels, aus):
             stacklevel=4,
         )
     return np.stack([positive, known])
+
+
+def class_weights(kind, label_counts):
+    """Return the weight of every AU in a label loss, float32 (n_aus,), or None.
+
+    Parameters
+    ----------
+    kind : {"soft_balance", "inverse_rate"} or None
+        None weighs all AUs alike.
+    label_counts : ndarray of shape (2, n_aus)
+        What `count_labels` returns.
+    """
+    positive, known = label_counts
+    if kind == "soft_balance":
+        return soft_balance_weights(positive)
+    return None if kind is None else inverse_rate_weights(positive / known)
 
 
 def rows_with_face(faces):
