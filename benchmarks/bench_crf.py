@@ -18,11 +18,12 @@ on the other side of 0.5. The truth at 176 x 176 is summed over all 9.6e8 pairs 
 float64 for the first face; for all faces, it is the exact backend, whose own distance
 from the brute force is printed.
 
-The limit: one iteration moves each of 12 * 176 * 176 numbers through memory a dozen
-times and multiplies some 60 weights of the smoothness kernel into each along both axes;
-that alone is 12 * 31k * 2 * 100 * 2 = 150 MFLOP, 3 ms at 50 GFLOP/s. The appearance
-kernel adds its pairs: all pairs of pixels for exact backends, or the pairs of cells
-within reach, which are counted below.
+The limit: an iteration multiplies the smoothness kernel's band, some 68 weights along
+each axis, into each of 12 * 176 * 176 numbers: 12 * 31k * 2 * 68 * 2 = 100 MFLOP, 2 ms
+at 50 GFLOP/s, and moves these numbers (1.5 MB) through the cache a dozen times, about
+as long. That makes some 40 ms an image, to which the appearance kernel adds its pairs:
+all pairs of pixels for exact backends, or the pairs of cells within reach, which are
+counted below.
 """
 
 import argparse
