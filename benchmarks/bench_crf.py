@@ -1,7 +1,7 @@
 """Time the dense CRF's backends against pydensecrf2 and a loop over AUs.
 
-Run ``python benchmarks/bench_crf.py`` (some ten minutes on one core, most of them for
-the brute force); ``--small`` takes seconds and leaves the large maps out. ``--threads``
+Run ``python benchmarks/bench_crf.py`` (a quarter of an hour on one core, most of it for
+the truth); ``--small`` takes seconds and leaves the large maps out. ``--threads``
 sets torch's threads; pydensecrf2 (``pip install pydensecrf2``) uses one and is skipped,
 saying so, where it is not installed.
 
@@ -114,7 +114,7 @@ def solve_by_pydensecrf(logits, images):
     return out
 
 
-def brute_force(logits, image, step=256):
+def brute_force(logits, image, step=64):
     """Return one image's probabilities by float64 sums over all pairs of pixels."""
     logits, colour = logits.double(), image.double().flatten(1).t() / BETA
     place = torch.cartesian_prod(*(torch.arange(s) for s in image.shape[1:])).double()
@@ -144,8 +144,8 @@ def errors(name, result, truth):
     gap = (result - truth).abs()
     flips = ((result > 0.5) != (truth > 0.5)).float().mean()
     print(
-        f"  {name:<22}mean {gap.mean():.6f}  99 % "
-        f"{np.quantile(gap.numpy(), 0.99):.5f}  max {gap.max():.5f}  "
+        f"  {name:<22}mean {gap.mean():.1e}  99 % "
+        f"{np.quantile(gap.numpy(), 0.99):.1e}  max {gap.max():.1e}  "
         f"labels changed {100 * flips:.3f} %"
     )
 

@@ -96,6 +96,10 @@ class DenseCRF(nn.Module):
         Attention on other devices than the CPU and in compiled or exported graphs;
         else exact for up to 64 x 64 pixels, approximate above.
 
+    Solving at less than full resolution costs more than the approximation does: made
+    faces solved exactly at 88 x 88 (44 x 44) and enlarged to 176 x 176 were off by
+    0.0045 (0.0076) in the mean, with 0.4 % (0.7 %) of the labels changed.
+
     Gradients reach logits, features and parameters. Of the forward pass only the
     logits before each iteration are kept, ``n_iter`` times the size of the output; the
     backward pass builds kernels again and runs the iterations' adjoint. For 12 maps
