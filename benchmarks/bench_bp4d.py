@@ -119,7 +119,7 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--people", type=int, default=1200, help="of made faces")
-    parser.add_argument("--setting", choices=SETTINGS, default="branches")
+    parser.add_argument("--setting", choices=SETTINGS, default="no encoder")
     parser.add_argument("--image-size", type=int, default=112)
     parser.add_argument("--csv", type=Path, help="write the per-AU figures here")
     parser.add_argument("--small", action="store_true", help="two epochs, to try it")
