@@ -7,7 +7,14 @@ from torch import nn
 
 import skfau.nn
 
-SMALL = {"backbone": "tiny", "embedding_dim": 16, "n_heads": 4, "encoder_layers": 2}
+SMALL = {
+    "backbone": "tiny",
+    "embedding_dim": 16,
+    "hidden_dim": 48,
+    "feed_forward_dim": 64,
+    "n_heads": 4,
+    "encoder_layers": 2,
+}
 SIZE = 48
 NETWORKS = [
     cls
