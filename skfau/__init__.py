@@ -27,7 +27,11 @@ _EXPORTS = {
     "FAUTransformerClassifier": "estimators",
     "FaceAligner": "preprocessing",
     "Faces": "faces",
+    "MLGCNClassifier": "estimators",
+    "MSCAMClassifier": "estimators",
     "ROIHeatmaps": "preprocessing",
+    "ResNetClassifier": "estimators",
+    "SEVNetClassifier": "estimators",
 }
 
 __all__ = ["__version__", *_EXPORTS, *_SUBMODULES]

@@ -7,8 +7,11 @@ import skfau.estimators
 SMALL = {
     "backbone": "tiny",
     "embedding_dim": 16,
+    "hidden_dim": 48,
+    "feed_forward_dim": 64,
     "image_size": 48,
     "lr": 1e-3,
+    "lr_decay": 1.0,
     "batch_size": 16,
     "max_epochs": 2,
     "n_threads": 1,

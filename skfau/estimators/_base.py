@@ -60,9 +60,9 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     _optimizer = torch.optim.Adam
     # What ``augmentation="published"`` means.
     _published_augmentation = None
-    # Entries of the network's state that it is given and not taught. The classifier
-    # keeps each one as an attribute of that name and an underscore.
-    _constants = ()
+    # Entries of the network's state that it is given and not taught, and the
+    # attributes in which the classifier keeps them, None for one that is taught.
+    _constants = {}
 
     def _set_parameters(self, arguments):
         """Store ``locals()`` of a constructor, unchanged, as scikit-learn asks.

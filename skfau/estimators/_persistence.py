@@ -42,8 +42,8 @@ def save_classifier(estimator, path):
 
 def _constants(estimator):
     """Name the entries of the state that the network was given."""
-    names = estimator._constants
-    return [name for name in names if getattr(estimator, f"{name}_") is not None]
+    entries = estimator._constants.items()
+    return [name for name, kept in entries if getattr(estimator, kept) is not None]
 
 
 def picklable(estimator, state):
@@ -88,9 +88,9 @@ def load_classifier(cls, path):
     estimator = cls(**{k: _from_json(v) for k, v in header["parameters"].items()})
     set_aus(estimator, header["aus"])
     estimator.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
-    for name in cls._constants:
+    for name, kept in cls._constants.items():
         given = name in header["constants"]
-        setattr(estimator, f"{name}_", state[name] if given else None)
+        setattr(estimator, kept, state[name] if given else None)
     restore(estimator, state, header["history"])
     return estimator
 

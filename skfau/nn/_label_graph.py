@@ -31,10 +31,10 @@ def label_graph(
         1 where the AU occurs, 0 where not, NaN where unknown. Two AUs are compared on
         the rows in which both are known.
     kind : {"correlation", "conditional"}, default='correlation'
-        ``"correlation"`` is the graph of [1]_: AUs with a Pearson correlation above
-        one threshold are joined by 1, those below the other by -1.
-        ``"conditional"`` is that of [2]_: AU i leads to AU j where P(j | i) reaches a
-        threshold.
+        ``"correlation"`` is the graph of the SEV-Net paper: AUs with a Pearson
+        correlation above one threshold are joined by 1, those below the other by -1.
+        ``"conditional"`` is ML-GCN's: AU i leads to AU j where P(j | i) reaches a
+        threshold. See `SEVNet` and `MLGCN` for the papers.
     positive_threshold : float, default=0.2
         Correlation above which two AUs are joined.
     negative_threshold : float, default=-0.03
@@ -54,19 +54,11 @@ def label_graph(
 
     Notes
     -----
-    [1]_ does not say how the signed graph is normalised; here every AU is joined to
-    itself by 1, and with D the sums of absolute values of the rows the matrix is
-    D^-1/2 A D^-1/2. [2]_: with B the binarised probabilities, diagonal 0,
+    How the signed graph is normalised is not published: here every AU is joined to
+    itself by 1, D has the sums of absolute values of A's rows, and the matrix is
+    D^-1/2 A D^-1/2. ML-GCN: with B the binarised probabilities, diagonal 0,
     A = 0.25 B / (sum over each column of B + 1e-6) + I and D the sums of A's rows, it
-    is D^-1/2 A^T D^-1/2. AUs that never vary, or never occur together with a known
-    label, are joined to none but themselves.
-
-    References
-    ----------
-    .. [1] H. Yang, L. Yin, Y. Zhou and J. Gu, "Exploiting semantic embedding and
-       visual feature for facial action unit detection", CVPR 2021.
-    .. [2] Z.-M. Chen, X.-S. Wei, P. Wang and Y. Guo, "Multi-label image recognition
-       with graph convolutional networks", CVPR 2019.
+    is D^-1/2 A^T D^-1/2. An AU that never varies is joined to itself only.
 
     Examples
     --------
@@ -83,16 +75,21 @@ def label_graph(
             f"{tuple(labels.shape)}; give one column per AU."
         )
     if kind == "correlation":
-        rho = _correlations(labels)
-        joined = (rho > positive_threshold).double()
-        graph = joined - (rho < negative_threshold).double()
-        graph.fill_diagonal_(1)
-        root = graph.abs().sum(dim=1).rsqrt()
-        return (root.unsqueeze(1) * graph * root).float()
-    if kind != "conditional":
-        raise ValueError(f"kind must be 'correlation' or 'conditional'. Got {kind!r}.")
-    joined = (_conditionals(labels) >= conditional_threshold).double()
-    joined.fill_diagonal_(0)
+        return _signed(_correlations(labels), positive_threshold, negative_threshold)
+    if kind == "conditional":
+        return _reweighted(_conditionals(labels) >= conditional_threshold)
+    raise ValueError(f"kind must be 'correlation' or 'conditional'. Got {kind!r}.")
+
+
+def _signed(rho, positive_threshold, negative_threshold):
+    graph = (rho > positive_threshold).double() - (rho < negative_threshold).double()
+    graph.fill_diagonal_(1)
+    root = graph.abs().sum(dim=1).rsqrt()
+    return (root.unsqueeze(1) * graph * root).float()
+
+
+def _reweighted(joined):
+    joined = joined.double().fill_diagonal_(0)
     graph = 0.25 * joined / (joined.sum(dim=0, keepdim=True) + 1e-6)
     graph.fill_diagonal_(1)
     root = graph.sum(dim=1).rsqrt()
@@ -124,37 +121,26 @@ def _conditionals(labels):
 class _GraphEncoder(nn.Module):
     """Two graph convolutions without biases, LeakyReLU between them."""
 
-    def __init__(self, in_features, hidden_dim, out_features):
+    def __init__(self, graph, n_aus, in_features, hidden_dim, out_features):
         super().__init__()
-        self.first = nn.Linear(in_features, hidden_dim, bias=False)
-        self.second = nn.Linear(hidden_dim, out_features, bias=False)
-        init_xavier_(self)
-
-    def forward(self, vectors, graph):
-        """Map (n_aus, in_features) to (n_aus, out_features)."""
-        hidden = F.leaky_relu(graph @ self.first(vectors), 0.2)
-        return graph @ self.second(hidden)
-
-
-class _GraphNetwork(SemanticNetwork):
-    """Start of both networks: vectors of AUs through graph convolutions."""
-
-    def __init__(self, n_aus, text, graph, backbone, weights, hidden_dim):
-        text = None if text is None else as_text(text, n_aus, n_axes=(2,))
-        super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
         graph = torch.eye(n_aus) if graph is None else torch.as_tensor(graph).float()
         if graph.shape != (n_aus, n_aus) or not graph.isfinite().all():
             raise ValueError(
                 f"graph must be a finite matrix of shape ({n_aus}, {n_aus}). Got "
                 f"{tuple(graph.shape)}; make it with label_graph."
             )
-        # torch.export has a use of its own for the name `graph`.
-        self.register_buffer("label_graph", graph.clone())
-        channels = self.backbone.out_channels
-        self.encoder = _GraphEncoder(self.text.shape[1], hidden_dim, channels)
+        self.register_buffer("graph", graph.clone())
+        self.first = nn.Linear(in_features, hidden_dim, bias=False)
+        self.second = nn.Linear(hidden_dim, out_features, bias=False)
+        init_xavier_(self)
+
+    def forward(self, vectors):
+        """Map (n_aus, in_features) to (n_aus, out_features)."""
+        hidden = F.leaky_relu(self.graph @ self.first(vectors), 0.2)
+        return self.graph @ self.second(hidden)
 
 
-class MLGCN(_GraphNetwork):
+class MLGCN(SemanticNetwork):
     """Multi-label recognition with graph convolutions (ML-GCN) [1]_, for AUs.
 
     Graph convolutions over the AUs' label graph turn a vector per AU into that AU's
@@ -213,9 +199,12 @@ class MLGCN(_GraphNetwork):
         *,
         hidden_dim=1024,
     ):
-        super().__init__(n_aus, text, graph, backbone, weights, hidden_dim)
+        text = None if text is None else as_text(text, n_aus, n_axes=(2,))
+        super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
+        width, channels = self.text.shape[1], self.backbone.out_channels
+        self.encoder = _GraphEncoder(graph, n_aus, width, hidden_dim, channels)
         with torch.no_grad():
-            self.encoder.second.weight /= math.sqrt(self.backbone.out_channels)
+            self.encoder.second.weight /= math.sqrt(channels)
 
     def forward(self, images):
         """Return logits.
@@ -232,10 +221,10 @@ class MLGCN(_GraphNetwork):
         return self.backbone(images).amax(dim=(2, 3)) @ self.guides().squeeze(1).T
 
     def _encode(self):
-        return self.encoder(self.text, self.label_graph).unsqueeze(1)
+        return self.encoder(self.text).unsqueeze(1)
 
 
-class MSCAM(_GraphNetwork):
+class MSCAM(SemanticNetwork):
     """Cross-modality attention with semantic graph embedding (MS-CAM) [1]_, for AUs.
 
     Graph convolutions over the AUs' label graph embed a vector per AU; each attends to
@@ -295,8 +284,10 @@ class MSCAM(_GraphNetwork):
         *,
         hidden_dim=1024,
     ):
-        super().__init__(n_aus, text, graph, backbone, weights, hidden_dim)
-        channels = self.backbone.out_channels
+        text = None if text is None else as_text(text, n_aus, n_axes=(2,))
+        super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
+        width, channels = self.text.shape[1], self.backbone.out_channels
+        self.encoder = _GraphEncoder(graph, n_aus, width, hidden_dim, channels)
         self.attention = CrossModalityAttention(channels, channels)
 
     def forward(self, images):
@@ -317,5 +308,5 @@ class MSCAM(_GraphNetwork):
         return logits, {"attention_maps": maps}
 
     def _encode(self):
-        embedded = self.encoder(self.text, self.label_graph)
+        embedded = self.encoder(self.text)
         return self.attention.project(embedded).unsqueeze(1)

@@ -170,8 +170,12 @@ class SemanticNetwork(nn.Module):
 
     def _sources(self):
         own = (t for t in chain(self._parameters.values(), self._buffers.values()))
-        parts = (part for name, part in self.named_children() if name != "backbone")
-        return chain(own, *(part.parameters() for part in parts))
+        parts = [part for name, part in self.named_children() if name != "backbone"]
+        return chain(
+            own,
+            *(part.parameters() for part in parts),
+            *(part.buffers() for part in parts),
+        )
 
     def _encode_in_float32(self):
         # A dozen tokens: half the precision would save nothing.
@@ -194,4 +198,4 @@ class SemanticNetwork(nn.Module):
             Of the AUs' vectors, and of the graph where there is one. All else is
             shared by the AUs.
         """
-        return declare_au_axes(self, {"text": (0,), "label_graph": (0, 1)})
+        return declare_au_axes(self, {"text": (0,), "encoder.graph": (0, 1)})
