@@ -7,7 +7,7 @@ import skfau.estimators
 SMALL = {
     "backbone": "tiny",
     "embedding_dim": 16,
-    "hidden_dim": 48,
+    "hidden_dim": 96,
     "feed_forward_dim": 64,
     "image_size": 48,
     "lr": 1e-3,

@@ -7,7 +7,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from skfau.nn._blocks import init_xavier_
-from skfau.nn._semantic import CrossModalityAttention, SemanticNetwork, as_text
+from skfau.nn._semantic import (
+    CrossModalityAttention,
+    SemanticNetwork,
+    as_text,
+    own_tensor,
+    standardise_,
+)
 
 __all__ = ["MLGCN", "MSCAM", "label_graph"]
 
@@ -31,10 +37,8 @@ def label_graph(
         1 where the AU occurs, 0 where not, NaN where unknown. Two AUs are compared on
         the rows in which both are known.
     kind : {"correlation", "conditional"}, default='correlation'
-        ``"correlation"`` is the graph of the SEV-Net paper: AUs with a Pearson
-        correlation above one threshold are joined by 1, those below the other by -1.
-        ``"conditional"`` is ML-GCN's: AU i leads to AU j where P(j | i) reaches a
-        threshold. See `SEVNet` and `MLGCN` for the papers.
+        SEV-Net's authors join AUs with a Pearson correlation above one threshold by 1,
+        below another by -1. ML-GCN leads from AU i to AU j where P(j | i) reaches one.
     positive_threshold : float, default=0.2
         Correlation above which two AUs are joined.
     negative_threshold : float, default=-0.03
@@ -54,45 +58,37 @@ def label_graph(
 
     Notes
     -----
-    How the signed graph is normalised is not published: here every AU is joined to
-    itself by 1, D has the sums of absolute values of A's rows, and the matrix is
-    D^-1/2 A D^-1/2. ML-GCN: with B the binarised probabilities, diagonal 0,
-    A = 0.25 B / (sum over each column of B + 1e-6) + I and D the sums of A's rows, it
-    is D^-1/2 A^T D^-1/2. An AU that never varies is joined to itself only.
+    As in ML-GCN's code: with B the joins, A = 0.25 B / (sums of each column of |B|) + I
+    and D the sums of each row of |A|, it is D^-1/2 A^T D^-1/2: AUs with the same
+    neighbours keep vectors of their own. For signs no weights are published.
 
     Examples
     --------
     >>> from skfau.nn import label_graph
     >>> label_graph([[1, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1]])
-    tensor([[ 0.3333,  0.3333, -0.3333],
-            [ 0.3333,  0.3333, -0.3333],
-            [-0.3333, -0.3333,  0.3333]])
+    tensor([[ 0.8000,  0.1000, -0.1000],
+            [ 0.1000,  0.8000, -0.1000],
+            [-0.1000, -0.1000,  0.8000]])
     """
-    labels = torch.as_tensor(labels, dtype=torch.float64)
-    if labels.ndim != 2:
+    labels = own_tensor(labels, torch.float64)
+    if labels.ndim != 2 or kind not in ("correlation", "conditional"):
         raise ValueError(
-            "labels must have shape (n_samples, n_aus). Got "
-            f"{tuple(labels.shape)}; give one column per AU."
+            "labels must have shape (n_samples, n_aus) and kind must be 'correlation' "
+            f"or 'conditional'. Got {tuple(labels.shape)} and {kind!r}."
         )
-    if kind == "correlation":
-        return _signed(_correlations(labels), positive_threshold, negative_threshold)
     if kind == "conditional":
-        return _reweighted(_conditionals(labels) >= conditional_threshold)
-    raise ValueError(f"kind must be 'correlation' or 'conditional'. Got {kind!r}.")
+        return _normalised((_conditionals(labels) >= conditional_threshold).double())
+    rho = _correlations(labels)
+    above, below = rho > positive_threshold, rho < negative_threshold
+    return _normalised(above.double() - below.double())
 
 
-def _signed(rho, positive_threshold, negative_threshold):
-    graph = (rho > positive_threshold).double() - (rho < negative_threshold).double()
+def _normalised(joined):
+    """Return the mixing matrix of joins 1, 0 and -1."""
+    joined.fill_diagonal_(0)
+    graph = 0.25 * joined / (joined.abs().sum(dim=0, keepdim=True) + 1e-6)
     graph.fill_diagonal_(1)
     root = graph.abs().sum(dim=1).rsqrt()
-    return (root.unsqueeze(1) * graph * root).float()
-
-
-def _reweighted(joined):
-    joined = joined.double().fill_diagonal_(0)
-    graph = 0.25 * joined / (joined.sum(dim=0, keepdim=True) + 1e-6)
-    graph.fill_diagonal_(1)
-    root = graph.sum(dim=1).rsqrt()
     return (root.unsqueeze(1) * graph.T * root).float()
 
 
@@ -123,13 +119,13 @@ class _GraphEncoder(nn.Module):
 
     def __init__(self, graph, n_aus, in_features, hidden_dim, out_features):
         super().__init__()
-        graph = torch.eye(n_aus) if graph is None else torch.as_tensor(graph).float()
+        graph = own_tensor(torch.eye(n_aus) if graph is None else graph, torch.float32)
         if graph.shape != (n_aus, n_aus) or not graph.isfinite().all():
             raise ValueError(
                 f"graph must be a finite matrix of shape ({n_aus}, {n_aus}). Got "
                 f"{tuple(graph.shape)}; make it with label_graph."
             )
-        self.register_buffer("graph", graph.clone())
+        self.register_buffer("graph", graph)
         self.first = nn.Linear(in_features, hidden_dim, bias=False)
         self.second = nn.Linear(hidden_dim, out_features, bias=False)
         init_xavier_(self)
@@ -289,6 +285,8 @@ class MSCAM(SemanticNetwork):
         width, channels = self.text.shape[1], self.backbone.out_channels
         self.encoder = _GraphEncoder(graph, n_aus, width, hidden_dim, channels)
         self.attention = CrossModalityAttention(channels, channels)
+        with torch.no_grad():
+            standardise_(self.attention.project, self.encoder(self.text))
 
     def forward(self, images):
         """Return logits and attention maps.

@@ -3,6 +3,7 @@
 import math
 from itertools import chain
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -11,7 +12,21 @@ from skfau.nn._backbones import make_backbone
 from skfau.nn._blocks import init_xavier_
 from skfau.nn._transfer import declare_au_axes
 
-__all__ = ["CrossModalityAttention", "SemanticNetwork", "as_text", "cosine_attention"]
+__all__ = [
+    "CrossModalityAttention",
+    "SemanticNetwork",
+    "as_text",
+    "cosine_attention",
+    "own_tensor",
+    "standardise_",
+]
+
+
+def own_tensor(values, dtype):
+    """Return a tensor that shares no memory: an array's may be read-only."""
+    if not isinstance(values, torch.Tensor):
+        values = torch.from_numpy(np.array(values))
+    return values.detach().to(dtype, copy=True)
 
 
 def as_text(text, n_aus, n_axes=(2, 3)):
@@ -36,7 +51,7 @@ def as_text(text, n_aus, n_axes=(2, 3)):
         If the shape is another, a description has no vector, a vector is not finite
         or 0, or two descriptions are the same.
     """
-    text = torch.as_tensor(text, dtype=torch.float32).detach().clone()
+    text = own_tensor(text, torch.float32)
     if text.ndim not in n_axes or len(text) != n_aus:
         forms = {2: f"({n_aus}, d)", 3: f"({n_aus}, n_words, d)"}
         raise ValueError(
@@ -60,7 +75,7 @@ def as_text(text, n_aus, n_axes=(2, 3)):
     return text
 
 
-def cosine_attention(maps, guides, eps=1e-6):
+def cosine_attention(maps, guides, eps=0.01):
     """Pool feature maps where they point the way of a vector, for each AU (eq. 4-6).
 
     Parameters
@@ -69,16 +84,17 @@ def cosine_attention(maps, guides, eps=1e-6):
         Feature maps V.
     guides : Tensor of shape (n_aus, n_words, channels)
         Vectors w of each AU, one or several; those that are 0 count for nothing.
-    eps : float, default=1e-6
-        An AU whose positive cosines add up to less attends to all positions alike.
+    eps : float, default=0.01
+        Added to every position: an AU without a positive cosine attends to all alike,
+        and one that hardly has any does not jump between positions.
 
     Returns
     -------
     features : Tensor of shape (n, n_aus, channels)
         Equation 6: mean of V, weighted by the attention.
     attention : Tensor of shape (n, n_aus, h, w)
-        Equation 5: ReLU of the cosines (equation 4), summed over the AU's words,
-        scaled to sum 1 over the positions.
+        Equation 5: ReLU of the cosines (equation 4), summed over the AU's words, plus
+        `eps`, scaled to sum 1 over the positions.
     """
     flat = maps.flatten(2)
     flat = flat.float() if flat.dtype.itemsize < 4 else flat
@@ -87,12 +103,22 @@ def cosine_attention(maps, guides, eps=1e-6):
     cosines = (unit @ F.normalize(flat, dim=1)).relu()
     if n_words > 1:
         cosines = cosines.unflatten(1, (n_aus, n_words)).sum(dim=2)
-    total = cosines.sum(dim=-1, keepdim=True)
-    attention = torch.where(
-        total > eps, cosines / total.clamp(min=eps), 1 / flat.shape[-1]
-    )
+    attention = cosines + eps
+    attention = attention / attention.sum(dim=-1, keepdim=True)
     features = attention @ flat.transpose(1, 2)
     return features, attention.unflatten(-1, maps.shape[-2:])
+
+
+def standardise_(linear, text):
+    """Start a layer such that its output has mean 0 over `text`, inputs variance 1."""
+    rows = text.flatten(0, -2)
+    rows = rows[rows.any(dim=-1)]
+    centred = rows - rows.mean(dim=0)
+    # The root over all entries: of one AU there is no spread to divide by.
+    spread = centred.square().mean().sqrt()
+    with torch.no_grad():
+        linear.weight /= torch.where(spread > 0, spread, 1.0)
+        linear.bias -= linear.weight @ rows.mean(dim=0)
 
 
 class CrossModalityAttention(nn.Module):

@@ -5,7 +5,12 @@ from torch import nn
 
 from skfau.nn._blocks import init_xavier_
 from skfau.nn._encoder import RelationEncoder
-from skfau.nn._semantic import CrossModalityAttention, SemanticNetwork, as_text
+from skfau.nn._semantic import (
+    CrossModalityAttention,
+    SemanticNetwork,
+    as_text,
+    standardise_,
+)
 
 __all__ = ["SEVNet"]
 
@@ -75,8 +80,9 @@ class SEVNet(SemanticNetwork):
     Two starts are ours. The first linear layer starts such that the given vectors
     come out of it with mean 0 over AUs and inputs of variance 1: all descriptions speak
     of a face, and what they share would drown what tells them apart. And the last
-    one's bias starts positive, see `CrossModalityAttention`. Where no position has a
-    positive cosine, attention is uniform.
+    one's bias starts positive: trunks end in a ReLU, so that a vector drawn at random has
+    no positive cosine anywhere for about every second AU. To equation 5, which divides
+    by 0 there, 0.01 is added at every position: no positive cosine is uniform attention.
 
     References
     ----------
@@ -120,7 +126,7 @@ class SEVNet(SemanticNetwork):
             self.embed = nn.Linear(in_features, hidden_dim)
             init_xavier_(self.embed)
             if text is not None:
-                _standardise_(self.embed, self.text)
+                standardise_(self.embed, self.text)
             self.encoder = RelationEncoder(
                 n_aus,
                 hidden_dim,
@@ -235,15 +241,3 @@ def _words(text):
 def _seen(tokens):
     """Return which tokens are there, bool (n, n_tokens): padding is 0."""
     return (tokens != 0).any(dim=-1)
-
-
-def _standardise_(linear, text):
-    """Start a layer such that its output has mean 0 over `text`, inputs variance 1."""
-    rows = text.flatten(0, -2)
-    rows = rows[_seen(rows)]
-    centred = rows - rows.mean(dim=0)
-    # The root over all entries: of one AU there is no spread to divide by.
-    spread = centred.square().mean().sqrt()
-    with torch.no_grad():
-        linear.weight /= torch.where(spread > 0, spread, 1.0)
-        linear.bias -= linear.weight @ rows.mean(dim=0)
