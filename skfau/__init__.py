@@ -27,7 +27,11 @@ _EXPORTS = {
     "FAUTransformerClassifier": "estimators",
     "FaceAligner": "preprocessing",
     "Faces": "faces",
+    "MLGCNClassifier": "estimators",
+    "MSCAMClassifier": "estimators",
     "ROIHeatmaps": "preprocessing",
+    "ResNetClassifier": "estimators",
+    "SEVNetClassifier": "estimators",
     "WSARLClassifier": "estimators",
 }
 

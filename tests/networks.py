@@ -10,11 +10,13 @@ import skfau.nn
 SMALL = {
     "backbone": "tiny",
     "embedding_dim": 16,
-    "n_heads": 4,
-    "encoder_layers": 2,
     "channels": 1,
     "crf_iterations": 2,
     "crf_scale": 1,
+    "hidden_dim": 48,
+    "feed_forward_dim": 64,
+    "n_heads": 4,
+    "encoder_layers": 2,
 }
 SIZE = 48
 # Public layers, which are no networks of their own.

@@ -10,6 +10,8 @@ SMALL = {
     "channels": 1,
     "crf_iterations": 1,
     "crf_scale": 1,
+    "hidden_dim": 96,
+    "feed_forward_dim": 64,
     "image_size": 48,
     "lr": 1e-3,
     "lr_decay": 1.0,

@@ -2,6 +2,18 @@
 
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._fau_transformer import FAUTransformerClassifier
+from skfau.estimators._mlgcn import MLGCNClassifier
+from skfau.estimators._mscam import MSCAMClassifier
+from skfau.estimators._resnet import ResNetClassifier
+from skfau.estimators._sevnet import SEVNetClassifier
 from skfau.estimators._wsarl import WSARLClassifier
 
-__all__ = ["FAUTransformerClassifier", "FaceAugmentation", "WSARLClassifier"]
+__all__ = [
+    "FAUTransformerClassifier",
+    "FaceAugmentation",
+    "MLGCNClassifier",
+    "MSCAMClassifier",
+    "ResNetClassifier",
+    "SEVNetClassifier",
+    "WSARLClassifier",
+]

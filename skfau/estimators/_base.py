@@ -19,9 +19,9 @@ from skfau.estimators import _fitting, _persistence
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._batches import PreparedNetwork
 from skfau.estimators._device import threads
-from skfau.estimators._inference import apply_network
+from skfau.estimators._inference import apply_network, logits_of
 from skfau.estimators._labels import count_labels, resolve_aus
-from skfau.estimators._training import load_history, plain_history
+from skfau.estimators._training import plain_history
 from skfau.metrics import au_f1_score
 
 
@@ -38,7 +38,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         "aus": [tuple, list, np.ndarray, None],
         "image_size": [Interval(Integral, 1, None, closed="left")],
         "grayscale": ["boolean"],
-        "augmentation": [FaceAugmentation, None],
+        "augmentation": [FaceAugmentation, StrOptions({"published"}), None],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -58,6 +58,11 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     }
 
     _optimizer = torch.optim.Adam
+    # What ``augmentation="published"`` means.
+    _published_augmentation = None
+    # Entries of the network's state that it is given and not taught, and the
+    # attributes in which the classifier keeps them, None for one that is taught.
+    _constants = {}
 
     def _set_parameters(self, arguments):
         """Store ``locals()`` of a constructor, unchanged, as scikit-learn asks.
@@ -88,6 +93,17 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     def _learning_rate_factor(self, epoch):
         """Return what `lr` is multiplied by in an epoch, counted from 0."""
         return 1.0
+
+    def _check_aus(self, aus):
+        """Raise if the network cannot be made for these AUs."""
+
+    def _set_constants(self, labels):
+        """Set the attributes that `_constants` names, from the training labels."""
+
+    @property
+    def _augmentation(self):
+        published = self.augmentation == "published"
+        return self._published_augmentation if published else self.augmentation
 
     # -- fitting ------------------------------------------------------------------
 
@@ -158,6 +174,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     def _start(self, labels, seed, previous=None):
         """Make `net_`; its weights are fresh, `previous`, or from `init_from`."""
         self.label_counts_ = count_labels(labels, self.aus_)
+        self._set_constants(labels)
         self.net_ = _fitting.start_net(self, seed)
         if previous is not None:
             self._load_network_state(previous)
@@ -194,7 +211,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         return self._as_output(self._probabilities(X))
 
     def _probabilities(self, X):
-        return self._run(X, lambda outputs: torch.sigmoid(_logits(outputs)))
+        return self._run(X, lambda outputs: torch.sigmoid(logits_of(outputs)))
 
     def predict(self, X):
         """Return which AUs occur: 1 where the probability is at least 0.5.
@@ -245,7 +262,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
                 self._check_X(X),
                 read,
                 batch_size=self.batch_size,
-                augmentation=self.augmentation,
+                augmentation=self._augmentation,
                 method=method,
             )
 
@@ -305,14 +322,6 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         tensors = {name: torch.as_tensor(array) for name, array in state.items()}
         self.net_.module_.network.load_state_dict(tensors)
 
-    def _restore(self, state, history, seed=0, loss_state=None):
-        """Make `net_` for weights from outside; the optimiser starts afresh."""
-        self.net_ = _fitting.start_net(self, seed, pretrained=False)
-        self._load_network_state(state)
-        load_history(self.net_.history, history)
-        if loss_state is not None:
-            self.net_.criterion_.load_state_dict(loss_state)
-
     def save(self, path):
         """Write the fitted classifier to one file that runs no code when read.
 
@@ -368,20 +377,14 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         return new
 
     def __getstate__(self):
-        state = dict(super().__getstate__())
-        net = state.pop("net_", None)
-        if net is not None:
-            loss_state = {k: v.cpu() for k, v in net.criterion_.state_dict().items()}
-            kept = self.network_state(), self.history_, net.seed, loss_state
-            state["_network"] = kept
-        return state
+        return _persistence.picklable(self, dict(super().__getstate__()))
 
     def __setstate__(self, state):
         state = dict(state)
         network = state.pop("_network", None)
         super().__setstate__(state)
         if network is not None:
-            self._restore(*network)
+            _persistence.restore(self, *network)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -392,7 +395,3 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.multi_label = True
         tags.classifier_tags.multi_class = False
         return tags
-
-
-def _logits(outputs):
-    return outputs[0] if isinstance(outputs, tuple) else outputs

@@ -33,13 +33,15 @@ def check_training_data(estimator, X, y, *, going_on):
             f"Training goes on with the AUs of the last fit, {estimator.aus_}; got "
             f"{aus}. Use init_from= to carry branches to other AUs."
         )
-    if estimator.augmentation is not None:
-        estimator.augmentation._validate_params()
-        if estimator.augmentation.cutmix:
+    if estimator._augmentation is not None:
+        estimator._augmentation._validate_params()
+        if estimator._augmentation.cutmix:
             faces.column("landmarks", slice(0, 0))
     for name in estimator._target_columns(faces):
         faces.column(name, slice(0, 0))
     faces, labels = drop_faceless(faces, labels)
+    if not going_on:
+        estimator._check_aus(aus)
     set_aus(estimator, aus)
     return faces, labels
 
@@ -105,7 +107,7 @@ def make_batches(estimator, faces, labels):
         faces,
         labels,
         image_size=estimator.net_.module_.image_size,
-        augmentation=estimator.augmentation,
+        augmentation=estimator._augmentation,
         make_targets=estimator._make_targets,
         columns=estimator._target_columns(faces),
         aus=estimator.aus_,

@@ -6,6 +6,11 @@ import torch
 from skfau.estimators._labels import rows_with_face
 
 
+def logits_of(outputs):
+    """Return the logits of a network that returns them alone or with more."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
 def apply_network(
     module, faces, read, *, batch_size, augmentation=None, method="forward"
 ):

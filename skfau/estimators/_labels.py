@@ -23,14 +23,14 @@ def resolve_aus(aus, y, n_columns):
     """
     names = getattr(y, "columns", None)
     if names is not None:
-        named = tuple(_number(name) for name in names)
+        named = tuple(au_number(name) for name in names)
         if aus is not None and tuple(aus) != named:
             raise LabelError(
                 f"aus is {tuple(aus)}, but the columns of y are {named}. Pass "
                 "aus=None to take the columns, or reorder them."
             )
         return named
-    aus = tuple(range(n_columns)) if aus is None else tuple(map(_number, aus))
+    aus = tuple(range(n_columns)) if aus is None else tuple(map(au_number, aus))
     if len(set(aus)) < len(aus):
         raise LabelError(f"aus must name every AU once, got {aus}.")
     if len(aus) != n_columns:
@@ -42,7 +42,7 @@ def resolve_aus(aus, y, n_columns):
     return aus
 
 
-def _number(name):
+def au_number(name):
     text = str(name).upper().removeprefix("AU")
     if not text.isdecimal():
         raise LabelError(

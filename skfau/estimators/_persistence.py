@@ -10,7 +10,9 @@ from safetensors.numpy import save_file
 
 from skfau import __version__
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._fitting import start_net
 from skfau.estimators._labels import set_aus
+from skfau.estimators._training import load_history
 from skfau.nn import transfer_state
 
 FORMAT = 1
@@ -31,10 +33,27 @@ def save_classifier(estimator, path):
         },
         "aus": estimator.aus_,
         "label_counts": estimator.label_counts_.tolist(),
+        "constants": _constants(estimator),
         "history": estimator.history_,
     }
     metadata = {"skfau": json.dumps(header)}
     save_file(estimator.network_state(), Path(path), metadata=metadata)
+
+
+def _constants(estimator):
+    """Name the entries of the state that the network was given."""
+    entries = estimator._constants.items()
+    return [name for name, kept in entries if getattr(estimator, kept) is not None]
+
+
+def picklable(estimator, state):
+    """Return a classifier's attributes with arrays in place of its `net_`."""
+    net = state.pop("net_", None)
+    if net is not None:
+        loss_state = {k: v.cpu() for k, v in net.criterion_.state_dict().items()}
+        kept = estimator.network_state(), estimator.history_, net.seed, loss_state
+        state["_network"] = kept
+    return state
 
 
 def _to_json(name, value):
@@ -69,8 +88,20 @@ def load_classifier(cls, path):
     estimator = cls(**{k: _from_json(v) for k, v in header["parameters"].items()})
     set_aus(estimator, header["aus"])
     estimator.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
-    estimator._restore(state, header["history"])
+    for name, kept in cls._constants.items():
+        given = name in header["constants"]
+        setattr(estimator, kept, state[name] if given else None)
+    restore(estimator, state, header["history"])
     return estimator
+
+
+def restore(estimator, state, history, seed=0, loss_state=None):
+    """Make `net_` for weights from outside; the optimiser starts afresh."""
+    estimator.net_ = start_net(estimator, seed, pretrained=False)
+    estimator._load_network_state(state)
+    load_history(estimator.net_.history, history)
+    if loss_state is not None:
+        estimator.net_.criterion_.load_state_dict(loss_state)
 
 
 def _from_json(value):
@@ -127,8 +158,9 @@ def transfer(estimator, source):
             "from its own kind."
         )
     network = estimator.net_.module_.network
+    own = _constants(estimator)
     state, report = transfer_state(
-        {key: torch.as_tensor(array) for key, array in arrays.items()},
+        {k: torch.as_tensor(array) for k, array in arrays.items() if k not in own},
         tuple(aus),
         network.state_dict(),
         estimator.aus_,

@@ -5,6 +5,9 @@ Nothing here knows of an estimator: a network takes tensors and returns logits.
 
 from skfau.nn._backbones import BACKBONES, feature_map_size, make_backbone
 from skfau.nn._fau_transformer import FAUTransformer
+from skfau.nn._label_graph import MLGCN, MSCAM, label_graph
+from skfau.nn._pooled import PooledNet
+from skfau.nn._sevnet import SEVNet
 from skfau.nn._transfer import transfer_state
 from skfau.nn._weights import IMAGENET_MEAN, IMAGENET_STD
 from skfau.nn._wsarl import WSARL
@@ -14,10 +17,15 @@ __all__ = [
     "BACKBONES",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "MLGCN",
+    "MSCAM",
     "WSARL",
     "DenseCRF",
     "FAUTransformer",
+    "PooledNet",
+    "SEVNet",
     "feature_map_size",
+    "label_graph",
     "make_backbone",
     "transfer_state",
 ]

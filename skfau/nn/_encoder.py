@@ -36,25 +36,31 @@ class _SelfAttention(nn.Module):
             distance = place.unsqueeze(1) - place + n_tokens - 1
             self.register_buffer("distance", distance, persistent=False)
 
-    def _project(self, tokens):
+    def _project(self, tokens, seen):
         """Return queries, keys and values (n, heads, n_tokens, dim / heads); bias."""
         parts = self.qkv(tokens).unflatten(-1, (3, self.n_heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
-        if self.relative_bias is None:
-            return query, key, value, None
-        bias = self.relative_bias[:, self.distance].unsqueeze(0)
-        return query, key, value, bias.to(query.dtype)
+        bias = None
+        if self.relative_bias is not None:
+            bias = self.relative_bias[:, self.distance].unsqueeze(0).to(query.dtype)
+        if seen is not None:
+            bias = 0 if bias is None else bias
+            unseen = torch.zeros_like(seen, dtype=query.dtype).masked_fill(
+                ~seen, -math.inf
+            )
+            bias = bias + unseen[:, None, None]
+        return query, key, value, bias
 
-    def forward(self, tokens):
-        query, key, value, bias = self._project(tokens)
+    def forward(self, tokens, seen=None):
+        query, key, value, bias = self._project(tokens, seen)
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(
             query, key, value, attn_mask=bias, dropout_p=dropout
         )
         return self.out(mixed.transpose(1, 2).flatten(2))
 
-    def weights(self, tokens):
-        query, key, _, bias = self._project(tokens)
+    def weights(self, tokens, seen=None):
+        query, key, _, bias = self._project(tokens, seen)
         scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
         if bias is not None:
             scores = scores + bias
@@ -62,24 +68,26 @@ class _SelfAttention(nn.Module):
 
 
 class _EncoderLayer(nn.Module):
-    def __init__(self, n_tokens, dim, n_heads, feed_forward, relative, dropout):
+    def __init__(
+        self, n_tokens, dim, n_heads, hidden_dim, relative, dropout, activation
+    ):
         super().__init__()
         self.attention = _SelfAttention(n_tokens, dim, n_heads, relative, dropout)
         self.norm1 = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
         self.feed_forward = self.norm2 = None
-        if feed_forward:
+        if hidden_dim:
             self.feed_forward = nn.Sequential(
-                nn.Linear(dim, 4 * dim),
-                nn.ReLU(),
+                nn.Linear(dim, hidden_dim),
+                activation(),
                 nn.Dropout(dropout),
-                nn.Linear(4 * dim, dim),
+                nn.Linear(hidden_dim, dim),
             )
             init_xavier_(self.feed_forward)
             self.norm2 = nn.LayerNorm(dim)
 
-    def forward(self, tokens):
-        tokens = self.norm1(tokens + self.dropout(self.attention(tokens)))
+    def forward(self, tokens, seen=None):
+        tokens = self.norm1(tokens + self.dropout(self.attention(tokens, seen)))
         if self.feed_forward is None:
             return tokens
         return self.norm2(tokens + self.dropout(self.feed_forward(tokens)))
@@ -99,13 +107,17 @@ class RelationEncoder(nn.Module):
     n_heads : int
         Attention heads of each layer.
     feed_forward : bool
-        Whether layers have their second half, a perceptron of width ``4 * dim``.
+        Whether layers have their second half, a perceptron.
     positional_encoding : {"relative", "trigonometric"} or None
         ``"relative"`` adds a learned bias per layer, head and difference i - j of
         places to the attention scores, 0 at the start; ``"trigonometric"`` adds the
         sines and cosines of Vaswani et al. to the tokens.
     dropout : float
         Of attention weights, of the perceptron and of both residual branches.
+    feed_forward_dim : int or None, default=None
+        Width of the perceptron; None is ``4 * dim``.
+    activation : type, default=nn.ReLU
+        Module between its two layers.
     """
 
     def __init__(
@@ -117,11 +129,17 @@ class RelationEncoder(nn.Module):
         feed_forward,
         positional_encoding,
         dropout,
+        *,
+        feed_forward_dim=None,
+        activation=nn.ReLU,
     ):
         super().__init__()
         relative = positional_encoding == "relative"
+        hidden_dim = (feed_forward_dim or 4 * dim) if feed_forward else 0
         self.layers = nn.ModuleList(
-            _EncoderLayer(n_tokens, dim, n_heads, feed_forward, relative, dropout)
+            _EncoderLayer(
+                n_tokens, dim, n_heads, hidden_dim, relative, dropout, activation
+            )
             for _ in range(depth)
         )
         places = None
@@ -129,19 +147,22 @@ class RelationEncoder(nn.Module):
             places = _sines_and_cosines(n_tokens, dim)
         self.register_buffer("places", places, persistent=False)
 
-    def forward(self, tokens):
-        """Map (n, n_tokens, dim) to tokens of the same shape."""
+    def forward(self, tokens, seen=None):
+        """Map (n, n_tokens, dim) to tokens of the same shape.
+
+        `seen`, bool (n, n_tokens), says which tokens may be attended to; None is all.
+        """
         tokens = self._place(tokens)
         for layer in self.layers:
-            tokens = layer(tokens)
+            tokens = layer(tokens, seen)
         return tokens
 
-    def relations(self, tokens):
+    def relations(self, tokens, seen=None):
         """Return attention weights, (n, depth, n_heads, n_tokens, n_tokens)."""
         tokens, weights = self._place(tokens), []
         for layer in self.layers:
-            weights.append(layer.attention.weights(tokens))
-            tokens = layer(tokens)
+            weights.append(layer.attention.weights(tokens, seen))
+            tokens = layer(tokens, seen)
         return torch.stack(weights, dim=1)
 
     def _place(self, tokens):

@@ -1,0 +1,180 @@
+"""`ResNetClassifier`: the plain network that the systems are compared with."""
+
+import copy
+from numbers import Real
+
+from torch import nn
+
+from skfau._validation import Interval
+from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._base import BaseAUClassifier
+from skfau.facs import DATASET_AUS
+from skfau.losses import WeightedBCE
+from skfau.nn import PooledNet
+
+
+class ResNetClassifier(BaseAUClassifier):
+    """A residual network, global average pooling and one linear layer.
+
+    The baseline of Yang et al. (2021), with the training of their SEV-Net: what a
+    system adds shows against it.
+
+    Parameters
+    ----------
+    backbone : str or nn.Module, default='resnet18'
+        Trunk, see `skfau.nn.make_backbone`, up to its last maps (7x7 at 224 px);
+        ``"tiny"`` trains on a CPU in a minute; or a module of your own that returns
+        feature maps.
+    weights : {"imagenet"}, path or None, default=None
+        Where the trunk starts: random, as in the paper, ``"imagenet"`` (downloaded
+        once and checked), or a file of torchvision's state dict.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0.
+    image_size : int, default=224
+        Side of the network's input, pixels; faces of another size are resampled.
+    grayscale : bool, default=False
+        Reduce colours to luma first.
+    augmentation : FaceAugmentation, "published" or None, default="published"
+        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
+        crop=0.125)``: flips, and random crops of 224 px from 256 px, the central one
+        at test time. None changes nothing and crops nothing.
+    lr : float, default=0.001
+        Learning rate of Adam in the first epoch.
+    lr_decay : float, default=0.85
+        What the learning rate is multiplied by after each epoch.
+    weight_decay : float, default=0.0
+        L2 penalty of the optimiser.
+    batch_size : int, default=100
+        Faces per step and per forward pass.
+    max_epochs : int, default=50
+        Passes over the training faces.
+    early_stopping : bool, default=False
+        Hold out subjects (the column ``subject``), keep the epoch with the best mean
+        F1 on them and stop `patience` epochs later.
+    validation_fraction : float, default=0.2
+        Share of the faces in the held-out subjects.
+    patience : int, default=5
+        Epochs without a better F1 before training stops.
+    init_from : ResNetClassifier, path or None, default=None
+        Fitted classifier, or file of `save`: the trunk is copied, and
+        the outputs of the AUs that both know.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit.
+    checkpoint_dir : path or None, default=None
+        Folder in which every epoch is kept. The same fit, started again, goes on from
+        there and ends bit-equal on a CPU. Needs an int `random_state`.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training.
+    device : str, default="auto"
+        ``"auto"`` is the GPU where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
+        float32.
+    n_threads : int or None, default=None
+        torch threads; None leaves them. Results are bit-equal for equal thread counts
+        only: set 1 to compare across `n_jobs`.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initialisation, order, dropout, augmentation and held-out subjects.
+
+    Attributes
+    ----------
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.network`` is the `skfau.nn.PooledNet`.
+    history_ : list of dict
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.
+    transferred_ : object
+        What `init_from` gave, and what began afresh; set only when it was used.
+
+    See Also
+    --------
+    skfau.nn.PooledNet : The network.
+    SEVNetClassifier : The same trunk, guided by descriptions of the AUs.
+
+    Notes
+    -----
+    ``"resnet34"``, ``"resnet50"`` and every other trunk of `skfau.nn.make_backbone`
+    do as well.
+
+    Published and default: cross entropy summed over AUs, averaged over faces (here
+    over AUs too; Adam does not see the factor), Adam at 0.001, times 0.85 after every
+    epoch, batches of 100, at most 50 epochs "with early stopping", whose criterion is
+    not stated: ``early_stopping=True`` is the one here, off by default because it needs
+    subjects; by epoch 50 the learning rate is a 3000th. Align faces to 256 px. Random
+    start weights.
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition",
+    CVPR 2016; H. Yang, L. Yin, Y. Zhou and J. Gu, "Exploiting semantic embedding and
+    visual feature for facial action unit detection", CVPR 2021, section 4.4.
+
+    Examples
+    --------
+    >>> from skfau import ResNetClassifier
+    >>> from skfau.datasets import make_faces
+    >>> faces = make_faces(n_subjects=4, n_frames=8, image_size=48, random_state=0)
+    >>> clf = ResNetClassifier(
+    ...     backbone="tiny", image_size=48, max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (32, 12)
+    """
+
+    _parameter_constraints = {
+        **BaseAUClassifier._parameter_constraints,
+        "backbone": [str, nn.Module],
+        "weights": "no_validation",
+        "lr_decay": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    _published_augmentation = FaceAugmentation(crop=0.125)
+
+    def __init__(
+        self,
+        *,
+        backbone="resnet18",
+        weights=None,
+        aus=DATASET_AUS["bp4d"],
+        image_size=224,
+        grayscale=False,
+        augmentation="published",
+        lr=1e-3,
+        lr_decay=0.85,
+        weight_decay=0.0,
+        batch_size=100,
+        max_epochs=50,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=5,
+        init_from=None,
+        warm_start=False,
+        checkpoint_dir=None,
+        callbacks=None,
+        device="auto",
+        precision="auto",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self._set_parameters(locals())
+
+    def _make_network(self, *, pretrained):
+        # A module of the user's is a parameter: fit must not train it.
+        backbone = copy.deepcopy(self.backbone)
+        return PooledNet(self.n_aus_, backbone, self.weights if pretrained else None)
+
+    def _make_loss(self):
+        return WeightedBCE()
+
+    def _learning_rate_factor(self, epoch):
+        return self.lr_decay**epoch

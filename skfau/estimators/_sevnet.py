@@ -1,0 +1,366 @@
+"""`SEVNetClassifier`: the system of Yang, Yin, Zhou and Gu (CVPR 2021)."""
+
+import copy
+from collections.abc import Mapping
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skfau._validation import Interval, StrOptions
+from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._descriptions import describe_as_vectors
+from skfau.estimators._labels import rows_with_face
+from skfau.facs import DATASET_AUS
+from skfau.losses import WeightedBCE
+from skfau.nn import SEVNet
+
+
+class SEVNetClassifier(BaseAUClassifier):
+    """Semantic embedding and visual feature, SEV-Net (Yang et al., 2021).
+
+    A frozen sentence encoder has read a description of every AU. A transformer encoder
+    relates these; each attends to the face by its cosine with the feature maps; one
+    linear layer, shared by all AUs, classifies what it finds there.
+
+    Parameters
+    ----------
+    backbone : str or nn.Module, default='resnet18'
+        Trunk, see `skfau.nn.make_backbone`, up to its last maps (7x7 at 224 px);
+        ``"tiny"`` trains on a CPU in a minute; or a module of your own that returns
+        feature maps.
+    weights : {"imagenet"}, path or None, default=None
+        Where the trunk starts: random, as in the paper, ``"imagenet"`` (downloaded
+        once and checked), or a file of torchvision's state dict.
+    descriptions : dict, sequence of str or None, default=None
+        What the AUs look like: a dict by AU number describes some, `skfau.facs` the
+        others; a sequence describes all AUs, in the order of `aus`. Other texts than
+        those of `skfau.facs` need the extra ``text``.
+    text_encoder : str, array-like or None, default=None
+        Frozen encoder of the descriptions: name or folder of a sentence-transformers
+        model; or the vectors themselves, (n_aus, d), one row per AU; None is
+        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library.
+    text_level : {"sentence", "word"} or None, default="sentence"
+        One vector per description, the mean over its words, or all of its words, each
+        with an attention of its own (needs the extra ``text``, or vectors (n_aus,
+        n_words, d)). None is the network without text: a learned vector per AU.
+    encoder_layers : int, default=2
+        Depth of the Inter-AU encoder; 0 leaves it out.
+    n_heads : int, default=6
+        Its attention heads.
+    hidden_dim : int, default=768
+        Its width.
+    feed_forward_dim : int, default=1024
+        Width of the perceptron in its layers.
+    dropout : float, default=0.1
+        Dropout rate of the encoder; not published.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0, which leaves no descriptions.
+    image_size : int, default=224
+        Side of the network's input, pixels; faces of another size are resampled.
+    grayscale : bool, default=False
+        Reduce colours to luma first.
+    augmentation : FaceAugmentation, "published" or None, default="published"
+        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
+        crop=0.125)``: flips, and random crops of 224 px from 256 px, the central one
+        at test time. None changes nothing and crops nothing.
+    lr : float, default=0.001
+        Learning rate of Adam in the first epoch.
+    lr_decay : float, default=0.85
+        What the learning rate is multiplied by after each epoch.
+    weight_decay : float, default=0.0
+        L2 penalty of the optimiser.
+    batch_size : int, default=100
+        Faces per step and per forward pass.
+    max_epochs : int, default=50
+        Passes over the training faces.
+    early_stopping : bool, default=False
+        Hold out subjects (the column ``subject``), keep the epoch with the best mean
+        F1 on them and stop `patience` epochs later.
+    validation_fraction : float, default=0.2
+        Share of the faces in the held-out subjects.
+    patience : int, default=5
+        Epochs without a better F1 before training stops.
+    init_from : SEVNetClassifier, path or None, default=None
+        Fitted classifier, or file of `save`: the trunk is copied and
+        all that AUs share. Descriptions are this classifier's own.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit.
+    checkpoint_dir : path or None, default=None
+        Folder in which every epoch is kept. The same fit, started again, goes on from
+        there and ends bit-equal on a CPU. Needs an int `random_state`.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training.
+    device : str, default="auto"
+        ``"auto"`` is the GPU where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
+        float32.
+    n_threads : int or None, default=None
+        torch threads; None leaves them. Results are bit-equal for equal thread counts
+        only: set 1 to compare across `n_jobs`.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initialisation, order, dropout, augmentation and held-out subjects.
+
+    Attributes
+    ----------
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+    text_ : ndarray of shape (n_aus, d) or (n_aus, n_words, d), or None
+        Vectors of the descriptions that the network was trained with.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.network`` is the `skfau.nn.SEVNet`.
+    history_ : list of dict
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.
+    transferred_ : object
+        What `init_from` gave, and what began afresh; set only when it was used.
+
+    See Also
+    --------
+    skfau.nn.SEVNet : The network, and where it departs from the paper.
+    ResNetClassifier, MLGCNClassifier, MSCAMClassifier : What it is compared with.
+
+    Notes
+    -----
+    The text side sees no image: prediction computes it once and costs what the trunk
+    costs. The paper's encoder is BERT-large with 1024-wide vectors; pass such a model
+    as `text_encoder`. Its descriptions are taken from the FACS manual; those of
+    `skfau.facs` are ours.
+
+    Ablations are settings: ``encoder_layers=0`` (no Inter-AU attention),
+    ``text_level="word"``, ``text_level=None`` (no text), and `ResNetClassifier` (no
+    attention at all).
+
+    Published and default: cross entropy summed over AUs, averaged over faces (here
+    over AUs too; Adam does not see the factor), Adam at 0.001, times 0.85 after every
+    epoch, batches of 100, at most 50 epochs "with early stopping", whose criterion is
+    not stated: ``early_stopping=True`` is the one here, off by default because it needs
+    subjects; by epoch 50 the learning rate is a 3000th. Align faces to 256 px. Random
+    start weights.
+
+    References
+    ----------
+    H. Yang, L. Yin, Y. Zhou and J. Gu, "Exploiting semantic embedding and visual
+    feature for facial action unit detection", CVPR 2021.
+
+    Examples
+    --------
+    >>> from skfau import SEVNetClassifier
+    >>> from skfau.datasets import make_faces
+    >>> faces = make_faces(n_subjects=4, n_frames=8, image_size=48, random_state=0)
+    >>> clf = SEVNetClassifier(
+    ...     backbone="tiny", image_size=48, max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (32, 12)
+    """
+
+    _parameter_constraints = {
+        **BaseAUClassifier._parameter_constraints,
+        "backbone": [str, nn.Module],
+        "weights": "no_validation",
+        "descriptions": [dict, list, tuple, None],
+        "text_encoder": [str, "array-like", None],
+        "text_level": [StrOptions({"sentence", "word"}), None],
+        "encoder_layers": [Interval(Integral, 0, None, closed="left")],
+        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "hidden_dim": [Interval(Integral, 1, None, closed="left")],
+        "feed_forward_dim": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "lr_decay": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    _published_augmentation = FaceAugmentation(crop=0.125)
+    _constants = {"text": "text_"}
+
+    def __init__(
+        self,
+        *,
+        backbone="resnet18",
+        weights=None,
+        descriptions=None,
+        text_encoder=None,
+        text_level="sentence",
+        encoder_layers=2,
+        n_heads=6,
+        hidden_dim=768,
+        feed_forward_dim=1024,
+        dropout=0.1,
+        aus=DATASET_AUS["bp4d"],
+        image_size=224,
+        grayscale=False,
+        augmentation="published",
+        lr=1e-3,
+        lr_decay=0.85,
+        weight_decay=0.0,
+        batch_size=100,
+        max_epochs=50,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=5,
+        init_from=None,
+        warm_start=False,
+        checkpoint_dir=None,
+        callbacks=None,
+        device="auto",
+        precision="auto",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self._set_parameters(locals())
+
+    def _make_network(self, *, pretrained):
+        return SEVNet(
+            self.n_aus_,
+            self.text_,
+            # A module of the user's is a parameter: fit must not train it.
+            copy.deepcopy(self.backbone),
+            weights=self.weights if pretrained else None,
+            encoder_layers=self.encoder_layers,
+            n_heads=self.n_heads,
+            hidden_dim=self.hidden_dim,
+            feed_forward_dim=self.feed_forward_dim,
+            dropout=self.dropout,
+        )
+
+    def _make_loss(self):
+        return WeightedBCE()
+
+    def _learning_rate_factor(self, epoch):
+        return self.lr_decay**epoch
+
+    def _check_aus(self, aus):
+        self._vectors(aus, self.descriptions, self.text_encoder)
+
+    def _set_constants(self, labels):
+        self.text_ = self._vectors(self.aus_, self.descriptions, self.text_encoder)
+
+    def _vectors(self, aus, descriptions, text_encoder):
+        if self.text_level is None:
+            return None
+        words = self.text_level == "word"
+        return describe_as_vectors(aus, descriptions, text_encoder, words)
+
+    def attention_maps(self, X):
+        """Return where the network looks for every AU (Figure 4).
+
+        Parameters
+        ----------
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+
+        Returns
+        -------
+        maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
+            Each of sum 1, over the network's input (with ``augmentation.crop`` its
+            central window), 7x7 for the default trunk; NaN in rows without a face.
+        """
+        return self._run(X, lambda outputs: outputs[1]["attention_maps"])
+
+    def au_relations(self, X=None):
+        """Return how much each AU attends to each other one.
+
+        Parameters
+        ----------
+        X : Faces, ndarray of shape (n_samples, height, width, 3) or None, default=None
+            Faces, RGB. They do not change the relations, which descriptions alone
+            decide; with them there is a matrix per face, as other classifiers give.
+
+        Returns
+        -------
+        relations : ndarray of shape (n_aus, n_aus) or (n_samples, n_aus, n_aus)
+            Self-attention of the Inter-AU encoder, float32, mean over layers and
+            heads; rows sum to 1. NaN in rows of `X` without a face.
+
+        Raises
+        ------
+        ValueError
+            If the classifier was fitted with ``encoder_layers=0``.
+        """
+        check_is_fitted(self, "net_")
+        network = self.net_.module_.eval().network
+        with torch.inference_mode():
+            relations = network.relations().mean(dim=(0, 1)).cpu().numpy()
+        if X is None:
+            return relations
+        seen = rows_with_face(self._check_X(X))
+        return np.where(seen[:, None, None], relations, np.float32(np.nan))
+
+    def zero_shot_proba(self, X, aus, descriptions=None):
+        """Return probabilities of AUs that no training label told of.
+
+        An AU's description is all that the network needs to look for it. Whether what
+        it finds means anything is for labelled faces to say: measure before use.
+
+        Parameters
+        ----------
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+        aus : sequence of int
+            AU numbers, none of them in `aus_`.
+        descriptions : dict, sequence of str, ndarray or None, default=None
+            As in the constructor; None takes a dict from there, and `skfau.facs`
+            besides. An array holds the vectors (n, d) of the same sentence encoder.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n), dtype float32
+            In [0, 1], columns in the order of `aus`; NaN in rows without a face.
+
+        Raises
+        ------
+        ValueError
+            If an AU was trained, has no description or one that does not fit, or the
+            classifier knows no text.
+
+        Notes
+        -----
+        In the Inter-AU encoder each new AU joins the trained ones, alone: its
+        probability does not depend on the other new ones. The paper has no such use.
+        """
+        check_is_fitted(self, "net_")
+        text = self._new_text(tuple(aus), descriptions)
+        module = self.net_.module_.eval()
+        with torch.inference_mode():
+            guides = module.network.guides_of(text)
+
+        def read(maps):
+            return torch.sigmoid(module.network.attention(maps, guides)[0])
+
+        return self._run(X, read, method="backbone")
+
+    def _new_text(self, aus, descriptions):
+        trained = sorted(set(aus) & set(self.aus_))
+        if trained or not aus or len(set(aus)) < len(aus):
+            raise ValueError(
+                f"aus must name untrained AUs, each once. Got {aus}, of which "
+                f"{trained} were trained: predict_proba has those."
+            )
+        if self.text_ is None:
+            raise ValueError(
+                "The classifier was fitted with text_level=None and cannot read "
+                "descriptions. Fit it with text_level='sentence'."
+            )
+        if isinstance(descriptions, np.ndarray):
+            return self._vectors(aus, None, descriptions)
+        if self.text_encoder is not None and not isinstance(self.text_encoder, str):
+            raise ValueError(
+                "The classifier was fitted with vectors, and which encoder made them "
+                "is unknown. Pass the new AUs' vectors as descriptions, an array of "
+                f"shape ({len(aus)}, {self.text_.shape[-1]})."
+            )
+        if isinstance(self.descriptions, Mapping) and descriptions is None:
+            descriptions = self.descriptions
+        return self._vectors(aus, descriptions, self.text_encoder)

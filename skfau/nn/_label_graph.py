@@ -1,0 +1,310 @@
+"""Networks that relate AUs by a graph of their labels, to compare SEV-Net with."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skfau.nn._blocks import init_xavier_
+from skfau.nn._semantic import (
+    CrossModalityAttention,
+    SemanticNetwork,
+    as_text,
+    own_tensor,
+    standardise_,
+)
+
+__all__ = ["MLGCN", "MSCAM", "label_graph"]
+
+# Length of ML-GCN's label vectors where they are learned.
+_LEARNED_DIM = 300
+
+
+def label_graph(
+    labels,
+    kind="correlation",
+    *,
+    positive_threshold=0.2,
+    negative_threshold=-0.03,
+    conditional_threshold=0.4,
+):
+    """Return the matrix that mixes AUs in a graph convolution, from training labels.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples, n_aus)
+        1 where the AU occurs, 0 where not, NaN where unknown. Two AUs are compared on
+        the rows in which both are known.
+    kind : {"correlation", "conditional"}, default='correlation'
+        SEV-Net's authors join AUs with a Pearson correlation above one threshold by 1,
+        below another by -1. ML-GCN leads from AU i to AU j where P(j | i) reaches one.
+    positive_threshold : float, default=0.2
+        Correlation above which two AUs are joined.
+    negative_threshold : float, default=-0.03
+        Correlation below which two AUs are joined with a negative sign.
+    conditional_threshold : float, default=0.4
+        Of the conditional probability.
+
+    Returns
+    -------
+    graph : Tensor of shape (n_aus, n_aus), dtype float32
+        The normalised matrix: row i says from which AUs AU i takes.
+
+    Raises
+    ------
+    ValueError
+        If `kind` is unknown or `labels` are no matrix.
+
+    Notes
+    -----
+    As in ML-GCN's code: with B the joins, A = 0.25 B / (sums of each column of |B|) + I
+    and D the sums of each row of |A|, it is D^-1/2 A^T D^-1/2: AUs with the same
+    neighbours keep vectors of their own. For signs no weights are published.
+
+    Examples
+    --------
+    >>> from skfau.nn import label_graph
+    >>> label_graph([[1, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1]])
+    tensor([[ 0.8000,  0.1000, -0.1000],
+            [ 0.1000,  0.8000, -0.1000],
+            [-0.1000, -0.1000,  0.8000]])
+    """
+    labels = own_tensor(labels, torch.float64)
+    if labels.ndim != 2 or kind not in ("correlation", "conditional"):
+        raise ValueError(
+            "labels must have shape (n_samples, n_aus) and kind must be 'correlation' "
+            f"or 'conditional'. Got {tuple(labels.shape)} and {kind!r}."
+        )
+    if kind == "conditional":
+        return _normalised((_conditionals(labels) >= conditional_threshold).double())
+    rho = _correlations(labels)
+    above, below = rho > positive_threshold, rho < negative_threshold
+    return _normalised(above.double() - below.double())
+
+
+def _normalised(joined):
+    """Return the mixing matrix of joins 1, 0 and -1."""
+    joined.fill_diagonal_(0)
+    graph = 0.25 * joined / (joined.abs().sum(dim=0, keepdim=True) + 1e-6)
+    graph.fill_diagonal_(1)
+    root = graph.abs().sum(dim=1).rsqrt()
+    return (root.unsqueeze(1) * graph.T * root).float()
+
+
+def _correlations(labels):
+    """Return Pearson's correlations, each over the rows that know both; else 0."""
+    known = (~labels.isnan()).double()
+    values = labels.nan_to_num(0)
+    n = known.T @ known
+    sums = values.T @ known  # of the row's AU, over rows that know the column's too
+    squares = values.square().T @ known
+    covariance = n * (values.T @ values) - sums * sums.T
+    variance = n * squares - sums.square()
+    # Labels are whole numbers, so a variance of 0 is exact.
+    spread = (variance * variance.T).sqrt()
+    return torch.where(spread > 0, covariance / spread.clamp(min=1e-300), 0.0)
+
+
+def _conditionals(labels):
+    """Return P(column's AU | row's AU) over rows that know both; 0 where none does."""
+    known = (~labels.isnan()).double()
+    values = labels.nan_to_num(0)
+    together, seen = values.T @ values, values.T @ known
+    return together / seen.clamp(min=1)
+
+
+class _GraphEncoder(nn.Module):
+    """Two graph convolutions without biases, LeakyReLU between them."""
+
+    def __init__(self, graph, n_aus, in_features, hidden_dim, out_features):
+        super().__init__()
+        graph = own_tensor(torch.eye(n_aus) if graph is None else graph, torch.float32)
+        if graph.shape != (n_aus, n_aus) or not graph.isfinite().all():
+            raise ValueError(
+                f"graph must be a finite matrix of shape ({n_aus}, {n_aus}). Got "
+                f"{tuple(graph.shape)}; make it with label_graph."
+            )
+        self.register_buffer("graph", graph)
+        self.first = nn.Linear(in_features, hidden_dim, bias=False)
+        self.second = nn.Linear(hidden_dim, out_features, bias=False)
+        init_xavier_(self)
+
+    def forward(self, vectors):
+        """Map (n_aus, in_features) to (n_aus, out_features)."""
+        hidden = F.leaky_relu(self.graph @ self.first(vectors), 0.2)
+        return self.graph @ self.second(hidden)
+
+
+class MLGCN(SemanticNetwork):
+    """Multi-label recognition with graph convolutions (ML-GCN) [1]_, for AUs.
+
+    Graph convolutions over the AUs' label graph turn a vector per AU into that AU's
+    linear classifier of the image's pooled features.
+
+    Parameters
+    ----------
+    n_aus : int
+        Number of AUs.
+    text : array-like of shape (n_aus, d), default=None
+        Vector of each AU, such as its description's; None learns vectors of 300.
+    graph : array-like of shape (n_aus, n_aus), default=None
+        What `label_graph` returns; None relates no AU to another.
+    backbone : str or nn.Module, default='resnet18'
+        Trunk by name, up to its last maps, or a module that maps images to feature
+        maps. See `make_backbone`.
+    weights : {"imagenet"}, path or None, default=None
+        Where a named trunk starts.
+    hidden_dim : int, default=1024
+        Width between the two graph convolutions.
+
+    Raises
+    ------
+    ValueError
+        If `text` or `graph` does not fit `n_aus`, or two AUs have the same vector.
+
+    Notes
+    -----
+    As published: convolutions without biases, LeakyReLU of slope 0.2 between them,
+    global max pooling, logits without bias. There the trunk is ResNet-101 with 2048
+    channels, and vectors are word embeddings of the labels' names. The classifiers
+    start scaled down by the square root of the number of channels: without text of
+    unit variance and a trained trunk the first logits would be in the tens.
+
+    References
+    ----------
+    .. [1] Z.-M. Chen, X.-S. Wei, P. Wang and Y. Guo, "Multi-label image recognition
+       with graph convolutional networks", CVPR 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.nn import MLGCN, label_graph
+    >>> graph = label_graph([[1, 1, 0], [0, 0, 1], [1, 0, 1]])
+    >>> MLGCN(3, graph=graph, backbone="tiny")(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        n_aus,
+        text=None,
+        graph=None,
+        backbone="resnet18",
+        weights=None,
+        *,
+        hidden_dim=1024,
+    ):
+        text = None if text is None else as_text(text, n_aus, n_axes=(2,))
+        super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
+        width, channels = self.text.shape[1], self.backbone.out_channels
+        self.encoder = _GraphEncoder(graph, n_aus, width, hidden_dim, channels)
+        with torch.no_grad():
+            self.encoder.second.weight /= math.sqrt(channels)
+
+    def forward(self, images):
+        """Return logits.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, height, width), float
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_aus)
+        """
+        return self.backbone(images).amax(dim=(2, 3)) @ self.guides().squeeze(1).T
+
+    def _encode(self):
+        return self.encoder(self.text).unsqueeze(1)
+
+
+class MSCAM(SemanticNetwork):
+    """Cross-modality attention with semantic graph embedding (MS-CAM) [1]_, for AUs.
+
+    Graph convolutions over the AUs' label graph embed a vector per AU; each attends to
+    the positions of the feature maps by its cosine with them, and one linear layer,
+    shared by all AUs, classifies what it finds there.
+
+    Parameters
+    ----------
+    n_aus : int
+        Number of AUs.
+    text : array-like of shape (n_aus, d), default=None
+        Vector of each AU, such as its description's; None learns vectors of 300.
+    graph : array-like of shape (n_aus, n_aus), default=None
+        What `label_graph` returns; None relates no AU to another.
+    backbone : str or nn.Module, default='resnet18'
+        Trunk by name, up to its last maps, or a module that maps images to feature
+        maps. See `make_backbone`.
+    weights : {"imagenet"}, path or None, default=None
+        Where a named trunk starts.
+    hidden_dim : int, default=1024
+        Width between the two graph convolutions.
+
+    Raises
+    ------
+    ValueError
+        If `text` or `graph` does not fit `n_aus`, or two AUs have the same vector.
+
+    Notes
+    -----
+    This is the method as [2]_ rebuilt it to compare with: the graph convolutions of
+    `MLGCN` and the attention of `SEVNet`, whose linear projection follows them.
+
+    References
+    ----------
+    .. [1] R. You, Z. Guo, L. Cui, X. Long, Y. Bao and S. Wen, "Cross-modality
+       attention with semantic graph embedding for multi-label classification", AAAI
+       2020.
+    .. [2] H. Yang, L. Yin, Y. Zhou and J. Gu, "Exploiting semantic embedding and
+       visual feature for facial action unit detection", CVPR 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.nn import MSCAM
+    >>> logits, aux = MSCAM(3, backbone="tiny")(torch.zeros(2, 3, 64, 64))
+    >>> logits.shape, aux["attention_maps"].shape
+    (torch.Size([2, 3]), torch.Size([2, 3, 4, 4]))
+    """
+
+    def __init__(
+        self,
+        n_aus,
+        text=None,
+        graph=None,
+        backbone="resnet18",
+        weights=None,
+        *,
+        hidden_dim=1024,
+    ):
+        text = None if text is None else as_text(text, n_aus, n_axes=(2,))
+        super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
+        width, channels = self.text.shape[1], self.backbone.out_channels
+        self.encoder = _GraphEncoder(graph, n_aus, width, hidden_dim, channels)
+        self.attention = CrossModalityAttention(channels, channels)
+        with torch.no_grad():
+            standardise_(self.attention.project, self.encoder(self.text))
+
+    def forward(self, images):
+        """Return logits and attention maps.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, height, width), float
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_aus)
+        aux : dict
+            ``"attention_maps"`` (n, n_aus, h, w), each of sum 1.
+        """
+        logits, maps = self.attention(self.backbone(images), self.guides())
+        return logits, {"attention_maps": maps}
+
+    def _encode(self):
+        embedded = self.encoder(self.text)
+        return self.attention.project(embedded).unsqueeze(1)

@@ -1,0 +1,62 @@
+"""The plain network that the published ones are compared with."""
+
+from torch import nn
+
+from skfau.nn._backbones import make_backbone
+from skfau.nn._blocks import init_xavier_
+from skfau.nn._transfer import declare_au_axes
+
+__all__ = ["PooledNet"]
+
+
+class PooledNet(nn.Module):
+    """A trunk up to its last maps, global average pooling and one linear layer.
+
+    Parameters
+    ----------
+    n_aus : int
+        Number of AUs.
+    backbone : str or nn.Module, default='resnet18'
+        Trunk by name, or a module that maps images to feature maps. See
+        `make_backbone`.
+    weights : {"imagenet"}, path or None, default=None
+        Where a named trunk starts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.nn import PooledNet
+    >>> PooledNet(12, backbone="tiny")(torch.zeros(2, 3, 112, 112)).shape
+    torch.Size([2, 12])
+    """
+
+    def __init__(self, n_aus, backbone="resnet18", weights=None):
+        super().__init__()
+        self.n_aus = n_aus
+        self.backbone = make_backbone(backbone, weights, cut="full")
+        self.classifier = nn.Linear(self.backbone.out_channels, n_aus)
+        init_xavier_(self.classifier)
+
+    def forward(self, images):
+        """Return logits.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, height, width), float
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_aus)
+        """
+        return self.classifier(self.backbone(images).mean(dim=(2, 3)))
+
+    def au_axes(self):
+        """Return where AUs lie in the entries of ``state_dict()``.
+
+        Returns
+        -------
+        axes : dict of str to tuple of int
+            The classifier's entries; the trunk belongs to all AUs.
+        """
+        return declare_au_axes(self, {"classifier": (0,)})
