@@ -77,12 +77,12 @@ class SEVNet(SemanticNetwork):
     the mean over its words before it is scaled to sum 1. One word per AU is the
     sentence level again, which is the paper's.
 
-    Two starts are ours. The first linear layer starts such that the given vectors
-    come out of it with mean 0 over AUs and inputs of variance 1: all descriptions speak
-    of a face, and what they share would drown what tells them apart. And the last
-    one's bias starts positive: trunks end in a ReLU, so that a vector drawn at random has
-    no positive cosine anywhere for about every second AU. To equation 5, which divides
-    by 0 there, 0.01 is added at every position: no positive cosine is uniform attention.
+    Two starts are ours. The first linear layer starts such that the given vectors come
+    out of it with mean 0 over AUs and inputs of variance 1: all descriptions speak of a
+    face, and what they share would drown what tells them apart. The last one's bias
+    starts positive: trunks end in a ReLU, so that a vector drawn at random has no
+    positive cosine anywhere for about every second AU. To equation 5, which divides by
+    0 there, 0.01 is added at every position; no positive cosine is uniform attention.
 
     References
     ----------

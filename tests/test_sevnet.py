@@ -1,0 +1,279 @@
+"""SEV-Net: its equations in float64, sets of AUs, sizes, and the cached text side."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skfau.nn import SEVNet
+from skfau.nn._encoder import RelationEncoder
+from skfau.nn._semantic import CrossModalityAttention, cosine_attention
+from tests.networks import draw_images, make_trunk, stirred
+
+N_AUS = 4
+
+
+def draw_text(n_aus=N_AUS, width=8, seed=0, n_words=None):
+    shape = (n_aus, width) if n_words is None else (n_aus, n_words, width)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def make_network(text=None, seed=0, **parameters):
+    torch.manual_seed(seed)
+    small = {"hidden_dim": 12, "feed_forward_dim": 16, "n_heads": 3}
+    text = draw_text() if text is None else text
+    network = stirred(SEVNet(len(text), text, make_trunk(), **small | parameters))
+    network.text.copy_(text.nan_to_num(0))
+    return network.eval()
+
+
+def reference(maps, guides, eps):
+    """Equations 4 to 6, a position at a time."""
+    n, channels, height, width = maps.shape
+    features = np.zeros((n, len(guides), channels))
+    attention = np.zeros((n, len(guides), height, width))
+    for image, k in np.ndindex(n, len(guides)):
+        z = np.full((height, width), eps)
+        for i, j in np.ndindex(height, width):
+            v = maps[image, :, i, j]
+            for w in guides[k]:
+                norms = np.linalg.norm(v) * np.linalg.norm(w)
+                z[i, j] += max(0.0, v @ w / norms) if norms else 0.0
+        attention[image, k] = z / z.sum()
+        for i, j in np.ndindex(height, width):
+            features[image, k] += attention[image, k, i, j] * maps[image, :, i, j]
+    return features, attention
+
+
+@pytest.mark.parametrize("n_words", [1, 3])
+@pytest.mark.parametrize("eps", [1e-12, 0.01])
+def test_attention_is_equations_4_to_6(n_words, eps):
+    rng = np.random.default_rng(0)
+    maps = np.maximum(rng.normal(size=(2, 5, 3, 4)), 0)
+    maps[0, :, 1, 1] = 0
+    guides = rng.normal(size=(3, n_words, 5))
+    ours = cosine_attention(torch.tensor(maps), torch.tensor(guides), eps)
+    for value, expected in zip(ours, reference(maps, guides, eps), strict=True):
+        assert value.dtype == torch.float64
+        np.testing.assert_allclose(value, expected, rtol=1e-10)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 99), scale=st.floats(1e-3, 1e3), shift=st.integers(1, 4))
+def test_attention_is_a_distribution_blind_to_the_length_of_vectors(seed, scale, shift):
+    rng = torch.Generator().manual_seed(seed)
+    maps = torch.rand(2, 6, 3, 3, generator=rng, dtype=torch.float64)
+    guides = torch.randn(4, 1, 6, generator=rng, dtype=torch.float64)
+    features, attention = cosine_attention(maps, guides)
+    ones = torch.ones(2, 4, dtype=torch.float64)
+    torch.testing.assert_close(attention.sum(dim=(2, 3)), ones)
+    assert attention.min() > 0
+    scaled = cosine_attention(maps * scale, guides * scale)
+    torch.testing.assert_close(scaled[0], features * scale)
+    torch.testing.assert_close(scaled[1], attention)
+    rolled = cosine_attention(maps.roll(shift, dims=3), guides)
+    torch.testing.assert_close(rolled[0], features)
+    torch.testing.assert_close(rolled[1], attention.roll(shift, dims=3))
+
+
+def test_attention_is_uniform_where_no_cosine_is_positive():
+    maps = torch.rand(1, 3, 2, 2)
+    features, attention = cosine_attention(maps, -torch.ones(1, 1, 3))
+    torch.testing.assert_close(attention, torch.full((1, 1, 2, 2), 0.25))
+    torch.testing.assert_close(features[0, 0], maps[0].mean(dim=(1, 2)))
+
+
+def test_logits_are_one_linear_layer_over_the_attended_features():
+    network, images = make_network(), draw_images()
+    logits, aux = network(images)
+    features, maps = cosine_attention(network.backbone(images), network.guides())
+    assert torch.equal(aux["attention_maps"], maps)
+    layer = network.attention.classifier
+    expected = (features * layer.weight[0]).sum(dim=-1) + layer.bias
+    torch.testing.assert_close(logits, expected)
+
+
+@settings(deadline=None, max_examples=10)
+@given(order=st.permutations(range(N_AUS)), words=st.booleans())
+def test_permuting_the_aus_permutes_the_outputs(order, words):
+    text = draw_text(n_words=3 if words else None)
+    network, images = make_network(text), draw_images()
+    moved = make_network(text[order])
+    moved.load_state_dict({**network.state_dict(), "text": text[order]})
+    torch.testing.assert_close(moved(images)[0], network(images)[0][:, order])
+
+
+@pytest.mark.parametrize("encoder_layers", [0, 2])
+def test_two_aus_that_swap_descriptions_swap_outputs_and_no_other_moves(encoder_layers):
+    network, images = make_network(encoder_layers=encoder_layers), draw_images()
+    before, maps = network(images)
+    network.text[[0, 2]] = network.text[[2, 0]]
+    after, moved = network(images)
+    torch.testing.assert_close(after, before[:, [2, 1, 0, 3]])
+    expected = maps["attention_maps"][:, [2, 1, 0, 3]]
+    torch.testing.assert_close(moved["attention_maps"], expected)
+
+
+@pytest.mark.parametrize("encoder_layers", [0, 2])
+def test_another_description_reaches_other_aus_through_the_encoder_only(encoder_layers):
+    network, images = make_network(encoder_layers=encoder_layers), draw_images()
+    before = network(images)[0]
+    network.text[1] = draw_text(seed=5)[1]
+    changed = (network(images)[0] - before).abs().amax(dim=0) > 1e-6
+    assert changed.tolist() == (
+        [True] * 4 if encoder_layers else [False, True] + [0] * 2
+    )
+
+
+def test_published_sizes():
+    network = SEVNet(12, draw_text(12, 1024))
+    n_trunk = sum(p.numel() for p in network.backbone.parameters())
+    n_all = sum(p.numel() for p in network.parameters())
+    layer = 4 * 768 * 768 + 768 * 1024 + 1024 + 1024 * 768 + 768 + 4 * 768
+    n_text = 1024 * 768 + 768 + 2 * layer + 768 * 512 + 512 + 512 + 1
+    assert n_all - n_trunk == n_text
+    assert round(n_trunk / 1e6, 2) == 11.18
+    assert round(n_text / 1e6, 2) == 9.06
+
+
+def test_one_word_is_a_sentence():
+    text = draw_text()
+    words = torch.full((N_AUS, 3, 8), torch.nan)
+    words[:, 0] = text
+    sentence, word, images = make_network(text), make_network(words), draw_images()
+    word.load_state_dict({**sentence.state_dict(), "text": word.text})
+    torch.testing.assert_close(word(images)[0], sentence(images)[0])
+    torch.testing.assert_close(word.relations(), sentence.relations())
+
+
+def test_padding_of_words_changes_nothing():
+    text = draw_text(n_words=3)
+    padded = torch.cat([text, torch.full((N_AUS, 2, 8), torch.nan)], dim=1)
+    short, long, images = make_network(text), make_network(padded), draw_images()
+    long.load_state_dict({**short.state_dict(), "text": long.text})
+    torch.testing.assert_close(long(images)[0], short(images)[0])
+
+
+def test_relations_are_distributions_over_aus():
+    for text in (draw_text(), draw_text(n_words=3)):
+        relations = make_network(text).relations()
+        assert relations.shape == (2, 3, N_AUS, N_AUS)
+        torch.testing.assert_close(relations.sum(dim=-1), torch.ones(2, 3, N_AUS))
+
+
+def test_the_encoder_is_that_of_pytorch_without_the_projections_biases():
+    encoder = RelationEncoder(
+        5, 12, 1, 3, True, None, 0.0, feed_forward_dim=7, activation=torch.nn.GELU
+    )
+    layer, twin = (
+        stirred(encoder).layers[0],
+        torch.nn.TransformerEncoderLayer(12, 3, 7, 0.0, "gelu", batch_first=True),
+    )
+    with torch.no_grad():
+        twin.self_attn.in_proj_weight.copy_(layer.attention.qkv.weight)
+        twin.self_attn.out_proj.weight.copy_(layer.attention.out.weight)
+    twin.linear1, twin.linear2 = layer.feed_forward[0], layer.feed_forward[3]
+    twin.norm1, twin.norm2 = layer.norm1, layer.norm2
+    tokens, seen = torch.randn(2, 5, 12), torch.tensor([[True] * 4 + [False]] * 2)
+    expected = twin(tokens, src_key_padding_mask=~seen)
+    torch.testing.assert_close(encoder(tokens, seen)[:, :4], expected[:, :4])
+
+
+def test_text_starts_centred_and_every_au_with_a_map():
+    shared = 5 * draw_text(1, 64, seed=9)
+    torch.manual_seed(0)
+    network = SEVNet(12, draw_text(12, 64) + shared, "tiny", hidden_dim=96).eval()
+    mean = network.embed(network.text).mean(dim=0)
+    torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-4, rtol=0)
+    maps = network(draw_images(2, 48))[1]["attention_maps"]
+    assert (maps.flatten(2).std(dim=-1) > 1e-6).all()
+
+
+def test_text_is_computed_once_and_again_when_a_weight_changes():
+    network, images, calls = make_network(), draw_images(), []
+    network.encoder.register_forward_hook(lambda *_: calls.append(1))
+    with torch.no_grad():
+        first = network(images)[0]
+        network(images)
+        assert len(calls) == 1
+        network.embed.weight.mul_(2)
+        assert not torch.equal(network(images)[0], first)
+        network.load_state_dict(make_network(seed=1).state_dict())
+        torch.testing.assert_close(network(images)[0], make_network(seed=1)(images)[0])
+        network.text[0] = 1
+        network(images)
+    assert len(calls) == 4
+    network(images)
+    network.train()(images)
+    assert len(calls) == 6
+
+
+def test_kept_text_serves_other_types_copies_and_pickles():
+    network, images = make_network(), draw_images()
+    with torch.inference_mode():
+        expected = network(images)[0]
+        twins = copy.deepcopy(network), pickle.loads(pickle.dumps(network))
+        for twin in (*twins, network):
+            assert torch.equal(twin(images)[0], expected)
+            torch.testing.assert_close(
+                twin.double()(images.double())[0], expected.double(), atol=1e-4, rtol=0
+            )
+
+
+def test_a_step_after_prediction_trains_on_fresh_text():
+    network, images = make_network(), draw_images()
+    with torch.inference_mode():
+        network(images)
+    network(images)[0].sum().backward()
+    assert network.embed.weight.grad.any()
+
+
+@pytest.mark.parametrize("n_words", [None, 3])
+def test_a_new_au_joins_the_trained_ones_alone(n_words):
+    network, new = make_network(draw_text(n_words=n_words)), draw_text(3, seed=7)
+    together = network.guides_of(new)
+    for row in range(3):
+        alone = network.guides_of(new[row : row + 1])
+        torch.testing.assert_close(together[row : row + 1], alone)
+    assert together.shape == (3, 1, 16)
+
+
+def test_without_an_encoder_a_new_au_is_what_a_trained_one_would_be():
+    text = draw_text()
+    network = make_network(text, encoder_layers=0)
+    torch.testing.assert_close(network.guides_of(text), network.guides())
+
+
+def test_attention_learns_where_the_bias_lets_it_start():
+    attention = CrossModalityAttention(8, 512)
+    guides = attention.project(torch.randn(50, 8)).unsqueeze(1)
+    _, maps = cosine_attention(torch.rand(1, 512, 3, 3), guides)
+    assert (maps.flatten(2).std(dim=-1) > 1e-7).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (torch.zeros(3, 8), r"one row per AU, shape \(4, d\) or \(4, n_words, d\)"),
+        (torch.zeros(8), "one row per AU"),
+        (torch.zeros(4, 8), "at least one finite vector that is not 0"),
+        (torch.full((4, 2, 8), torch.nan), "at least one finite vector"),
+        (torch.eye(4)[[0, 1, 2, 1]], "Rows 1 and 3 of text are the same"),
+    ],
+)
+def test_text_that_does_not_fit_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        SEVNet(4, text, make_trunk())
+
+
+def test_other_errors_name_the_remedy():
+    with pytest.raises(ValueError, match=r"multiple of n_heads\. Got hidden_dim=10"):
+        make_network(hidden_dim=10)
+    with pytest.raises(ValueError, match="encoder_layers of at least 1"):
+        make_network(encoder_layers=0).relations()
+    with pytest.raises(ValueError, match=r"8 wide.*Got 9; use the same"):
+        make_network().guides_of(draw_text(width=9))
