@@ -35,7 +35,14 @@ from skfau.estimators import FaceAugmentation
 from skfau.metrics import au_f1_score, au_roc_auc_score
 from skfau.model_selection import PublishedKFold
 
-WSARL = {"channels": 2, "image_size": 64, "crf_scale": 1, "lr": 0.02, "batch_size": 8}
+WSARL = {
+    "channels": 2,
+    "image_size": 64,
+    "crf_scale": 1,
+    "lr": 0.02,
+    "lr_decay_epochs": 3,
+    "batch_size": 8,
+}
 PLAIN = {"region_layer": None, "crf": False}
 ADAM = {"backbone": "tiny", "image_size": 96, "lr": 1e-3, "batch_size": 16}
 FAU = ADAM | {"embedding_dim": 64, "weight_decay": 0.0}
