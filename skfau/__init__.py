@@ -29,6 +29,7 @@ _EXPORTS = {
     "Faces": "faces",
     "MLGCNClassifier": "estimators",
     "MSCAMClassifier": "estimators",
+    "MultiLabelTransformerClassifier": "estimators",
     "ROIHeatmaps": "preprocessing",
     "ResNetClassifier": "estimators",
     "SEVNetClassifier": "estimators",

@@ -17,6 +17,7 @@ SMALL = {
     "feed_forward_dim": 64,
     "n_heads": 4,
     "encoder_layers": 2,
+    "image_size": 48,
 }
 SIZE = 48
 # Public layers, which are no networks of their own.

@@ -13,6 +13,7 @@ SMALL = {
     "hidden_dim": 96,
     "feed_forward_dim": 64,
     "image_size": 48,
+    "schedule": None,
     "lr": 1e-3,
     "lr_decay": 1.0,
     "batch_size": 16,

@@ -4,6 +4,9 @@ from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._fau_transformer import FAUTransformerClassifier
 from skfau.estimators._mlgcn import MLGCNClassifier
 from skfau.estimators._mscam import MSCAMClassifier
+from skfau.estimators._multi_label_transformer import (
+    MultiLabelTransformerClassifier,
+)
 from skfau.estimators._resnet import ResNetClassifier
 from skfau.estimators._sevnet import SEVNetClassifier
 from skfau.estimators._wsarl import WSARLClassifier
@@ -13,6 +16,7 @@ __all__ = [
     "FaceAugmentation",
     "MLGCNClassifier",
     "MSCAMClassifier",
+    "MultiLabelTransformerClassifier",
     "ResNetClassifier",
     "SEVNetClassifier",
     "WSARLClassifier",

@@ -1,4 +1,4 @@
-"""Random changes to a batch of faces: one affine map and one colour map per face."""
+"""Random changes to a batch of faces: geometry, light, and mixtures of two faces."""
 
 from numbers import Real
 from typing import NamedTuple
@@ -16,6 +16,9 @@ class Geometry(NamedTuple):
     warp: np.ndarray | None
     gain: np.ndarray | None
     bias: np.ndarray | None
+    planes: np.ndarray | None = None
+    partner: np.ndarray | None = None
+    share: np.ndarray | None = None
 
 
 class FaceAugmentation(BaseEstimator):
@@ -51,6 +54,19 @@ class FaceAugmentation(BaseEstimator):
         subjects are few and differ in the AUs they use, a network learns whom it sees
         and guesses; a face made of two people takes that way out. For aligned faces
         with the column ``landmarks``.
+    cutmix_overlap : float, default=0.0
+        Height of a band around that line in which both faces show, half and half, as
+        a fraction of the image; AU6 and AU10, which show there, take the mean of both
+        labels. Tallec et al. have 20 rows, about 0.18.
+    mixup : float, default=0.0
+        Parameter of a symmetric Beta distribution, from which each face draws how
+        much of it remains under another of the batch; labels are mixed likewise, and
+        unknown if one of the two is (mixup, Zhang et al., 2018). 0 mixes nothing. Not
+        for losses that need landmarks or maps.
+    channel_drop : float, default=0.0
+        Probability of each of the network's three colour planes to be black.
+    label_smoothing : float, default=0.0
+        How far training labels move to one half: 0.1 makes them 0.05 and 0.95.
 
     Examples
     --------
@@ -68,6 +84,10 @@ class FaceAugmentation(BaseEstimator):
         "brightness": [Interval(Real, 0, 1, closed="both")],
         "contrast": [Interval(Real, 0, 1, closed="left")],
         "cutmix": [Interval(Real, 0, 1, closed="both")],
+        "cutmix_overlap": [Interval(Real, 0, 1, closed="left")],
+        "mixup": [Interval(Real, 0, None, closed="left")],
+        "channel_drop": [Interval(Real, 0, 1, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -81,6 +101,10 @@ class FaceAugmentation(BaseEstimator):
         brightness=0.0,
         contrast=0.0,
         cutmix=0.0,
+        cutmix_overlap=0.0,
+        mixup=0.0,
+        channel_drop=0.0,
+        label_smoothing=0.0,
     ):
         self.flip = flip
         self.rotation = rotation
@@ -90,9 +114,13 @@ class FaceAugmentation(BaseEstimator):
         self.brightness = brightness
         self.contrast = contrast
         self.cutmix = cutmix
+        self.cutmix_overlap = cutmix_overlap
+        self.mixup = mixup
+        self.channel_drop = channel_drop
+        self.label_smoothing = label_smoothing
 
     def draw(self, n_faces, rng):
-        """Draw the geometry and light of `n_faces` faces.
+        """Draw the geometry, light and mixture of `n_faces` faces.
 
         Parameters
         ----------
@@ -106,10 +134,13 @@ class FaceAugmentation(BaseEstimator):
         geometry : Geometry
             ``flip`` bool (n,); ``warp`` float32 (n, 2, 3) or None, maps output to
             input coordinates, both from -1 to 1 over the image (x, then y);
-            ``gain`` and ``bias`` float32 (n,) or None.
+            ``gain`` and ``bias`` float32 (n,) or None; ``planes`` float32 (n, 3), 0
+            where one is dropped, or None; ``partner`` int (n,), place in the batch of
+            the face that is mixed in, and ``share`` float32 (n,), what remains of the
+            own one, or None.
         """
         # One fixed block of numbers per face: switching one change on does not
-        # alter the draws of the others.
+        # alter the geometry and light of the others.
         u = rng.uniform(-1, 1, size=(n_faces, 7)).astype(np.float32)
         flip = (u[:, 0] + 1) / 2 < self.flip
         warp = self._warp(u[:, 1:5]) if self._moves else None
@@ -117,7 +148,33 @@ class FaceAugmentation(BaseEstimator):
         if self.contrast or self.brightness:
             gain = 1 + self.contrast * u[:, 5]
             bias = self.brightness * u[:, 6]
-        return Geometry(flip, warp, gain, bias)
+        planes = partner = share = None
+        if self.channel_drop:
+            planes = np.float32(rng.uniform(size=(n_faces, 3)) >= self.channel_drop)
+        if self.mixup:
+            partner = rng.integers(n_faces, size=n_faces)
+            share = np.float32(rng.beta(self.mixup, self.mixup, size=n_faces))
+        return Geometry(flip, warp, gain, bias, planes, partner, share)
+
+    def soften(self, labels, geometry):
+        """Return the labels of faces that were mixed, and smooth them.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n, n_aus), dtype float32
+            0, 1, or NaN where unknown.
+        geometry : Geometry
+            What `draw` gave for the batch.
+
+        Returns
+        -------
+        labels : ndarray of shape (n, n_aus), dtype float32
+            In [0, 1]; NaN where a label that takes part is.
+        """
+        if geometry.partner is not None:
+            share = geometry.share[:, None]
+            labels = share * labels + (1 - share) * labels[geometry.partner]
+        return (1 - self.label_smoothing) * labels + self.label_smoothing / 2
 
     def centre(self, n_faces):
         """Return the geometry at test time: the central window, nothing random."""

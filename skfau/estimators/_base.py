@@ -63,6 +63,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     # Entries of the network's state that it is given and not taught, and the
     # attributes in which the classifier keeps them, None for one that is taught.
     _constants = {}
+    # Parts of the network whose learning rates `_part_factors(step, n_steps)` gives.
+    _parts = ()
 
     def _set_parameters(self, arguments):
         """Store ``locals()`` of a constructor, unchanged, as scikit-learn asks.

@@ -73,13 +73,15 @@ class FaceBatches(torch.utils.data.Dataset):
         if self.augmentation.cutmix:
             images, labels, columns = self._mixed(rows, images, labels, columns)
         inputs = {k: v for k, v in geometry._asdict().items() if v is not None}
+        labels = self.augmentation.soften(labels, geometry)
         labels = self._mirrored(labels, geometry.flip)
         columns = self._moved(columns, images.shape[1:3], geometry)
         return {"images": images} | inputs, self.make_targets(labels, **columns)
 
     def _mixed(self, rows, images, labels, columns):
         landmarks = self.faces.column("landmarks", rows)
-        mix = CutMix(landmarks, self.augmentation.cutmix, self.rng)
+        how = self.augmentation
+        mix = CutMix(landmarks, how.cutmix, self.rng, how.cutmix_overlap)
         columns = {
             name: mix.landmarks(values)
             if name == "landmarks"
@@ -191,7 +193,17 @@ class PreparedNetwork(nn.Module):
         with torch.autocast(pixels.device.type, dtype=self.autocast):
             return call(pixels)
 
-    def pixels(self, images, flip=None, warp=None, gain=None, bias=None):
+    def pixels(
+        self,
+        images,
+        flip=None,
+        warp=None,
+        gain=None,
+        bias=None,
+        planes=None,
+        partner=None,
+        share=None,
+    ):
         """Return the network's float input (n, 3, s, s) for uint8 images."""
         size = (self.image_size, self.image_size)
         pixels = images.permute(0, 3, 1, 2)
@@ -201,6 +213,8 @@ class PreparedNetwork(nn.Module):
             pixels = pixels.float()
         if pixels.shape[-2:] != size:
             pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
+        if partner is not None:
+            pixels = pixels[partner].lerp(pixels, share.view(-1, 1, 1, 1))
         if warp is not None:
             pixels = F.grid_sample(pixels, _grid(warp, size), align_corners=False)
         if flip is not None:
@@ -208,6 +222,8 @@ class PreparedNetwork(nn.Module):
         if gain is not None:
             pixels = (pixels - 127.5) * gain.view(-1, 1, 1, 1) + 127.5
             pixels = pixels + 255 * bias.view(-1, 1, 1, 1)
+        if planes is not None:
+            pixels = pixels * planes[:, :, None, None]
         # Broadcasting grey to three channels costs nothing extra here.
         return (pixels * self.scale - self.offset).contiguous(
             memory_format=torch.channels_last

@@ -33,11 +33,18 @@ def check_training_data(estimator, X, y, *, going_on):
             f"Training goes on with the AUs of the last fit, {estimator.aus_}; got "
             f"{aus}. Use init_from= to carry branches to other AUs."
         )
+    columns = estimator._target_columns(faces)
     if estimator._augmentation is not None:
         estimator._augmentation._validate_params()
         if estimator._augmentation.cutmix:
             faces.column("landmarks", slice(0, 0))
-    for name in estimator._target_columns(faces):
+        if estimator._augmentation.mixup and columns:
+            raise ValueError(
+                "mixup lays one face over another, and this classifier's loss takes "
+                f"{' and '.join(columns)} of one. Pass augmentation without mixup; "
+                "cutmix mixes these, too."
+            )
+    for name in columns:
         faces.column(name, slice(0, 0))
     faces, labels = drop_faceless(faces, labels)
     if not going_on:
@@ -79,6 +86,8 @@ def start_net(estimator, seed, *, pretrained=True):
         seed=seed,
         callbacks=list(copy.deepcopy(estimator.callbacks) or []),
         learning_rate_factor=estimator._learning_rate_factor,
+        parts=estimator._parts,
+        part_factors=estimator._part_factors if estimator._parts else None,
     )
 
 

@@ -23,10 +23,13 @@ class TrainingNet(NeuralNet):
     never interrupted.
     """
 
-    def __init__(self, *args, seed=0, learning_rate_factor=None, **kwargs):
+    def __init__(
+        self, *args, seed=0, learning_rate_factor=None, part_factors=None, **kwargs
+    ):
         super().__init__(*args, **kwargs)
         self.seed = seed
         self.learning_rate_factor = learning_rate_factor
+        self.part_factors = part_factors
 
     def get_default_callbacks(self):
         """Return none: `record_epoch_means` keeps the history."""
@@ -48,6 +51,8 @@ class TrainingNet(NeuralNet):
         if self.learning_rate_factor is not None:
             for group in self.optimizer_.param_groups:
                 group["lr"] = self.lr * self.learning_rate_factor(epoch)
+        self.n_steps_ = -(-len(batches) // self.batch_size)
+        self.step_ = epoch * self.n_steps_
 
     @property
     def order(self):
@@ -56,6 +61,14 @@ class TrainingNet(NeuralNet):
 
     def train_step(self, batch, **fit_params):
         """Take one optimiser step on the private stream, then let centres follow."""
+        self.step_ += 1
+        if self.part_factors is not None:
+            factors = self.part_factors(self.step_, self.n_steps_)
+            # The parts' groups come first, that of all other weights last.
+            for group, factor in zip(
+                self.optimizer_.param_groups, factors, strict=False
+            ):
+                group["lr"] = self.lr * factor
         with self.stream():
             step = super().train_step(batch, **fit_params)
         if hasattr(self.criterion_, "after_step"):
@@ -185,6 +198,8 @@ def make_training_net(
     seed,
     callbacks,
     learning_rate_factor,
+    parts=(),
+    part_factors=None,
 ):
     """Compose an initialised `TrainingNet`; nothing global is seeded."""
     net = TrainingNet(
@@ -192,6 +207,7 @@ def make_training_net(
         criterion=criterion,
         optimizer=optimizer,
         optimizer__weight_decay=weight_decay,
+        optimizer__param_groups=[(f"network.{part}.*", {}) for part in parts],
         lr=lr,
         batch_size=batch_size,
         train_split=None,
@@ -203,5 +219,6 @@ def make_training_net(
         verbose=0,
         seed=seed,
         learning_rate_factor=learning_rate_factor,
+        part_factors=part_factors,
     )
     return net.initialize()

@@ -10,6 +10,10 @@ from skfau.losses._class_weights import inverse_rate_weights, soft_balance_weigh
 from skfau.losses._fau_transformer import FAUTransformerLoss
 from skfau.losses._labels import WeightedBCE, WeightedTversky
 from skfau.losses._maps import MapLoss
+from skfau.losses._multi_label_transformer import (
+    MultiLabelTransformerLoss,
+    SoftDice,
+)
 from skfau.losses._wsarl import WSARLLoss
 
 __all__ = [
@@ -17,6 +21,8 @@ __all__ = [
     "CenterLoss",
     "FAUTransformerLoss",
     "MapLoss",
+    "MultiLabelTransformerLoss",
+    "SoftDice",
     "WSARLLoss",
     "WeightedBCE",
     "WeightedTversky",

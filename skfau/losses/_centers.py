@@ -41,7 +41,8 @@ class _CenterBase(nn.Module):
         if self.training:
             self._count(embeddings.detach(), labels)
         distances = (embeddings - self.centers.to(embeddings)).square().sum(dim=-1)
-        return self._combine(distances, labels == 1, known & (labels != 1))
+        # A softened label counts on both sides, in its shares.
+        return self._combine(distances, labels, known * (1 - labels))
 
     def _count(self, embeddings, labels):
         # A product and a sum: autocast would turn an einsum into bfloat16.
@@ -120,7 +121,7 @@ class CenterContrastive(_CenterBase):
 
     def _combine(self, distances, active, inactive):
         contrast = _mean(distances, active) / (_mean(distances, inactive) + self.eps)
-        return torch.where(active.any() & inactive.any(), contrast, 0.0)
+        return torch.where((active > 0).any() & (inactive > 0).any(), contrast, 0.0)
 
 
 class CenterLoss(_CenterBase):
@@ -167,7 +168,7 @@ class CenterLoss(_CenterBase):
         return _mean(distances, active) / 2
 
 
-def _mean(distances, chosen):
-    """Return the mean over the chosen pairs, 0 if there are none."""
-    total = torch.where(chosen, distances, 0.0).sum()
-    return total / chosen.sum().clamp(min=1)
+def _mean(distances, weight):
+    """Return the weighted mean over all pairs, 0 if no weight is positive."""
+    total = weight.sum()
+    return (weight * distances).sum() / torch.where(total > 0, total, 1.0)

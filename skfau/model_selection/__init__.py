@@ -1,14 +1,17 @@
-"""Folds of subjects, out-of-fold probabilities and thresholds per AU."""
+"""Folds of subjects, out-of-fold probabilities, smoothing and thresholds per AU."""
 
 from skfau.model_selection._best_cut import best_f1_thresholds
 from skfau.model_selection._out_of_fold import oof_predict_proba
 from skfau.model_selection._published import PublishedKFold
+from skfau.model_selection._smoothing import ProbabilitySmoother, SmoothedClassifier
 from skfau.model_selection._split import SubjectKFold, subject_train_test_split
 from skfau.model_selection._threshold import AUThresholdClassifier
 
 __all__ = [
     "AUThresholdClassifier",
+    "ProbabilitySmoother",
     "PublishedKFold",
+    "SmoothedClassifier",
     "SubjectKFold",
     "best_f1_thresholds",
     "oof_predict_proba",

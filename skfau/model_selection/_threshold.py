@@ -3,21 +3,17 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
 
 from skfau._validation import HasMethods, StrOptions, _fit_context, check_au_labels
-from skfau.metrics import au_f1_score
-from skfau.metrics._scorers import find_aus
 from skfau.model_selection._best_cut import best_f1_thresholds
 from skfau.model_selection._out_of_fold import make_splits, oof_predict_proba
 from skfau.model_selection._split import subjects_of
+from skfau.model_selection._wrapper import WrappedClassifier
 
 _DEFAULT_FOLDS = 3
 
 
-class AUThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class AUThresholdClassifier(WrappedClassifier):
     """Give every AU of a classifier its own decision threshold.
 
     ``fit`` predicts every training subject by clones fitted on other training
@@ -122,68 +118,8 @@ class AUThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.thresholds_ = best_f1_thresholds(
             y, y_proba, skew_normalized=self.metric == "skew_normalized_f1"
         )
-        self.estimator_ = clone(self.estimator).fit(X, y)
-        self.classes_ = np.tile([0, 1], (y.shape[1], 1))
-        aus = find_aus(self.estimator_)
-        if aus is not None:
-            self.aus_ = aus
-        return self
+        return self._fit_on_all(X, y)
 
-    def predict_proba(self, X):
-        """Return the probabilities of ``estimator_``, which thresholds leave alone.
-
-        Parameters
-        ----------
-        X : Faces
-            As `estimator` takes them.
-
-        Returns
-        -------
-        y_proba : ndarray of shape (n_samples, n_aus)
-            NaN rows where there is no face.
-        """
-        check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
-
-    def predict(self, X):
-        """Call an AU present where its probability reaches its threshold.
-
-        Parameters
-        ----------
-        X : Faces
-            As `estimator` takes them.
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_samples, n_aus), dtype float32
-            0 or 1; NaN rows where there is no face.
-        """
-        y_proba = self.predict_proba(X)
-        called = (y_proba >= self.thresholds_).astype(np.float32)
-        return np.where(np.isnan(y_proba), np.float32(np.nan), called)
-
-    def score(self, X, y):
-        """Return the mean F1 over AUs; see :func:`~skfau.metrics.au_f1_score`.
-
-        Parameters
-        ----------
-        X : Faces
-            As `estimator` takes them.
-        y : array-like of shape (n_samples, n_aus)
-            Labels in {0, 1, NaN}.
-
-        Returns
-        -------
-        score : float
-            In [0, 1].
-        """
-        return au_f1_score(y, self.predict(X))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags = get_tags(self.estimator).input_tags
-        tags.classifier_tags.multi_label = True
-        tags.classifier_tags.multi_class = False
-        tags.target_tags.two_d_labels = True
-        tags.target_tags.single_output = False
-        return tags
+    @property
+    def _cuts(self):
+        return self.thresholds_

@@ -6,6 +6,7 @@ Nothing here knows of an estimator: a network takes tensors and returns logits.
 from skfau.nn._backbones import BACKBONES, feature_map_size, make_backbone
 from skfau.nn._fau_transformer import FAUTransformer
 from skfau.nn._label_graph import MLGCN, MSCAM, label_graph
+from skfau.nn._multi_label_transformer import MultiLabelTransformer
 from skfau.nn._pooled import PooledNet
 from skfau.nn._sevnet import SEVNet
 from skfau.nn._transfer import transfer_state
@@ -22,6 +23,7 @@ __all__ = [
     "WSARL",
     "DenseCRF",
     "FAUTransformer",
+    "MultiLabelTransformer",
     "PooledNet",
     "SEVNet",
     "feature_map_size",

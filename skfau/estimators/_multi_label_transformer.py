@@ -1,0 +1,318 @@
+"""`MultiLabelTransformerClassifier`: the system of Tallec et al. (2022)."""
+
+import copy
+from numbers import Integral, Real
+
+import torch
+from torch import nn
+
+from skfau._validation import Interval, StrOptions
+from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._labels import class_weights
+from skfau.facs import DATASET_AUS
+from skfau.losses import MultiLabelTransformerLoss
+from skfau.nn import MultiLabelTransformer
+
+# The released rates of the trunk, and of the others by the divisor of Vaswani's rule.
+_RELEASED_LR = 5e-5
+_RELEASED_SCALE = 25_000
+
+
+class MultiLabelTransformerClassifier(BaseAUClassifier):
+    """Multi-label classification with transformers (Tallec et al., 2022).
+
+    Every position of a trunk's last maps is a patch. Patches attend to each other; a
+    learned token per AU attends to the other tokens and to the patches, layer by
+    layer, and becomes the AU's logit. No landmarks.
+
+    Parameters
+    ----------
+    backbone : str or nn.Module, default='inception_v3'
+        Trunk, see `skfau.nn.make_backbone`, whole: 8x8 patches at 299 px. ``"tiny"``
+        trains on a CPU in a minute; or a module of your own that returns feature maps.
+    weights : {"imagenet"}, path or None, default=None
+        Where the trunk starts: ``"imagenet"`` (as released; downloaded once and
+        checked), a file of torchvision's state dict, or random.
+    embedding_dim : int, default=128
+        Length of a token.
+    encoder_layers : int, default=1
+        Layers of self-attention between patches.
+    decoder_layers : int, default=2
+        Layers of the AUs' tokens.
+    n_heads : int, default=8
+        Attention heads of every layer.
+    feed_forward_dim : int or None, default=None
+        Width of the perceptrons; None is ``4 * embedding_dim``.
+    decoder : {"paper", "released"}, default="paper"
+        One perceptron per layer of the decoder, or one after each of its attentions.
+    head : {"shared", "per_label"}, default="shared"
+        One linear layer for all AUs, or one per AU.
+    dropout : float, default=0.1
+        Dropout rate of all layers.
+    class_weight : {"soft_balance", "inverse_rate"} or None, default=None
+        Weights of the AUs in the loss, from the training labels; ``"inverse_rate"``
+        as released, none in the paper.
+    dice_weight : float, default=0.0
+        Weight of `skfau.losses.SoftDice`; 0.5 as released, none in the paper.
+    schedule : {"released"} or None, default="released"
+        Learning rates: see the notes. None gives all weights that of the trunk.
+    warmup_epochs : float, default=2.5
+        Epochs in which the released schedule rises.
+    lr_decay : float, default=0.99
+        What the trunk's learning rate is multiplied by after each epoch.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0.
+    image_size : int, default=299
+        Side of the network's input, pixels; faces of another size are resampled.
+    grayscale : bool, default=False
+        Reduce colours to luma first.
+    augmentation : FaceAugmentation, "published" or None, default="published"
+        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
+        mixup=0.4, brightness=0.1, channel_drop=0.3, rotation=36, scale=0.1,
+        label_smoothing=0.1)``, with flips. None changes nothing.
+    lr : float, default=5e-05
+        Learning rate of the trunk in the first epoch, with which those of the other
+        parts scale; 5e-4 in the runs on several data sets.
+    weight_decay : float, default=1.0
+        Decoupled from the gradient (AdamW): each step takes this times the learning
+        rate off every weight.
+    batch_size : int, default=64
+        Faces per step and per forward pass.
+    max_epochs : int, default=10
+        Passes over the training faces.
+    early_stopping : bool, default=False
+        Hold out subjects (the column ``subject``), keep the epoch with the best mean
+        F1 on them and stop `patience` epochs later.
+    validation_fraction : float, default=0.2
+        Share of the faces in the held-out subjects.
+    patience : int, default=5
+        Epochs without a better F1 before training stops.
+    init_from : MultiLabelTransformerClassifier, path or None, default=None
+        Fitted classifier, or file of `save`: all that AUs share is copied, and the
+        tokens of the AUs that both know.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit.
+    checkpoint_dir : path or None, default=None
+        Folder in which every epoch is kept. The same fit, started again, goes on from
+        there and ends bit-equal on a CPU. Needs an int `random_state`.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training.
+    device : str, default="auto"
+        ``"auto"`` is the GPU where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
+        float32.
+    n_threads : int or None, default=None
+        torch threads; None leaves them. Results are bit-equal for equal thread counts
+        only: set 1 to compare across `n_jobs`.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initialisation, order, dropout, augmentation and held-out subjects.
+
+    Attributes
+    ----------
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+    patch_grid_ : tuple of (int, int)
+        Height and width of the grid of patches.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.network`` is the
+        `skfau.nn.MultiLabelTransformer`.
+    history_ : list of dict
+        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+    transferred_ : object
+        What `init_from` gave, and what began afresh; set only when it was used.
+
+    See Also
+    --------
+    skfau.nn.MultiLabelTransformer : The network.
+    skfau.losses.MultiLabelTransformerLoss : The loss.
+    skfau.model_selection.SmoothedClassifier : Its moving average over a video.
+    skfau.model_selection.AUThresholdClassifier : Its threshold per AU.
+
+    Notes
+    -----
+    The section on experiments is empty in print. All sizes, rates and augmentations are
+    those of the authors' code, layers and loss by default those of the paper. The
+    submission to the challenge is ``decoder="released", class_weight="inverse_rate",
+    dice_weight=0.5, weights="imagenet"``, then a moving average over each video and a
+    threshold per AU.
+
+    The schedule with B faces a batch, tokens of length d, and n steps an epoch: the
+    trunk has ``lr * lr_decay ** epoch``; the patches' encoder and the AUs' decoder
+    ``lr / 5e-5 * B * L / 25000 / sqrt(d) * min(1 / sqrt(step), step /
+    (warmup_epochs * n) ** 1.5)`` with L the number of patches and of AUs. It falls
+    with the number of steps an epoch: with few faces, lower `lr`, or take
+    ``schedule=None`` with an `lr` of your own.
+
+    Departures: steps count from 1, so that the first one moves something; with
+    AdamW, weight decay follows every schedule of its own accord; what turns into the
+    image from outside is black, not reflected; brightness is not clipped.
+
+    References
+    ----------
+    G. Tallec, E. Yvinec, A. Dapogny and K. Bailly, "Multi-label classification with
+    transformers for action unit detection", 2022.
+
+    Examples
+    --------
+    >>> from skfau import MultiLabelTransformerClassifier
+    >>> from skfau.datasets import make_faces
+    >>> faces = make_faces(n_subjects=4, n_frames=8, image_size=48, random_state=0)
+    >>> clf = MultiLabelTransformerClassifier(
+    ...     backbone="tiny", image_size=48, max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (32, 12)
+    """
+
+    _parameter_constraints = {
+        **BaseAUClassifier._parameter_constraints,
+        "backbone": [str, nn.Module],
+        "weights": "no_validation",
+        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "encoder_layers": [Interval(Integral, 0, None, closed="left")],
+        "decoder_layers": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "feed_forward_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "decoder": [StrOptions({"paper", "released"})],
+        "head": [StrOptions({"shared", "per_label"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
+        "dice_weight": [Interval(Real, 0, None, closed="left")],
+        "schedule": [StrOptions({"released"}), None],
+        "warmup_epochs": [Interval(Real, 0, None, closed="neither")],
+        "lr_decay": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    _published_augmentation = FaceAugmentation(
+        mixup=0.4,
+        brightness=0.1,
+        channel_drop=0.3,
+        rotation=36,
+        scale=0.1,
+        label_smoothing=0.1,
+    )
+    _optimizer = torch.optim.AdamW
+    _parts = ("encoder", "decoder")
+
+    def __init__(
+        self,
+        *,
+        backbone="inception_v3",
+        weights=None,
+        embedding_dim=128,
+        encoder_layers=1,
+        decoder_layers=2,
+        n_heads=8,
+        feed_forward_dim=None,
+        decoder="paper",
+        head="shared",
+        dropout=0.1,
+        class_weight=None,
+        dice_weight=0.0,
+        schedule="released",
+        warmup_epochs=2.5,
+        lr_decay=0.99,
+        aus=DATASET_AUS["bp4d"],
+        image_size=299,
+        grayscale=False,
+        augmentation="published",
+        lr=5e-5,
+        weight_decay=1.0,
+        batch_size=64,
+        max_epochs=10,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=5,
+        init_from=None,
+        warm_start=False,
+        checkpoint_dir=None,
+        callbacks=None,
+        device="auto",
+        precision="auto",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self._set_parameters(locals())
+
+    def _make_network(self, *, pretrained):
+        network = MultiLabelTransformer(
+            self.n_aus_,
+            # A module of the user's is a parameter: fit must not train it.
+            copy.deepcopy(self.backbone),
+            weights=self.weights if pretrained else None,
+            image_size=self.image_size,
+            embedding_dim=self.embedding_dim,
+            encoder_layers=self.encoder_layers,
+            decoder_layers=self.decoder_layers,
+            n_heads=self.n_heads,
+            feed_forward_dim=self.feed_forward_dim,
+            decoder=self.decoder,
+            head=self.head,
+            dropout=self.dropout,
+        )
+        self.patch_grid_ = network.encoder.grid
+        return network
+
+    def _make_loss(self):
+        weights = class_weights(self.class_weight, self.label_counts_)
+        return MultiLabelTransformerLoss(weights, self.dice_weight)
+
+    def _learning_rate_factor(self, epoch):
+        return self.lr_decay**epoch
+
+    def _part_factors(self, step, n_steps):
+        """Return what `lr` is multiplied by in encoder and decoder, steps from 1."""
+        if self.schedule is None:
+            return ()
+        warmup = self.warmup_epochs * n_steps
+        course = min(step**-0.5, step * warmup**-1.5)
+        scale = self.batch_size / _RELEASED_SCALE / self.embedding_dim**0.5
+        height, width = self.patch_grid_
+        lengths = height * width, self.n_aus_
+        return [length * scale * course / _RELEASED_LR for length in lengths]
+
+    def attention_maps(self, X):
+        """Return how much each AU's token attends to each patch (equation 6).
+
+        Parameters
+        ----------
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+
+        Returns
+        -------
+        maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
+            Mean over layers and heads, each of sum 1, over the network's input (with
+            ``augmentation.crop`` its central window), 8x8 for the default trunk; NaN
+            in rows without a face.
+        """
+        return self._run(
+            X, lambda layers: layers.mean(dim=(1, 2)), method="attention_maps"
+        )
+
+    def au_relations(self, X):
+        """Return how much each AU's token attends to each other one (equation 5).
+
+        Parameters
+        ----------
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+
+        Returns
+        -------
+        relations : ndarray of shape (n_samples, n_aus, n_aus), dtype float32
+            Mean over layers and heads; rows sum to 1. The first layer's part is the
+            same for all faces. NaN in rows without a face.
+        """
+        return self._run(X, lambda layers: layers.mean(dim=(1, 2)), method="relations")

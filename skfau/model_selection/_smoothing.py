@@ -1,0 +1,276 @@
+"""Moving averages of probabilities within a video, never across two."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from skfau._validation import (
+    HasMethods,
+    Interval,
+    _fit_context,
+    check_au_labels,
+    check_faces,
+)
+from skfau.model_selection._wrapper import WrappedClassifier
+
+_WIDTH = [Interval(Integral, 1, None, closed="left")]
+
+
+class ProbabilitySmoother(TransformerMixin, BaseEstimator):
+    """Average every AU's probability over neighbouring frames of its video.
+
+    Parameters
+    ----------
+    width : int, default=15
+        Frames in the window, by frame number: ``(width - 1) // 2`` before a frame and
+        ``width // 2`` after it. 1 changes nothing. Tallec et al. chose it from 5, 10,
+        15, 20 and 25 on held-out videos.
+
+    See Also
+    --------
+    SmoothedClassifier : The same, around a classifier.
+
+    Notes
+    -----
+    A window holds the frames that are there: those before the start, beyond the end,
+    in a gap of the frame numbers or without a face (NaN) count neither in the sum nor
+    in the number it is divided by. What is NaN stays NaN. A video is named by
+    ``subject`` and ``video``, because data sets name tasks and not recordings.
+
+    With every k-th frame only, a window still spans `width` frame numbers.
+
+    References
+    ----------
+    Released with G. Tallec, E. Yvinec, A. Dapogny and K. Bailly, "Multi-label
+    classification with transformers for action unit detection", 2022. There, the
+    predictions of padded frames are in the sum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfau import Faces
+    >>> from skfau.model_selection import ProbabilitySmoother
+    >>> images = np.zeros((5, 8, 8, 3), dtype="uint8")
+    >>> faces = Faces(images, video=list("aaabb"), frame=[0, 1, 2, 0, 7])
+    >>> y_proba = np.array([[0.0], [0.6], [0.6], [0.2], [0.8]])
+    >>> ProbabilitySmoother(width=3).fit_transform(y_proba, faces=faces).ravel()
+    array([0.3, 0.4, 0.6, 0.2, 0.8])
+    """
+
+    _parameter_constraints = {"width": _WIDTH}
+
+    def __init__(self, width=15):
+        self.width = width
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Check the parameters; there is nothing to learn.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_aus)
+            Probabilities.
+        y : object, default=None
+            Not used.
+
+        Returns
+        -------
+        self : ProbabilitySmoother
+            Itself.
+        """
+        return self
+
+    def transform(self, X, faces):
+        """Return the smoothed probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_aus)
+            Probabilities, NaN where there is no face.
+        faces : Faces
+            Their rows, in any order, with the columns ``video`` and ``frame``, and
+            ``subject`` if videos are named per subject.
+
+        Returns
+        -------
+        smoothed : ndarray of shape (n_samples, n_aus)
+            Of the same floating type.
+
+        Raises
+        ------
+        MissingColumnError
+            If videos or frame numbers are not known.
+        ValueError
+            If `X` has another shape.
+        """
+        faces = check_faces(faces, need=("video", "frame"))
+        X = np.asarray(X)
+        if X.ndim != 2 or len(X) != len(faces):
+            raise ValueError(
+                f"Expected one row of probabilities per face, ({len(faces)}, n_aus), "
+                f"got {X.shape}."
+            )
+        X = X if X.dtype.kind == "f" else X.astype(np.float64)
+        smoothed = np.empty_like(X)
+        for rows, frames in _videos(faces):
+            smoothed[rows] = _moving_average(X[rows], frames, self.width)
+        return smoothed
+
+    def fit_transform(self, X, y=None, *, faces):
+        """Return the smoothed probabilities; see `transform`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_aus)
+            Probabilities.
+        y : object, default=None
+            Not used.
+        faces : Faces
+            Their rows.
+
+        Returns
+        -------
+        smoothed : ndarray of shape (n_samples, n_aus)
+            Of the same floating type.
+        """
+        return self.fit(X).transform(X, faces)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.requires_fit = False
+        return tags
+
+
+class SmoothedClassifier(WrappedClassifier):
+    """Average a classifier's probabilities over neighbouring frames of a video.
+
+    Parameters
+    ----------
+    estimator : classifier
+        ``predict_proba`` returns (n_samples, n_aus); may be a pipeline.
+    width : int, default=15
+        Frames in the window; see `ProbabilitySmoother`.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        Fitted.
+    classes_ : ndarray of shape (n_aus, 2)
+        [0, 1] for every AU.
+    aus_ : sequence of int
+        The AUs, where `estimator_` tells them.
+
+    See Also
+    --------
+    AUThresholdClassifier : Around this one, it learns thresholds for what is smoothed.
+
+    Notes
+    -----
+    Only the faces it is given together are averaged: hand in whole videos. Folds of
+    subjects, such as `SubjectKFold`, leave them whole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import FunctionTransformer
+    >>> from skfau import Faces
+    >>> from skfau.model_selection import AUThresholdClassifier, SmoothedClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> images = rng.integers(0, 256, size=(60, 2, 2, 3), dtype="uint8")
+    >>> who = np.repeat(np.arange(6), 10)
+    >>> faces = Faces(images, subject=who, video=who, frame=np.tile(np.arange(10), 6))
+    >>> y = (images[:, 0, 0] > 200).astype("float32")
+    >>> pixels = FunctionTransformer(lambda f: f.images[...].reshape(-1, 12) / 255)
+    >>> mlp = MLPClassifier(4, solver="lbfgs", max_iter=50, tol=1, random_state=0)
+    >>> smooth = SmoothedClassifier(make_pipeline(pixels, mlp), width=3)
+    >>> clf = AUThresholdClassifier(smooth).fit(faces, y)
+    >>> clf.thresholds_.shape, clf.predict(faces).shape
+    ((3,), (60, 3))
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "width": _WIDTH,
+    }
+
+    def __init__(self, estimator, width=15):
+        self.estimator = estimator
+        self.width = width
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y):
+        """Fit the classifier.
+
+        Parameters
+        ----------
+        X : Faces
+            As `estimator` takes them.
+        y : array-like of shape (n_samples, n_aus)
+            Labels in {0, 1, NaN}.
+
+        Returns
+        -------
+        self : SmoothedClassifier
+            The fitted classifier.
+        """
+        return self._fit_on_all(X, check_au_labels(y, n_samples=len(X)))
+
+    def predict_proba(self, X):
+        """Return the smoothed probabilities.
+
+        Parameters
+        ----------
+        X : Faces
+            As `estimator` takes them, with the columns ``video`` and ``frame``.
+
+        Returns
+        -------
+        y_proba : ndarray of shape (n_samples, n_aus)
+            NaN rows where there is no face.
+
+        Raises
+        ------
+        MissingColumnError
+            If videos or frame numbers are not known.
+        """
+        faces = check_faces(X, need=("video", "frame"))
+        return ProbabilitySmoother(self.width).transform(
+            super().predict_proba(faces), faces
+        )
+
+    @property
+    def _cuts(self):
+        return getattr(self.estimator_, "thresholds_", 0.5)
+
+
+def _videos(faces):
+    """Yield rows and frame numbers of each video, in the order of its frames."""
+    video = np.unique(faces.video, return_inverse=True)[1]
+    who = np.zeros_like(video)
+    if faces.subject is not None:
+        who = np.unique(faces.subject, return_inverse=True)[1]
+    order = np.lexsort((faces.frame, video, who))
+    changes = (np.diff(video[order]) != 0) | (np.diff(who[order]) != 0)
+    for rows in np.split(order, np.flatnonzero(changes) + 1):
+        yield rows, faces.frame[rows]
+
+
+def _moving_average(values, frames, width):
+    """Average columns over windows of frame numbers, which rise; NaN stays NaN."""
+    known = ~np.isnan(values)
+    first = np.searchsorted(frames, frames - (width - 1) // 2, side="left")
+    last = np.searchsorted(frames, frames + width // 2, side="right")
+    start = np.zeros((1, values.shape[1]))
+    total = np.r_[start, np.cumsum(np.where(known, values, 0), 0, np.float64)]
+    count = np.r_[start, np.cumsum(known, axis=0)]
+    with np.errstate(invalid="ignore"):
+        mean = (total[last] - total[first]) / (count[last] - count[first])
+    # A difference of sums may leave [0, 1] by a rounding error.
+    mean = mean.clip(
+        np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
+    )
+    return np.where(known, mean, np.nan)
