@@ -27,6 +27,7 @@ _EXPORTS = {
     "FAUTransformerClassifier": "estimators",
     "FaceAligner": "preprocessing",
     "Faces": "faces",
+    "JAANetClassifier": "estimators",
     "MLGCNClassifier": "estimators",
     "MSCAMClassifier": "estimators",
     "ROIHeatmaps": "preprocessing",

@@ -16,6 +16,7 @@ SMALL = {
     "hidden_dim": 48,
     "feed_forward_dim": 64,
     "n_heads": 4,
+    "image_size": 48,
     "encoder_layers": 2,
 }
 SIZE = 48

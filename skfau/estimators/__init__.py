@@ -2,6 +2,7 @@
 
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._fau_transformer import FAUTransformerClassifier
+from skfau.estimators._jaanet import JAANetClassifier
 from skfau.estimators._mlgcn import MLGCNClassifier
 from skfau.estimators._mscam import MSCAMClassifier
 from skfau.estimators._resnet import ResNetClassifier
@@ -11,6 +12,7 @@ from skfau.estimators._wsarl import WSARLClassifier
 __all__ = [
     "FAUTransformerClassifier",
     "FaceAugmentation",
+    "JAANetClassifier",
     "MLGCNClassifier",
     "MSCAMClassifier",
     "ResNetClassifier",

@@ -135,6 +135,29 @@ def move_landmarks(landmarks, image_shape, image_size, geometry=None):
     return (((unit + 1) * image_size - 1) / 2).astype(np.float32)
 
 
+def return_landmarks(landmarks, image_shape, image_size, crop):
+    """Carry landmarks from the network's input pixels back to the faces' pixels.
+
+    Parameters
+    ----------
+    landmarks : ndarray of shape (n, n_landmarks, 2)
+        Pixels of the network's input at test time, x then y.
+    image_shape : tuple of int
+        Height and width of the faces, pixels.
+    image_size : int
+        Side of the network's input, pixels.
+    crop : float
+        Fraction of the faces' side that lies outside of the input.
+
+    Returns
+    -------
+    landmarks : ndarray of shape (n, n_landmarks, 2), dtype float32
+        Pixels of the faces, x then y.
+    """
+    unit = ((2 * landmarks + 1) / np.float32(image_size) - 1) * np.float32(1 - crop)
+    return (((unit + 1) * np.float32(image_shape[::-1]) - 1) / 2).astype(np.float32)
+
+
 def move_maps(maps, geometry):
     """Put ROI heatmaps of shape (n, n_aus, h, w) through a batch's geometry."""
     flip = geometry.flip[:, None, None, None]

@@ -7,7 +7,9 @@ change neither value nor gradient.
 
 from skfau.losses._centers import CenterContrastive, CenterLoss
 from skfau.losses._class_weights import inverse_rate_weights, soft_balance_weights
+from skfau.losses._dice import WeightedDice
 from skfau.losses._fau_transformer import FAUTransformerLoss
+from skfau.losses._jaanet import JAANetLoss, LandmarkLoss
 from skfau.losses._labels import WeightedBCE, WeightedTversky
 from skfau.losses._maps import MapLoss
 from skfau.losses._wsarl import WSARLLoss
@@ -16,9 +18,12 @@ __all__ = [
     "CenterContrastive",
     "CenterLoss",
     "FAUTransformerLoss",
+    "JAANetLoss",
+    "LandmarkLoss",
     "MapLoss",
     "WSARLLoss",
     "WeightedBCE",
+    "WeightedDice",
     "WeightedTversky",
     "inverse_rate_weights",
     "soft_balance_weights",

@@ -5,6 +5,7 @@ Nothing here knows of an estimator: a network takes tensors and returns logits.
 
 from skfau.nn._backbones import BACKBONES, feature_map_size, make_backbone
 from skfau.nn._fau_transformer import FAUTransformer
+from skfau.nn._jaanet import JAANet
 from skfau.nn._label_graph import MLGCN, MSCAM, label_graph
 from skfau.nn._pooled import PooledNet
 from skfau.nn._sevnet import SEVNet
@@ -22,6 +23,7 @@ __all__ = [
     "WSARL",
     "DenseCRF",
     "FAUTransformer",
+    "JAANet",
     "PooledNet",
     "SEVNet",
     "feature_map_size",
