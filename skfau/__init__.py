@@ -24,6 +24,8 @@ _SUBMODULES = (
 
 # One line per public top-level name: name -> submodule that defines it.
 _EXPORTS = {
+    "DRMLClassifier": "estimators",
+    "EACNetClassifier": "estimators",
     "FAUTransformerClassifier": "estimators",
     "FaceAligner": "preprocessing",
     "Faces": "faces",

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from skfau.nn._blocks import PerAULinear, conv_norm_relu, init_xavier_
+from skfau.nn._blocks import PerAULinear, check_size, conv_norm_relu, init_xavier_
 from skfau.nn._region_layer import RegionTrunk
 from skfau.nn._roi_maps import ROIRule, draw_diamonds, resolve_aus
 from skfau.nn._transfer import declare_au_axes
@@ -200,12 +200,7 @@ class JAANet(nn.Module):
         ValueError
             If the images have another size.
         """
-        if tuple(images.shape[-2:]) != (self.image_size, self.image_size):
-            raise ValueError(
-                f"This network takes images of {self.image_size}x{self.image_size} px. "
-                f"Got {images.shape[-2]}x{images.shape[-1]}; resize them, or pass "
-                "image_size= to the constructor."
-            )
+        check_size(images, self.image_size)
         shared = self.trunk(images)
         aligned = self.align(shared)
         landmarks = self.landmarks(aligned)

@@ -42,12 +42,25 @@ class PatchConv(nn.Module):
 
     Patches are channels of one grouped convolution; zeros surround each of them, as
     if it were an image.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Of one patch.
+    grid : int
+        Patches along each side.
+    own_norm : bool
+        Batch norm of each patch's own and ReLU first.
+    affine : bool, default=True
+        Whether that batch norm has weights.
     """
 
-    def __init__(self, in_channels, out_channels, grid, own_norm):
+    def __init__(self, in_channels, out_channels, grid, own_norm, affine=True):
         super().__init__()
         self.grid = grid
-        self.norm = nn.BatchNorm2d(grid**2 * in_channels) if own_norm else None
+        self.norm = None
+        if own_norm:
+            self.norm = nn.BatchNorm2d(grid**2 * in_channels, affine=affine)
         self.conv = nn.Conv2d(
             grid**2 * in_channels,
             grid**2 * out_channels,
