@@ -30,7 +30,7 @@ OWN = {
 # How a classifier learns a few faces by heart, where it is not the usual way.
 OVERFITS = {
     "DRMLClassifier": {"lr": 3e-3, "dropout": 0.0, "max_epochs": 90},
-    "EACNetClassifier": {"lr": 2e-2, "dropout": 0.0, "image_size": 48, "max_epochs": 50},
+    "EACNetClassifier": {"lr": 2e-2, "dropout": 0.0, "image_size": 48},
     "JAANetClassifier": {"lr": 0.1, "max_epochs": 40},
 }
 CLASSIFIERS = [

@@ -42,7 +42,8 @@ def test_region_layer_equals_a_loop_over_patches(training):
             for column in range(8):
                 place = 8 * row + column
                 own = slice(4 * place, 4 * place + 4)
-                at = (..., slice(7 * row, 7 * row + 7), slice(7 * column, 7 * column + 7))
+                rows = slice(7 * row, 7 * row + 7)
+                at = (..., rows, slice(7 * column, 7 * column + 7))
                 patch = maps[at]
                 statistics = mean[own].clone(), var[own].clone()
                 patch = F.batch_norm(patch, *statistics, training=training).relu()

@@ -61,15 +61,15 @@ def test_a_gate_lets_the_first_convolution_pass():
     gates = {}
     maps, features = images, network.trunk.features
     with torch.no_grad():
-        logits, aux = network(images, landmarks)
+        aux = network(images, landmarks)[1]
         gates[2] = aux["attention_maps"].amax(dim=1, keepdim=True)
         gates[3] = F.max_pool2d(gates[2], 2)
         place = 0
         for group, depth in enumerate((2, 2, 4, 4, 4)):
-            for i in range(depth):
-                maps = features[place](maps).relu()
-                first = maps if i == 0 else first
-                place += 2
+            maps = first = features[place](maps).relu()
+            for later in range(1, depth):
+                maps = features[place + 2 * later](maps).relu()
+            place += 2 * depth
             maps = maps + gates[group] * first if group in gates else maps
             maps = F.max_pool2d(maps, 2)
             place += 1

@@ -1,4 +1,4 @@
-"""JAA-Net: maps from landmarks, branches one by one, losses by their formulas, sizes."""
+"""JAA-Net: maps from landmarks, branches one by one, losses by formula, sizes."""
 
 import numpy as np
 import pytest
@@ -131,7 +131,8 @@ def test_who_learns_from_whom(variant):
     logits.sum().backward()
     taught = {name: p.grad is not None for name, p in network.named_parameters()}
     # The joint decision teaches the branches in the first version only.
-    assert taught["local.0.0.weight"] == taught["refine.0.weight"] == (variant == "eccv")
+    for name in ("local.0.0.weight", "refine.0.weight"):
+        assert taught[name] == (variant == "eccv")
     assert taught["align.0.0.weight"] and not taught["landmarks.mean"]
     assert ("local_logits" in aux) == (variant == "ijcv")
 
@@ -241,7 +242,7 @@ def test_landmarks_come_back_in_the_faces_pixels(crop, made):
 
 def test_it_finds_landmarks_of_a_small_batch(made):
     clf = make_small(
-        JAANetClassifier, channels=2, lr=0.05, max_epochs=40, augmentation=None
+        JAANetClassifier, variant="eccv", lr=0.05, max_epochs=30, augmentation=None
     )
     faces = made.data[:24]
     present = made.target[:24].any(axis=0)

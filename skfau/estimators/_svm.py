@@ -1,4 +1,4 @@
-"""Linear support vector machines per AU on rows of features, and the classical chain."""
+"""A linear support vector machine per AU on rows of features; the classical chain."""
 
 from numbers import Real
 

@@ -48,7 +48,7 @@ class LandmarkLoss(nn.Module):
         Parameters
         ----------
         outputs : (Tensor, dict)
-            The dict's ``"landmarks"``: Tensor of shape (n, 49, 2) or (n, 68, 2), pixels.
+            The dict's ``"landmarks"``: Tensor of shape (n, 49 or 68, 2), pixels.
         targets : dict
             ``"landmarks"``: Tensor of shape (n, 68, 2), pixels, NaN for unknown.
 
@@ -60,8 +60,8 @@ class LandmarkLoss(nn.Module):
         predicted = aux_of(outputs, "landmarks", remedy)
         if "landmarks" not in targets:
             raise ValueError(
-                "LandmarkLoss compares landmarks with targets['landmarks']. Got targets "
-                f"with {sorted(targets)}."
+                "LandmarkLoss compares landmarks with targets['landmarks']. Got "
+                f"targets with {sorted(targets)}."
             )
         truth = targets["landmarks"].to(predicted)
         if truth.shape[1:] != (68, 2) or predicted.shape[1] not in _LAYOUTS:

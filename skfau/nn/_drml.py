@@ -10,7 +10,7 @@ __all__ = ["DRML"]
 
 # Patches along each side of a face.
 _GRID = 8
-# What unpadded convolutions, pooling and the patches leave of smaller images is nothing.
+# Unpadded convolutions, pooling and patches leave nothing of smaller images.
 _SMALLEST = 66
 
 

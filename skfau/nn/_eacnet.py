@@ -59,7 +59,7 @@ def _cut_crops(maps, centres, stride):
     Crops lie wholly in the maps; where a centre is NaN they are 0. Shape (n, n_aus * 2,
     c, 3, 3).
     """
-    n, channels, height, width = maps.shape
+    channels, height, width = maps.shape[1:]
     known = centres.isfinite().all(dim=-1).flatten(1)
     places = ((centres.flatten(1, 2).nan_to_num(0) + 0.5) / stride).floor().long()
     column = places[..., 0].clamp(1, width - 2)
@@ -243,7 +243,7 @@ class EACNet(nn.Module):
         return logits, {"attention_maps": attention} | aux
 
     def _attention(self, centres):
-        """Return maps (n, n_aus, h, w) of places in pixels, at a quarter of the side."""
+        """Return maps (n, n_aus, h, w) around places in pixels, a quarter as wide."""
         size = self.image_size // 4
         cells = (centres + 0.5) / 4 - 0.5
         return draw_diamonds(cells, size, _SUPPORT * size + 0.5, _SLOPE / size)

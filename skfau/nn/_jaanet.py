@@ -1,5 +1,7 @@
 """The network of Shao et al., ECCV 2018 and IJCV 2021: JAA-Net."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -37,7 +39,7 @@ def _refinement(n_aus, width):
     """Return four unpadded convolutions per AU, from one map to one map."""
     widths = (1, width, width, width)
     layers = []
-    for in_channels, out_channels in zip(widths[:-1], widths[1:], strict=True):
+    for in_channels, out_channels in pairwise(widths):
         sizes = n_aus * in_channels, n_aus * out_channels
         layers += [
             nn.Conv2d(*sizes, 3, groups=n_aus, bias=False),

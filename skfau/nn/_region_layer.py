@@ -149,11 +149,12 @@ class RegionLayer(nn.Module):
         """
         height, width = maps.shape[2:]
         finest = self.patches[0].grid
-        if height % finest or width % finest or min(height, width) < _MIN_PATCH * finest:
+        smallest = _MIN_PATCH * finest
+        if height % finest or width % finest or min(height, width) < smallest:
             raise ValueError(
                 f"A region layer cuts maps in {finest}x{finest} patches of at least "
                 f"{_MIN_PATCH}x{_MIN_PATCH} positions, so height and width must be "
-                f"multiples of {finest} from {_MIN_PATCH * finest}. Got "
+                f"multiples of {finest} from {smallest}. Got "
                 f"{height}x{width}."
             )
         maps = self.input(maps)
@@ -190,7 +191,7 @@ class RegionTrunk(nn.Sequential):
         self.size_step = 1 if scales is None else _SIZE_STEP
 
     def forward(self, images):
-        """Return maps (n, 2 * channels, height / 4, width / 4) of (n, 3, height, width).
+        """Return maps at a quarter of the side for images (n, 3, height, width).
 
         Raises
         ------

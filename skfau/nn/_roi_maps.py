@@ -1,4 +1,4 @@
-"""Where landmarks place the regions of interest (ROI) of AUs, as maps, on the device."""
+"""Where landmarks place the regions of interest (ROI) of AUs, as maps in torch."""
 
 import torch
 from torch import nn

@@ -31,6 +31,8 @@ _VARIANTS = {
         "crf_weights": (5.0, 3.0),
     },
 }
+
+
 def _make_crf(n_aus, settings):
     """Return the CRF; its widths are counted where it works."""
     alpha, beta, gamma = settings["crf_widths"]

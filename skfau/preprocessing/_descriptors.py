@@ -1,4 +1,4 @@
-"""Faces as rows of numbers without a network: oriented gradients and binary patterns."""
+"""Faces as rows of numbers, without a network: gradients and binary patterns."""
 
 from numbers import Integral
 
@@ -262,7 +262,8 @@ class LBPFeatures(_FaceDescriptor):
         inner = patterns[:, 1:-1, 1:-1]
         middle = grey[:, 1:-1, 1:-1]
         for bit, (dy, dx) in enumerate(_AROUND):
-            rows, columns = slice(1 + dy, height - 1 + dy), slice(1 + dx, width - 1 + dx)
+            rows = slice(1 + dy, height - 1 + dy)
+            columns = slice(1 + dx, width - 1 + dx)
             inner |= (grey[:, rows, columns] >= middle).astype(np.uint8) << bit
         counted = np.zeros(grey.shape, np.float32)
         counted[:, 1:-1, 1:-1] = 1
