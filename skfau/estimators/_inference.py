@@ -49,32 +49,36 @@ def apply_network(
         NaN in rows without a face.
     """
     module.eval()
-    device = next(module.parameters()).device
-
-    def forward(images, landmarks):
-        inputs, geometry = {"images": images}, None
-        if augmentation is not None and augmentation.crop:
-            geometry = augmentation.centre(len(images))
-            inputs["warp"] = geometry.warp
-        if columns:
-            sizes = images.shape[1:3], module.image_size
-            inputs["landmarks"] = move_landmarks(landmarks, *sizes, geometry)
-        inputs = {k: torch.as_tensor(v).to(device) for k, v in inputs.items()}
-        with torch.inference_mode():
-            return read(module(**inputs, method=method)).float().cpu().numpy()
-
     found = np.flatnonzero(rows_with_face(faces))
     if not len(found):
         # One blank face tells the shape of a row.
         blank = np.zeros((1, module.image_size, module.image_size, 3), np.uint8)
-        shape = forward(blank, np.zeros((1, 68, 2), np.float32)).shape[1:]
+        points = np.zeros((1, 68, 2), np.float32) if columns else None
+        shape = _forward(module, method, read, blank, points, augmentation).shape[1:]
         return np.full((len(faces), *shape), np.nan, np.float32)
     out = None
     for start in range(0, len(found), batch_size):
         rows = found[start : start + batch_size]
-        landmarks = faces.column("landmarks", rows) if columns else None
-        values = forward(faces.images[rows], landmarks)
+        points = faces.column("landmarks", rows) if columns else None
+        values = _forward(
+            module, method, read, faces.images[rows], points, augmentation
+        )
         if out is None:
             out = np.full((len(faces), *values.shape[1:]), np.nan, np.float32)
         out[rows] = values
     return out
+
+
+def _forward(module, method, read, images, landmarks, augmentation):
+    """Return `read` of the outputs for a batch of faces, as the augmentation crops."""
+    inputs, geometry = {"images": images}, None
+    if augmentation is not None and augmentation.crop:
+        geometry = augmentation.centre(len(images))
+        inputs["warp"] = geometry.warp
+    if landmarks is not None:
+        sizes = images.shape[1:3], module.image_size
+        inputs["landmarks"] = move_landmarks(landmarks, *sizes, geometry)
+    device = next(module.parameters()).device
+    inputs = {name: torch.as_tensor(v).to(device) for name, v in inputs.items()}
+    with torch.inference_mode():
+        return read(module(**inputs, method=method)).float().cpu().numpy()

@@ -42,6 +42,9 @@ class LandmarkLoss(nn.Module):
     tensor(1.3600)
     """
 
+    def __init__(self):
+        super().__init__()
+
     def forward(self, outputs, targets):
         """Return the loss.
 
