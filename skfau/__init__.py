@@ -24,9 +24,12 @@ _SUBMODULES = (
 
 # One line per public top-level name: name -> submodule that defines it.
 _EXPORTS = {
+    "DRMLClassifier": "estimators",
+    "EACNetClassifier": "estimators",
     "FAUTransformerClassifier": "estimators",
     "FaceAligner": "preprocessing",
     "Faces": "faces",
+    "JAANetClassifier": "estimators",
     "MLGCNClassifier": "estimators",
     "MSCAMClassifier": "estimators",
     "MultiLabelTransformerClassifier": "estimators",

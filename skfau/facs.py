@@ -308,6 +308,16 @@ def roi_rule(au, convention="jaa"):
     return rules[au]
 
 
+def _paired_rules(aus, convention):
+    """Return landmark numbers (n_aus, 2, 2) and offsets (n_aus, 2) of two centres.
+
+    Nested tuples. A lone centre counts twice, a lone landmark is its own midpoint.
+    """
+    rules = [(roi_rule(au, convention) * 2)[:2] for au in aus]
+    points = tuple(tuple((c.points * 2)[:2] for c in rule) for rule in rules)
+    return points, tuple(tuple(c.dy for c in rule) for rule in rules)
+
+
 def to_68(landmarks):
     """Bring 49-, 51-, 66- or 68-point landmarks into the 68-point layout.
 

@@ -16,10 +16,16 @@ SMALL = {
     "hidden_dim": 48,
     "feed_forward_dim": 64,
     "n_heads": 4,
+    "image_size": 48,
     "encoder_layers": 2,
     "image_size": 48,
 }
 SIZE = 48
+# What a network cannot do at this size.
+OWN = {
+    "DRML": {"image_size": 66, "channels": 2},
+    "EACNet": {"channels": 2, "embedding_dim": 8},
+}
 # Public layers, which are no networks of their own.
 LAYERS = {skfau.nn.DenseCRF}
 NETWORKS = [
@@ -36,7 +42,7 @@ def make_small(cls, n_aus=3, seed=0, **parameters):
     known = inspect.signature(cls).parameters
     small = {name: value for name, value in SMALL.items() if name in known}
     torch.manual_seed(seed)
-    return cls(n_aus, **small | parameters)
+    return cls(n_aus, **small | OWN.get(cls.__name__, {}) | parameters)
 
 
 def make_trunk(channels=16):
@@ -54,10 +60,19 @@ def draw_images(n=3, size=24, seed=0):
     return torch.randn(n, 3, size, size, generator=rng)
 
 
+def draw_landmarks(n, size, seed=0):
+    """Return points of shape (n, 68, 2) anywhere in images of this side."""
+    rng = torch.Generator().manual_seed(seed)
+    return size * torch.rand(n, 68, 2, generator=rng)
+
+
 def draw_inputs(network, n, seed=0):
     """Return images for every input that the network's forward must have."""
+    size = OWN.get(type(network).__name__, {}).get("image_size", SIZE)
     return {
-        name: draw_images(n, SIZE, seed + place)
+        name: draw_landmarks(n, size, seed)
+        if name == "landmarks"
+        else draw_images(n, size, seed + place)
         for place, (name, parameter) in enumerate(
             inspect.signature(network.forward).parameters.items()
         )

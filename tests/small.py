@@ -3,6 +3,7 @@
 import inspect
 
 import skfau.estimators
+from skfau.estimators._base import BaseAUClassifier
 
 SMALL = {
     "backbone": "tiny",
@@ -21,10 +22,23 @@ SMALL = {
     "n_threads": 1,
     "random_state": 0,
 }
+# What a classifier cannot do, or not within seconds, in these sizes.
+OWN = {
+    "DRMLClassifier": {"image_size": 66, "channels": 4},
+    "EACNetClassifier": {"channels": 4, "image_size": 32, "lr": 1e-2},
+    "JAANetClassifier": {"image_size": 32},
+}
+# How a classifier learns a few faces by heart, where it is not the usual way.
+OVERFITS = {
+    "DRMLClassifier": {"lr": 3e-3, "dropout": 0.0, "max_epochs": 90},
+    "EACNetClassifier": {"lr": 2e-2, "dropout": 0.0, "image_size": 48},
+    "JAANetClassifier": {"lr": 0.1, "max_epochs": 40},
+}
 CLASSIFIERS = [
     cls
     for name in skfau.estimators.__all__
-    if hasattr(cls := getattr(skfau.estimators, name), "predict_proba")
+    if inspect.isclass(cls := getattr(skfau.estimators, name))
+    and issubclass(cls, BaseAUClassifier)
 ]
 
 
@@ -32,4 +46,4 @@ def make_small(cls, **parameters):
     """Return an instance with `SMALL` and `parameters`, as far as it has them."""
     known = inspect.signature(cls).parameters
     small = {name: value for name, value in SMALL.items() if name in known}
-    return cls(**small | parameters)
+    return cls(**small | OWN.get(cls.__name__, {}) | parameters)

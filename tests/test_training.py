@@ -12,7 +12,7 @@ from skfau.estimators import FaceAugmentation
 from skfau.exceptions import LabelError, MissingColumnError
 from skfau.metrics import f1_scorer
 from skfau.model_selection import SubjectKFold
-from tests.small import CLASSIFIERS, make_small
+from tests.small import CLASSIFIERS, OVERFITS, make_small
 
 pytestmark = pytest.mark.parametrize("cls", CLASSIFIERS)
 AUGMENTED = FaceAugmentation(rotation=10, shift=0.05, contrast=0.2, cutmix=0.5)
@@ -65,7 +65,8 @@ def test_n_jobs_does_not_change_scores(cls, made, backend):
 def test_it_overfits_a_small_batch(cls, made):
     adam = {torch.optim.Adam, torch.optim.AdamW}
     lr = 3e-3 if make_small(cls)._optimizer in adam else 0.2
-    clf = make_small(cls, max_epochs=60, lr=lr, batch_size=24, augmentation=None)
+    usual = {"max_epochs": 60, "lr": lr, "batch_size": 24, "augmentation": None}
+    clf = make_small(cls, **usual | OVERFITS.get(cls.__name__, {}))
     faces, target = made.data[:48], made.target[:48]
     present = target.any(axis=0)
     clf.set_params(aus=tuple(np.array(made.aus)[present]))

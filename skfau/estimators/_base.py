@@ -60,6 +60,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     _optimizer = torch.optim.Adam
     # What ``augmentation="published"`` means.
     _published_augmentation = None
+    # Columns that the network takes beside the images, in prediction as well.
+    _input_columns = ()
     # Entries of the network's state that it is given and not taught, and the
     # attributes in which the classifier keeps them, None for one that is taught.
     _constants = {}
@@ -186,7 +188,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     # The two doors through which data comes in; tests open them to plain tables.
 
     def _check_X(self, X):
-        return check_faces(X)
+        return check_faces(X, need=self._input_columns)
 
     def _prepare(self, network):
         return PreparedNetwork(
@@ -266,6 +268,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
                 batch_size=self.batch_size,
                 augmentation=self._augmentation,
                 method=method,
+                columns=self._input_columns,
             )
 
     def set_output(self, *, predict_proba=None):

@@ -37,16 +37,28 @@ class FaceBatches(torch.utils.data.Dataset):
         Which of ``landmarks`` and ``heatmaps`` to gather, moved with the pixels.
     aus : tuple of int
         AU number of each column; head turns swap sides in a mirrored face.
+    inputs : tuple of str, default=()
+        Which of the columns the network takes, and not the loss.
     """
 
     def __init__(
-        self, faces, labels, *, image_size, augmentation, make_targets, columns, aus
+        self,
+        faces,
+        labels,
+        *,
+        image_size,
+        augmentation,
+        make_targets,
+        columns,
+        aus,
+        inputs=(),
     ):
         self.faces = faces
         self.labels = labels
         self.image_size = image_size
         self.augmentation = augmentation
         self.aus = aus
+        self.inputs = inputs
         self.make_targets = make_targets
         self.columns = columns
         mirrored = [FLIP_AUS.get(au, au) for au in aus]
@@ -68,7 +80,7 @@ class FaceBatches(torch.utils.data.Dataset):
         }
         if self.augmentation is None:
             columns = self._moved(columns, images.shape[1:3], None)
-            return {"images": images}, self.make_targets(labels, **columns)
+            return self._shared_out({"images": images}, labels, columns)
         geometry = self.augmentation.draw(len(rows), self.rng)
         if self.augmentation.cutmix:
             images, labels, columns = self._mixed(rows, images, labels, columns)
@@ -76,7 +88,12 @@ class FaceBatches(torch.utils.data.Dataset):
         labels = self.augmentation.soften(labels, geometry)
         labels = self._mirrored(labels, geometry.flip)
         columns = self._moved(columns, images.shape[1:3], geometry)
-        return {"images": images} | inputs, self.make_targets(labels, **columns)
+        return self._shared_out({"images": images} | inputs, labels, columns)
+
+    def _shared_out(self, inputs, labels, columns):
+        """Return the network's inputs and the loss's targets."""
+        inputs |= {name: columns.pop(name) for name in self.inputs}
+        return inputs, self.make_targets(labels, **columns)
 
     def _mixed(self, rows, images, labels, columns):
         landmarks = self.faces.column("landmarks", rows)
@@ -137,6 +154,29 @@ def move_landmarks(landmarks, image_shape, image_size, geometry=None):
     return (((unit + 1) * image_size - 1) / 2).astype(np.float32)
 
 
+def return_landmarks(landmarks, image_shape, image_size, crop):
+    """Carry landmarks from the network's input pixels back to the faces' pixels.
+
+    Parameters
+    ----------
+    landmarks : ndarray of shape (n, n_landmarks, 2)
+        Pixels of the network's input at test time, x then y.
+    image_shape : tuple of int
+        Height and width of the faces, pixels.
+    image_size : int
+        Side of the network's input, pixels.
+    crop : float
+        Fraction of the faces' side that lies outside of the input.
+
+    Returns
+    -------
+    landmarks : ndarray of shape (n, n_landmarks, 2), dtype float32
+        Pixels of the faces, x then y.
+    """
+    unit = ((2 * landmarks + 1) / np.float32(image_size) - 1) * np.float32(1 - crop)
+    return (((unit + 1) * np.float32(image_shape[::-1]) - 1) / 2).astype(np.float32)
+
+
 def move_maps(maps, geometry):
     """Put ROI heatmaps of shape (n, n_aus, h, w) through a batch's geometry."""
     flip = geometry.flip[:, None, None, None]
@@ -184,14 +224,15 @@ class PreparedNetwork(nn.Module):
         self.register_buffer("scale", (1 / (255 * std)).view(shape), persistent=False)
         self.register_buffer("offset", (mean / std).view(shape), persistent=False)
 
-    def forward(self, images, method="forward", **geometry):
+    def forward(self, images, method="forward", landmarks=None, **geometry):
         """Return what a method of the network returns for uint8 RGB (n, H, W, 3)."""
         pixels = self.pixels(images, **geometry)
+        inputs = (pixels,) if landmarks is None else (pixels, landmarks)
         call = self.network if method == "forward" else getattr(self.network, method)
         if self.autocast is None:
-            return call(pixels)
+            return call(*inputs)
         with torch.autocast(pixels.device.type, dtype=self.autocast):
-            return call(pixels)
+            return call(*inputs)
 
     def pixels(
         self,

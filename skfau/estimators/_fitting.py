@@ -118,8 +118,9 @@ def make_batches(estimator, faces, labels):
         image_size=estimator.net_.module_.image_size,
         augmentation=estimator._augmentation,
         make_targets=estimator._make_targets,
-        columns=estimator._target_columns(faces),
+        columns=(*estimator._input_columns, *estimator._target_columns(faces)),
         aus=estimator.aus_,
+        inputs=estimator._input_columns,
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from skfau.estimators._batches import move_landmarks
 from skfau.estimators._labels import rows_with_face
 
 
@@ -12,7 +13,14 @@ def logits_of(outputs):
 
 
 def apply_network(
-    module, faces, read, *, batch_size, augmentation=None, method="forward"
+    module,
+    faces,
+    read,
+    *,
+    batch_size,
+    augmentation=None,
+    method="forward",
+    columns=(),
 ):
     """Return `read` of the network's outputs for every face.
 
@@ -32,6 +40,8 @@ def apply_network(
         Its ``crop`` says which central window the network was trained on.
     method : str, default="forward"
         Method of the network to call.
+    columns : tuple of str, default=()
+        What the network takes beside the images: ``("landmarks",)`` or nothing.
 
     Returns
     -------
@@ -39,26 +49,36 @@ def apply_network(
         NaN in rows without a face.
     """
     module.eval()
-    device = next(module.parameters()).device
-
-    def forward(images):
-        inputs = {"images": torch.as_tensor(images).to(device)}
-        if augmentation is not None and augmentation.crop:
-            warp = augmentation.centre(len(images)).warp
-            inputs["warp"] = torch.as_tensor(warp).to(device)
-        with torch.inference_mode():
-            return read(module(**inputs, method=method)).float().cpu().numpy()
-
     found = np.flatnonzero(rows_with_face(faces))
     if not len(found):
         # One blank face tells the shape of a row.
         blank = np.zeros((1, module.image_size, module.image_size, 3), np.uint8)
-        return np.full((len(faces), *forward(blank).shape[1:]), np.nan, np.float32)
+        points = np.zeros((1, 68, 2), np.float32) if columns else None
+        shape = _forward(module, method, read, blank, points, augmentation).shape[1:]
+        return np.full((len(faces), *shape), np.nan, np.float32)
     out = None
     for start in range(0, len(found), batch_size):
         rows = found[start : start + batch_size]
-        values = forward(faces.images[rows])
+        points = faces.column("landmarks", rows) if columns else None
+        values = _forward(
+            module, method, read, faces.images[rows], points, augmentation
+        )
         if out is None:
             out = np.full((len(faces), *values.shape[1:]), np.nan, np.float32)
         out[rows] = values
     return out
+
+
+def _forward(module, method, read, images, landmarks, augmentation):
+    """Return `read` of the outputs for a batch of faces, as the augmentation crops."""
+    inputs, geometry = {"images": images}, None
+    if augmentation is not None and augmentation.crop:
+        geometry = augmentation.centre(len(images))
+        inputs["warp"] = geometry.warp
+    if landmarks is not None:
+        sizes = images.shape[1:3], module.image_size
+        inputs["landmarks"] = move_landmarks(landmarks, *sizes, geometry)
+    device = next(module.parameters()).device
+    inputs = {name: torch.as_tensor(v).to(device) for name, v in inputs.items()}
+    with torch.inference_mode():
+        return read(module(**inputs, method=method)).float().cpu().numpy()

@@ -4,7 +4,10 @@ Nothing here knows of an estimator: a network takes tensors and returns logits.
 """
 
 from skfau.nn._backbones import BACKBONES, feature_map_size, make_backbone
+from skfau.nn._drml import DRML
+from skfau.nn._eacnet import EACNet
 from skfau.nn._fau_transformer import FAUTransformer
+from skfau.nn._jaanet import JAANet
 from skfau.nn._label_graph import MLGCN, MSCAM, label_graph
 from skfau.nn._multi_label_transformer import MultiLabelTransformer
 from skfau.nn._pooled import PooledNet
@@ -16,13 +19,16 @@ from skfau.nn.crf import DenseCRF
 
 __all__ = [
     "BACKBONES",
+    "DRML",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "MLGCN",
     "MSCAM",
     "WSARL",
     "DenseCRF",
+    "EACNet",
     "FAUTransformer",
+    "JAANet",
     "MultiLabelTransformer",
     "PooledNet",
     "SEVNet",

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-__all__ = ["PerAULinear", "conv_norm_relu", "init_xavier_"]
+__all__ = ["PerAULinear", "check_size", "conv_norm_relu", "init_xavier_"]
 
 
 class PerAULinear(nn.Module):
@@ -29,6 +29,16 @@ class PerAULinear(nn.Module):
         """Map (n, n_aus, in_features) to (n, n_aus, out_features)."""
         per_au = torch.baddbmm(self.bias, inputs.transpose(0, 1), self.weight)
         return per_au.transpose(0, 1)
+
+
+def check_size(images, image_size):
+    """Raise if images (n, 3, height, width) are not squares of `image_size`."""
+    height, width = images.shape[-2:]
+    if (height, width) != (image_size, image_size):
+        raise ValueError(
+            f"This network takes images of {image_size}x{image_size} px. Got "
+            f"{height}x{width}; resize them, or pass image_size= to the constructor."
+        )
 
 
 def conv_norm_relu(in_channels, out_channels, kernel, groups=1):

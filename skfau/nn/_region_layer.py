@@ -7,11 +7,15 @@ between them.
 import torch
 from torch import nn
 
-__all__ = ["MIN_PATCH", "REGION_LAYERS", "RegionLayer"]
+from skfau.nn._blocks import conv_norm_relu
+
+__all__ = ["REGION_LAYERS", "PatchConv", "RegionLayer", "RegionTrunk"]
 
 REGION_LAYERS = ("parallel", "hierarchical")
 # Batch norm of a patch's own has no variance over one position of one image.
-MIN_PATCH = 2
+_MIN_PATCH = 2
+# The finest patches of a trunk, 8x8, lie on maps of half the images' side.
+_SIZE_STEP = 16
 
 # Patches along each side of a face.
 _PARALLEL_GRIDS = (8, 4, 2, 1)
@@ -33,17 +37,30 @@ def _from_patches(patches, grid):
     return patches.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
-class _PatchConv(nn.Module):
+class PatchConv(nn.Module):
     """Convolve each patch of a grid by 3x3 filters of its own.
 
     Patches are channels of one grouped convolution; zeros surround each of them, as
     if it were an image.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Of one patch.
+    grid : int
+        Patches along each side.
+    own_norm : bool
+        Batch norm of each patch's own and ReLU first.
+    affine : bool, default=True
+        Whether that batch norm has weights.
     """
 
-    def __init__(self, in_channels, out_channels, grid, own_norm):
+    def __init__(self, in_channels, out_channels, grid, own_norm, affine=True):
         super().__init__()
         self.grid = grid
-        self.norm = nn.BatchNorm2d(grid**2 * in_channels) if own_norm else None
+        self.norm = None
+        if own_norm:
+            self.norm = nn.BatchNorm2d(grid**2 * in_channels, affine=affine)
         self.conv = nn.Conv2d(
             grid**2 * in_channels,
             grid**2 * out_channels,
@@ -110,7 +127,7 @@ class RegionLayer(nn.Module):
             inputs = [channels, *widths[:-1]]
             steps = zip(inputs, widths, _HIERARCHICAL_GRIDS, strict=True)
         own_norm = scales == "hierarchical"
-        self.patches = nn.ModuleList(_PatchConv(*step, own_norm) for step in steps)
+        self.patches = nn.ModuleList(PatchConv(*step, own_norm) for step in steps)
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, maps):
@@ -132,11 +149,12 @@ class RegionLayer(nn.Module):
         """
         height, width = maps.shape[2:]
         finest = self.patches[0].grid
-        if height % finest or width % finest or min(height, width) < MIN_PATCH * finest:
+        smallest = _MIN_PATCH * finest
+        if height % finest or width % finest or min(height, width) < smallest:
             raise ValueError(
                 f"A region layer cuts maps in {finest}x{finest} patches of at least "
-                f"{MIN_PATCH}x{MIN_PATCH} positions, so height and width must be "
-                f"multiples of {finest} from {MIN_PATCH * finest}. Got "
+                f"{_MIN_PATCH}x{_MIN_PATCH} positions, so height and width must be "
+                f"multiples of {finest} from {smallest}. Got "
                 f"{height}x{width}."
             )
         maps = self.input(maps)
@@ -148,3 +166,49 @@ class RegionLayer(nn.Module):
             for conv in self.patches[1:]:
                 local.append(conv(local[-1]))
         return self.norm(torch.cat(local, dim=1) + maps).relu()
+
+
+class RegionTrunk(nn.Sequential):
+    """Two region layers, each with a pooling behind it that halves the size.
+
+    Parameters
+    ----------
+    channels : int
+        Of the first layer, a multiple of 4; the second has twice as many.
+    scales : {"parallel", "hierarchical"} or None, default="hierarchical"
+        See `RegionLayer`; None has plain convolutions.
+    """
+
+    def __init__(self, channels, scales="hierarchical"):
+        super().__init__()
+        for in_channels, width in ((3, channels), (channels, 2 * channels)):
+            if scales is None:
+                self.append(conv_norm_relu(in_channels, width, 3))
+                self.append(conv_norm_relu(width, width, 3))
+            else:
+                self.append(RegionLayer(in_channels, width, scales))
+            self.append(nn.MaxPool2d(2))
+        self.size_step = 1 if scales is None else _SIZE_STEP
+
+    def forward(self, images):
+        """Return maps at a quarter of the side for images (n, 3, height, width).
+
+        Raises
+        ------
+        ValueError
+            If the images cannot be cut in patches.
+        """
+        self.check_size(*images.shape[-2:])
+        return super().forward(images)
+
+    def check_size(self, height, width):
+        """Raise if images of this size cannot be cut in patches."""
+        step = self.size_step
+        smallest = max(8, step * _MIN_PATCH)
+        if height % step or width % step or min(height, width) < smallest:
+            cut = f", in multiples of {step} that region layers can cut in patches"
+            raise ValueError(
+                f"Images must be at least {smallest} px high and wide"
+                f"{cut if step > 1 else ''}. Got {height}x{width}; resize them "
+                "(image_size= of a classifier)."
+            )

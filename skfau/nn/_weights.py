@@ -20,6 +20,7 @@ _IMAGENET_FILES = {
     "resnet18": "resnet18-f37072fd.pth",
     "resnet34": "resnet34-b627a593.pth",
     "resnet50": "resnet50-0676ba61.pth",
+    "vgg19": "vgg19-dcbb9e9d.pth",
 }
 _IMAGENET_SITE = "https://download.pytorch.org/models/"
 

@@ -3,8 +3,8 @@
 from torch import nn
 
 from skfau.nn._au_branches import ChannelAttention, Decision, SpatialAttention
-from skfau.nn._blocks import conv_norm_relu, init_xavier_
-from skfau.nn._region_layer import MIN_PATCH, REGION_LAYERS, RegionLayer
+from skfau.nn._blocks import init_xavier_
+from skfau.nn._region_layer import REGION_LAYERS, RegionTrunk
 from skfau.nn._transfer import declare_au_axes
 from skfau.nn.crf import DenseCRF
 
@@ -31,23 +31,6 @@ _VARIANTS = {
         "crf_weights": (5.0, 3.0),
     },
 }
-# The finest patches, 8x8, lie on maps of half the images' side.
-_SIZE_STEP = 16
-
-
-def _make_trunk(channels, region_layer):
-    """Return two blocks that each halve the size; `channels` are those of the first."""
-    blocks = []
-    for in_channels, width in ((3, channels), (channels, 2 * channels)):
-        if region_layer is None:
-            blocks += [
-                conv_norm_relu(in_channels, width, 3),
-                conv_norm_relu(width, width, 3),
-            ]
-        else:
-            blocks.append(RegionLayer(in_channels, width, region_layer))
-        blocks.append(nn.MaxPool2d(2))
-    return nn.Sequential(*blocks)
 
 
 def _make_crf(n_aus, settings):
@@ -206,9 +189,8 @@ class WSARL(nn.Module):
         if region_layer != "auto":
             own["region_layer"] = region_layer
         self.n_aus = n_aus
-        self.size_step = _SIZE_STEP if own["region_layer"] else 1
         width = own["branch_width"] * channels
-        self.trunk = _make_trunk(4 * channels, own["region_layer"])
+        self.trunk = RegionTrunk(4 * channels, own["region_layer"])
         self.channel = ChannelAttention(n_aus, 8 * channels, width, channel_attention)
         self.spatial = None
         if spatial_attention:
@@ -246,7 +228,6 @@ class WSARL(nn.Module):
         ValueError
             If the images cannot be cut in patches.
         """
-        self._check_size(*images.shape[-2:])
         maps, weights = self.channel(self.trunk(images))
         aux = {} if weights is None else {"channel_attention": weights}
         attention = None
@@ -254,17 +235,6 @@ class WSARL(nn.Module):
             attention, of_space = self.spatial(maps, images)
             aux |= of_space
         return self.decision(maps, attention), aux
-
-    def _check_size(self, height, width):
-        step = self.size_step
-        smallest = max(8, step * MIN_PATCH)
-        if height % step or width % step or min(height, width) < smallest:
-            cut = f", in multiples of {step} that region layers can cut in patches"
-            raise ValueError(
-                f"Images must be at least {smallest} px high and wide"
-                f"{cut if step > 1 else ''}. Got {height}x{width}; resize them "
-                "(image_size= of a classifier)."
-            )
 
     def au_axes(self):
         """Return where AUs lie in the entries of ``state_dict()``.

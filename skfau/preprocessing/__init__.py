@@ -1,6 +1,7 @@
 """From photographs to what networks take: alignment, landmarks, ROI heatmaps."""
 
 from skfau.preprocessing._align import FaceAligner
+from skfau.preprocessing._descriptors import HOGFeatures, LBPFeatures
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._dlib import DlibDetector
 from skfau.preprocessing._heatmaps import ROIHeatmaps, roi_heatmaps
@@ -8,6 +9,8 @@ from skfau.preprocessing._heatmaps import ROIHeatmaps, roi_heatmaps
 __all__ = [
     "DlibDetector",
     "FaceAligner",
+    "HOGFeatures",
+    "LBPFeatures",
     "MeshDetector",
     "ROIHeatmaps",
     "roi_heatmaps",

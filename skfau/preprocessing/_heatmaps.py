@@ -15,7 +15,7 @@ from skfau._validation import (
     check_faces,
     validate_params,
 )
-from skfau.facs import DATASET_AUS, ROI_RULES, roi_rule
+from skfau.facs import DATASET_AUS, ROI_RULES, _paired_rules
 from skfau.preprocessing._shapes import fill_diamonds, fill_ellipses
 
 # `sigma` is in pixels of images of this side, the input size of the paper.
@@ -137,11 +137,8 @@ def _rule_arrays(aus, convention):
     """Return landmark numbers (n_aus, 2, 2) and offsets (n_aus, 2) of two centres."""
     if not aus:
         raise ValueError("aus must name at least one action unit.")
-    # A lone centre counts twice and a lone landmark is its own midpoint.
-    rules = [(roi_rule(au, convention) * 2)[:2] for au in aus]
-    points = np.array([[(c.points * 2)[:2] for c in rule] for rule in rules])
-    offsets = np.array([[c.dy for c in rule] for rule in rules])
-    return points, offsets
+    points, offsets = _paired_rules(aus, convention)
+    return np.array(points), np.array(offsets)
 
 
 def _centres(landmarks, points, offsets):

@@ -1,0 +1,192 @@
+"""`DRMLClassifier`: the system of Zhao et al. (CVPR 2016)."""
+
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+
+from skfau._validation import Interval
+from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._base import BaseAUClassifier
+from skfau.facs import DATASET_AUS
+from skfau.losses import WeightedBCE
+from skfau.nn import DRML
+
+_POSITIVE = Interval(Integral, 1, None, closed="left")
+
+
+class DRMLClassifier(BaseAUClassifier):
+    """Deep region and multi-label learning (Zhao et al., 2016).
+
+    Each of 8x8 patches of an aligned face has filters of its own; all AUs are learned
+    together. The first network of its kind, with which most papers compare.
+
+    Parameters
+    ----------
+    channels : int, default=16
+        The unit of all widths; 2 to 8 train on a CPU.
+    dropout : float, default=0.5
+        After each of the first two linear layers.
+    region_layer : bool, default=True
+        False leaves it out: the paper's ConvNet.
+    lr_decay : float, default=0.1
+        What the learning rate is multiplied by every `lr_decay_epochs`.
+    lr_decay_epochs : int, default=5
+        Epochs between decays.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0.
+    image_size : int, default=170
+        Side of the network's input, pixels: 66, 74, 82 and so on; faces of another size
+        are resampled.
+    grayscale : bool, default=False
+        Reduce colours to luma first.
+    augmentation : FaceAugmentation, "published" or None, default="published"
+        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
+        crop=0.15)``: flips, and random crops of 170 px from 200 px, the central one at
+        test time. None changes nothing and crops nothing.
+    lr : float, default=0.001
+        Learning rate of stochastic gradient descent, momentum 0.9.
+    weight_decay : float, default=0.0005
+        L2 penalty of the optimiser.
+    batch_size : int, default=128
+        Faces per step and per forward pass.
+    max_epochs : int, default=20
+        Passes over the training faces.
+    early_stopping : bool, default=False
+        Hold out subjects (the column ``subject``), keep the epoch with the best mean
+        F1 on them and stop `patience` epochs later.
+    validation_fraction : float, default=0.2
+        Share of the faces in the held-out subjects.
+    patience : int, default=5
+        Epochs without a better F1 before training stops.
+    init_from : DRMLClassifier, path or None, default=None
+        Fitted classifier, or file of `save`: all but the last layer is copied, and of
+        that the outputs of the AUs that both know.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit.
+    checkpoint_dir : path or None, default=None
+        Folder in which every epoch is kept. The same fit, started again, goes on from
+        there and ends bit-equal on a CPU. Needs an int `random_state`.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training.
+    device : str, default="auto"
+        ``"auto"`` is the GPU where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of convolutions and matrix products; ``"auto"`` is bfloat16 on a GPU. Weights
+        and losses stay float32.
+    n_threads : int or None, default=None
+        torch threads; None leaves them.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initialisation, order, augmentation and held-out subjects.
+
+    Attributes
+    ----------
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.network`` is the `skfau.nn.DRML`.
+    history_ : list of dict
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.
+    transferred_ : object
+        What `init_from` gave, and what began afresh; set only when it was used.
+
+    See Also
+    --------
+    skfau.nn.DRML : The network.
+    WSARLClassifier, JAANetClassifier : Region layers of several scales.
+
+    Notes
+    -----
+    The loss is cross entropy, summed over AUs with a known label and averaged over
+    faces. Settings are those of the authors' released solver; there the learning rate
+    falls every 4000 steps of 128 faces, about 5 passes over two thirds of BP4D. Its
+    450,000 steps are no number of epochs; 20 are ours. With few faces raise `lr`:
+    0.01 learns within minutes.
+
+    A label is 0 or 1 here, NaN if unknown; there 1, -1, and 0 if unknown. The mean
+    image is not subtracted; colours are normalised as for all networks here.
+
+    References
+    ----------
+    K. Zhao, W.-S. Chu and H. Zhang, "Deep region and multi-label learning for facial
+    action unit detection", CVPR 2016.
+
+    Examples
+    --------
+    >>> from skfau import DRMLClassifier
+    >>> from skfau.datasets import make_faces
+    >>> faces = make_faces(n_subjects=4, n_frames=8, image_size=66, random_state=0)
+    >>> clf = DRMLClassifier(
+    ...     channels=2, image_size=66, max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (32, 12)
+    """
+
+    _parameter_constraints = {
+        **BaseAUClassifier._parameter_constraints,
+        "channels": [_POSITIVE],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "region_layer": ["boolean"],
+        "lr_decay": [Interval(Real, 0, 1, closed="right")],
+        "lr_decay_epochs": [_POSITIVE],
+    }
+
+    _optimizer = partial(torch.optim.SGD, momentum=0.9)
+    _published_augmentation = FaceAugmentation(crop=0.15)
+
+    def __init__(
+        self,
+        *,
+        channels=16,
+        dropout=0.5,
+        region_layer=True,
+        lr_decay=0.1,
+        lr_decay_epochs=5,
+        aus=DATASET_AUS["bp4d"],
+        image_size=170,
+        grayscale=False,
+        augmentation="published",
+        lr=1e-3,
+        weight_decay=5e-4,
+        batch_size=128,
+        max_epochs=20,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=5,
+        init_from=None,
+        warm_start=False,
+        checkpoint_dir=None,
+        callbacks=None,
+        device="auto",
+        precision="auto",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self._set_parameters(locals())
+
+    def _learning_rate_factor(self, epoch):
+        return self.lr_decay ** (epoch // self.lr_decay_epochs)
+
+    def _make_network(self, *, pretrained):
+        return DRML(
+            self.n_aus_,
+            channels=self.channels,
+            image_size=self.image_size,
+            dropout=self.dropout,
+            region_layer=self.region_layer,
+        )
+
+    def _make_loss(self):
+        # The mean over AUs times their number: the published loss is their sum.
+        return WeightedBCE(np.full(self.n_aus_, self.n_aus_))

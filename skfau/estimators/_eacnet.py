@@ -1,0 +1,228 @@
+"""`EACNetClassifier`: the system of Li et al. (FG 2017, TPAMI 2018)."""
+
+from functools import partial
+from numbers import Integral, Real
+
+import torch
+
+from skfau._validation import Interval, StrOptions
+from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._base import BaseAUClassifier
+from skfau.facs import DATASET_AUS, _paired_rules
+from skfau.losses import EACNetLoss
+from skfau.nn import EACNet
+
+_POSITIVE = Interval(Integral, 1, None, closed="left")
+
+
+class EACNetClassifier(BaseAUClassifier):
+    """Enhancing and cropping nets around VGG-19 (Li et al., 2018).
+
+    Landmarks say where each AU shows. There the first convolutions of two groups pass
+    to the groups' ends, and from there two crops per AU go through convolutions of
+    their own. Fitting and predicting need the column ``landmarks``.
+
+    Parameters
+    ----------
+    weights : {"imagenet"}, path or None, default=None
+        Where VGG-19 starts: ``"imagenet"`` (the paper's; 548 MB, downloaded once and
+        checked), a file of torchvision's state dict, or random. With weights the first
+        two groups stay as they are.
+    enhancing : bool, default=True
+        Let the AUs' places pass (E-Net).
+    cropping : bool, default=True
+        Decide from the crops (C-Net); False decides from the whole face.
+    channels : int, default=64
+        Of VGG-19's first group, all other widths follow it; 4 to 8 train on a CPU.
+    embedding_dim : int, default=150
+        Length of a crop's embedding.
+    dropout : float, default=0.5
+        Around the linear layers before the logits.
+    roi_convention : {"jaa", "eac", "aunet"}, default="eac"
+        Which published landmark rule places the AUs; ``"eac"`` has none for AU9, AU25
+        and AU26 of DISFA.
+    smoothing : float, default=0.05
+        Of the loss, see `skfau.losses.EACNetLoss`.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0, which leaves no rule for ROIs.
+    image_size : int, default=224
+        Side of the network's input, pixels, a multiple of 8 from 32; faces of another
+        size are resampled.
+    grayscale : bool, default=False
+        Reduce colours to luma first.
+    augmentation : FaceAugmentation or None, default=None
+        Random changes to training batches, which landmarks follow; none is released.
+    lr : float, default=0.0001
+        Learning rate of stochastic gradient descent, Nesterov momentum 0.9.
+    weight_decay : float, default=0.0
+        L2 penalty of the optimiser.
+    batch_size : int, default=50
+        Faces per step and per forward pass.
+    max_epochs : int, default=10
+        Passes over the training faces.
+    early_stopping : bool, default=False
+        Hold out subjects (the column ``subject``), keep the epoch with the best mean
+        F1 on them and stop `patience` epochs later.
+    validation_fraction : float, default=0.2
+        Share of the faces in the held-out subjects.
+    patience : int, default=5
+        Epochs without a better F1 before training stops.
+    init_from : EACNetClassifier, path or None, default=None
+        Fitted classifier, or file of `save`: what all AUs share is copied, and the
+        branches of the AUs that both know. One with ``cropping=False`` gives the
+        trained E-Net that the paper starts from.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit.
+    checkpoint_dir : path or None, default=None
+        Folder in which every epoch is kept. The same fit, started again, goes on from
+        there and ends bit-equal on a CPU. Needs an int `random_state`.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training.
+    device : str, default="auto"
+        ``"auto"`` is the GPU where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of convolutions and matrix products; ``"auto"`` is bfloat16 on a GPU. Weights
+        and losses stay float32.
+    n_threads : int or None, default=None
+        torch threads; None leaves them.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initialisation, order, augmentation and held-out subjects.
+
+    Attributes
+    ----------
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.network`` is the `skfau.nn.EACNet`.
+    history_ : list of dict
+        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+    transferred_ : object
+        What `init_from` gave, and what began afresh; set only when it was used.
+
+    See Also
+    --------
+    skfau.nn.EACNet : The network, and where it departs from the released one.
+    skfau.losses.EACNetLoss : The loss.
+
+    Notes
+    -----
+    The paper's comparisons are settings: ``FVGG`` is ``enhancing=False,
+    cropping=False``, ``E-Net`` is ``cropping=False``, ``C-Net`` ``enhancing=False``.
+
+    Loss, batches and learning rate are those of the authors' released code, which
+    takes 1,000,000 faces for the C-Net, some 10 passes over two thirds of BP4D. They
+    presuppose ImageNet's weights; from random ones take a learning rate of 0.01.
+
+    References
+    ----------
+    W. Li, F. Abtahi, Z. Zhu and L. Yin, "EAC-Net: A region-based deep enhancing and
+    cropping approach for facial action unit detection", FG 2017; "EAC-Net: Deep nets
+    with enhancing and cropping for facial action unit detection", TPAMI 2018.
+
+    Examples
+    --------
+    >>> from skfau import EACNetClassifier
+    >>> from skfau.datasets import make_faces
+    >>> faces = make_faces(n_subjects=4, n_frames=8, image_size=48, random_state=0)
+    >>> clf = EACNetClassifier(
+    ...     channels=2, embedding_dim=8, image_size=32, max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (32, 12)
+    """
+
+    _parameter_constraints = {
+        **BaseAUClassifier._parameter_constraints,
+        "weights": "no_validation",
+        "enhancing": ["boolean"],
+        "cropping": ["boolean"],
+        "channels": [_POSITIVE],
+        "embedding_dim": [_POSITIVE],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "roi_convention": [StrOptions({"jaa", "eac", "aunet"})],
+        "smoothing": [Interval(Real, 0, None, closed="left")],
+        "augmentation": [FaceAugmentation, None],
+    }
+
+    _optimizer = partial(torch.optim.SGD, momentum=0.9, nesterov=True)
+    _input_columns = ("landmarks",)
+
+    def __init__(
+        self,
+        *,
+        weights=None,
+        enhancing=True,
+        cropping=True,
+        channels=64,
+        embedding_dim=150,
+        dropout=0.5,
+        roi_convention="eac",
+        smoothing=0.05,
+        aus=DATASET_AUS["bp4d"],
+        image_size=224,
+        grayscale=False,
+        augmentation=None,
+        lr=1e-4,
+        weight_decay=0.0,
+        batch_size=50,
+        max_epochs=10,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=5,
+        init_from=None,
+        warm_start=False,
+        checkpoint_dir=None,
+        callbacks=None,
+        device="auto",
+        precision="auto",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self._set_parameters(locals())
+
+    def _check_aus(self, aus):
+        _paired_rules(aus, self.roi_convention)
+
+    def _make_network(self, *, pretrained):
+        return EACNet(
+            self.n_aus_,
+            self.aus_,
+            self.weights if pretrained else None,
+            enhancing=self.enhancing,
+            cropping=self.cropping,
+            channels=self.channels,
+            embedding_dim=self.embedding_dim,
+            dropout=self.dropout,
+            freeze=self.weights is not None,
+            image_size=self.image_size,
+            roi_convention=self.roi_convention,
+        )
+
+    def _make_loss(self):
+        return EACNetLoss(self.smoothing)
+
+    def attention_maps(self, X):
+        """Return where landmarks let the network look for every AU.
+
+        Parameters
+        ----------
+        X : Faces of n_samples rows
+            With the column ``landmarks``.
+
+        Returns
+        -------
+        maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
+            In [0, 1], over the network's input (with ``augmentation.crop`` its central
+            window), a quarter of `image_size`; NaN in rows without a face. Their
+            maximum over the AUs is what enhances.
+        """
+        return self._run(X, lambda outputs: outputs[1]["attention_maps"])

@@ -1,0 +1,266 @@
+"""`JAANetClassifier`: the system of Shao et al. (ECCV 2018, IJCV 2021)."""
+
+from functools import partial
+from numbers import Integral, Real
+
+import torch
+
+from skfau._validation import Interval, StrOptions
+from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._batches import return_landmarks
+from skfau.estimators._labels import class_weights
+from skfau.facs import DATASET_AUS, _paired_rules, to_68
+from skfau.losses import JAANetLoss
+from skfau.nn import JAANet
+
+_POSITIVE = Interval(Integral, 1, None, closed="left")
+# The released code's; its paper sums over the map's cells instead.
+_REFINEMENT_WEIGHTS = {"ijcv": 0.0, "eccv": 2e-4}
+
+
+class JAANetClassifier(BaseAUClassifier):
+    """Action units and landmarks together, by adaptive attention (Shao et al., 2021).
+
+    Filters of each face region's own, at several scales, give maps that all share. One
+    branch finds the landmarks; they place an attention map per AU, which the AU's own
+    convolutions refine. Fitting needs landmarks, predicting does not.
+
+    Parameters
+    ----------
+    variant : {"ijcv", "eccv"}, default="ijcv"
+        The journal's version, or the conference's, with which most papers compare; see
+        `skfau.nn.JAANet`.
+    channels : int, default=8
+        The unit of all widths; 2 to 4 train on a CPU.
+    n_landmarks : {49, 68}, default=49
+        Landmarks to find: 68 without the jaw and the inner lip corners, or all.
+    roi_convention : {"jaa", "eac", "aunet"}, default="jaa"
+        Which published landmark rule places the attention maps.
+    landmark_weight : float, default=0.5
+        Weight of the landmarks' loss.
+    class_weight : {"soft_balance", "inverse_rate"} or None, default="inverse_rate"
+        Weights of the AUs in the label losses, from the training labels.
+    lr_decay : float, default=0.3
+        What the learning rate is multiplied by every `lr_decay_epochs`.
+    lr_decay_epochs : int, default=2
+        Epochs between decays.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0, which leaves no rule for ROIs.
+    image_size : int, default=176
+        Side of the network's input, pixels, a multiple of 16 from 32; faces of another
+        size are resampled.
+    grayscale : bool, default=False
+        Reduce colours to luma first.
+    augmentation : FaceAugmentation, "published" or None, default="published"
+        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
+        crop=0.12)``: flips, and random crops of 176 px from 200 px, the central one at
+        test time. None changes nothing and crops nothing.
+    lr : float, default=0.01
+        Learning rate of stochastic gradient descent, Nesterov momentum 0.9.
+    weight_decay : float, default=0.0005
+        L2 penalty of the optimiser.
+    batch_size : int, default=8
+        Faces per step and per forward pass.
+    max_epochs : int, default=12
+        Passes over the training faces.
+    early_stopping : bool, default=False
+        Hold out subjects (the column ``subject``), keep the epoch with the best mean
+        F1 on them and stop `patience` epochs later.
+    validation_fraction : float, default=0.2
+        Share of the faces in the held-out subjects.
+    patience : int, default=5
+        Epochs without a better F1 before training stops.
+    init_from : JAANetClassifier, path or None, default=None
+        Fitted classifier, or file of `save`: what all AUs share is copied, and the
+        branches of the AUs that both know, as from BP4D to DISFA in the paper.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit.
+    checkpoint_dir : path or None, default=None
+        Folder in which every epoch is kept. The same fit, started again, goes on from
+        there and ends bit-equal on a CPU. Needs an int `random_state`.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training.
+    device : str, default="auto"
+        ``"auto"`` is the GPU where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of convolutions and matrix products; ``"auto"`` is bfloat16 on a GPU. Weights
+        and losses stay float32.
+    n_threads : int or None, default=None
+        torch threads; None leaves them.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Fixes initialisation, order, augmentation and held-out subjects.
+
+    Attributes
+    ----------
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.network`` is the `skfau.nn.JAANet`.
+    history_ : list of dict
+        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+    transferred_ : object
+        What `init_from` gave, and what began afresh; set only when it was used.
+
+    See Also
+    --------
+    skfau.nn.JAANet : The network, and where it departs from the released one.
+    skfau.losses.JAANetLoss : The loss.
+
+    Notes
+    -----
+    Optimiser, learning rates and weights are those of the authors' PyTorch code. An
+    epoch there is one pass over some 100,000 faces: with fewer faces the learning rate
+    falls too early; raise `lr_decay_epochs` and `max_epochs`. As the landmarks start in
+    the middle of the image, attention means nothing before they are learned.
+
+    `FaceAligner` with ``output_size=200`` gives the faces that the crops are taken
+    from; in the paper inner AUs' positions follow from landmarks that an annotator or
+    tracker gave.
+
+    References
+    ----------
+    Z. Shao, Z. Liu, J. Cai and L. Ma, "Deep adaptive attention for joint facial action
+    unit detection and face alignment", ECCV 2018; "JÂA-Net: Joint facial action unit
+    detection and face alignment via adaptive attention", IJCV 2021.
+
+    Examples
+    --------
+    >>> from skfau import JAANetClassifier
+    >>> from skfau.datasets import make_faces
+    >>> faces = make_faces(n_subjects=4, n_frames=8, image_size=48, random_state=0)
+    >>> clf = JAANetClassifier(
+    ...     channels=1, image_size=32, max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (32, 12)
+    >>> clf.predict_landmarks(faces.data).shape
+    (32, 68, 2)
+    """
+
+    _parameter_constraints = {
+        **BaseAUClassifier._parameter_constraints,
+        "variant": [StrOptions({"ijcv", "eccv"})],
+        "channels": [_POSITIVE],
+        "n_landmarks": [Interval(Integral, 49, 68, closed="both")],
+        "roi_convention": [StrOptions({"jaa", "eac", "aunet"})],
+        "landmark_weight": [Interval(Real, 0, None, closed="left")],
+        "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
+        "lr_decay": [Interval(Real, 0, 1, closed="right")],
+        "lr_decay_epochs": [_POSITIVE],
+    }
+
+    _optimizer = partial(torch.optim.SGD, momentum=0.9, nesterov=True)
+    _published_augmentation = FaceAugmentation(crop=0.12)
+
+    def __init__(
+        self,
+        *,
+        variant="ijcv",
+        channels=8,
+        n_landmarks=49,
+        roi_convention="jaa",
+        landmark_weight=0.5,
+        class_weight="inverse_rate",
+        lr_decay=0.3,
+        lr_decay_epochs=2,
+        aus=DATASET_AUS["bp4d"],
+        image_size=176,
+        grayscale=False,
+        augmentation="published",
+        lr=0.01,
+        weight_decay=5e-4,
+        batch_size=8,
+        max_epochs=12,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=5,
+        init_from=None,
+        warm_start=False,
+        checkpoint_dir=None,
+        callbacks=None,
+        device="auto",
+        precision="auto",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self._set_parameters(locals())
+
+    def _learning_rate_factor(self, epoch):
+        return self.lr_decay ** (epoch // self.lr_decay_epochs)
+
+    def _check_aus(self, aus):
+        _paired_rules(aus, self.roi_convention)
+
+    def _make_network(self, *, pretrained):
+        return JAANet(
+            self.n_aus_,
+            self.aus_,
+            variant=self.variant,
+            channels=self.channels,
+            image_size=self.image_size,
+            n_landmarks=self.n_landmarks,
+            roi_convention=self.roi_convention,
+        )
+
+    def _make_loss(self):
+        return JAANetLoss(
+            class_weights(self.class_weight, self.label_counts_),
+            self.landmark_weight,
+            _REFINEMENT_WEIGHTS[self.variant],
+        )
+
+    def _target_columns(self, faces):
+        return ("landmarks",)
+
+    def _make_targets(self, labels, landmarks):
+        return {"labels": labels, "landmarks": landmarks}
+
+    def attention_maps(self, X, refined=True):
+        """Return where the network looks for every AU.
+
+        Parameters
+        ----------
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+        refined : bool, default=True
+            As each AU's own convolutions refine them, or where the landmarks place
+            them.
+
+        Returns
+        -------
+        maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
+            In [0, 1], over the network's input (with ``augmentation.crop`` its central
+            window), a quarter of `image_size`; NaN in rows without a face.
+        """
+        name = "refined_maps" if refined else "attention_maps"
+        return self._run(X, lambda outputs: outputs[1][name])
+
+    def predict_landmarks(self, X):
+        """Return the landmarks that the network finds.
+
+        Parameters
+        ----------
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+
+        Returns
+        -------
+        landmarks : ndarray of shape (n_samples, 68, 2), dtype float32
+            Pixels of the faces, x then y. NaN in rows without a face and, with
+            ``n_landmarks=49``, on the jaw and at the inner lip corners.
+        """
+        found = self._run(X, lambda outputs: outputs[1]["landmarks"])
+        faces = self._check_X(X)
+        crop = self._augmentation.crop if self._augmentation is not None else 0
+        found = return_landmarks(found, faces.image_shape, self.image_size, crop)
+        return to_68(found)

@@ -1,0 +1,80 @@
+"""The training objective of Li et al. for EAC-Net."""
+
+import torch
+from torch import nn
+
+from skfau.losses._inputs import at_least_float32, known_labels
+
+__all__ = ["EACNetLoss"]
+
+
+class EACNetLoss(nn.Module):
+    """Smoothed cross entropy of both of EAC-Net's decisions [1]_.
+
+    Parameters
+    ----------
+    smoothing : float, default=0.05
+        Added to every probability before its logarithm, which bounds the loss of one
+        label.
+
+    Attributes
+    ----------
+    parts : dict of str to Tensor of shape ()
+        What each part added to the loss of the last call, detached: ``"logits"`` and,
+        where the network has it, ``"enhancing"``.
+
+    Notes
+    -----
+    Per label y with probability p, with a the smoothing, averaged over known labels::
+
+        - y log((p + a) / (1 + a)) - (1 - y) log((1 - p + a) / (1 + a))
+
+    for the logits and for those of the whole face, which the released code trains one
+    after the other.
+
+    References
+    ----------
+    .. [1] W. Li, F. Abtahi, Z. Zhu and L. Yin, "EAC-Net: Deep nets with enhancing and
+       cropping for facial action unit detection", TPAMI 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.losses import EACNetLoss
+    >>> labels = torch.tensor([[1.0, float("nan")]])
+    >>> EACNetLoss()((torch.zeros(1, 2), {}), {"labels": labels})
+    tensor(0.6466)
+    """
+
+    def __init__(self, smoothing=0.05):
+        super().__init__()
+        self.smoothing = smoothing
+        self.parts = {}
+
+    def forward(self, outputs, targets):
+        """Return the loss and keep its parts.
+
+        Parameters
+        ----------
+        outputs : (Tensor, dict)
+            What `skfau.nn.EACNet` returns.
+        targets : dict
+            ``"labels"``: Tensor of shape (n, n_aus), 0, 1 or NaN for unknown.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+        """
+        logits, aux = outputs
+        parts = {"logits": self._smoothed(logits, targets)}
+        if "enhancing_logits" in aux:
+            parts["enhancing"] = self._smoothed(aux["enhancing_logits"], targets)
+        self.parts = {name: value.detach() for name, value in parts.items()}
+        return sum(parts.values())
+
+    def _smoothed(self, logits, targets):
+        logits = at_least_float32(logits)
+        labels, known = known_labels(targets, logits.shape, logits)
+        right = torch.where(labels > 0, logits.sigmoid(), (-logits).sigmoid())
+        each = -((right + self.smoothing) / (1 + self.smoothing)).log()
+        return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)

@@ -1,0 +1,159 @@
+"""The network of Zhao et al. (CVPR 2016): DRML."""
+
+from torch import nn
+
+from skfau.nn._blocks import check_size, init_xavier_
+from skfau.nn._region_layer import PatchConv
+from skfau.nn._transfer import declare_au_axes
+
+__all__ = ["DRML"]
+
+# Patches along each side of a face.
+_GRID = 8
+# Unpadded convolutions, pooling and patches leave nothing of smaller images.
+_SMALLEST = 66
+
+
+class DRML(nn.Module):
+    """Deep region and multi-label learning [1]_.
+
+    A convolution, a region layer, in which each of 8x8 patches of the face has filters
+    of its own, four more convolutions and three linear layers, whose last has one
+    output per AU.
+
+    Parameters
+    ----------
+    n_aus : int
+        Number of AUs.
+    channels : int, default=16
+        The unit of all widths: the first convolution and the region layer have twice
+        as many, the others as many, the linear layers 256 and 128 times as many.
+    image_size : int, default=170
+        Side of the images, pixels: 66, 74, 82 and so on.
+    dropout : float, default=0.5
+        After each of the first two linear layers.
+    region_layer : bool, default=True
+        False leaves it out: the paper's ConvNet.
+
+    Attributes
+    ----------
+    n_aus : int
+        Number of AUs.
+    first : nn.Module
+        The first convolution.
+    region : nn.Module or None
+        The region layer.
+    features, classifier : nn.Sequential
+        What comes after it.
+
+    Raises
+    ------
+    ValueError
+        If the images cannot be cut in patches.
+
+    Notes
+    -----
+    Layers and sizes are those of the authors' released network: no convolution is
+    padded but those of the patches; batch norm within a patch has no weights; its
+    input is added to the region layer's output. Weights start from Xavier's
+    distribution and biases before ReLU from 0.1. From the released Gaussians (standard
+    deviation 0.01 and 0.005, biases of 1) a narrow network learned nothing but the
+    rates of the AUs.
+
+    The 64 patches are one grouped convolution.
+
+    References
+    ----------
+    .. [1] K. Zhao, W.-S. Chu and H. Zhang, "Deep region and multi-label learning for
+       facial action unit detection", CVPR 2016.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.nn import DRML
+    >>> DRML(12, channels=2, image_size=66)(torch.zeros(2, 3, 66, 66)).shape
+    torch.Size([2, 12])
+    """
+
+    def __init__(
+        self, n_aus, *, channels=16, image_size=170, dropout=0.5, region_layer=True
+    ):
+        super().__init__()
+        inside = image_size - 10
+        if inside % _GRID or image_size < _SMALLEST:
+            raise ValueError(
+                f"The region layer cuts images in {_GRID}x{_GRID} patches after an "
+                f"11x11 convolution, so image_size must be {_SMALLEST}, "
+                f"{_SMALLEST + _GRID}, {_SMALLEST + 2 * _GRID} ..., the paper's 170. "
+                f"Got {image_size}."
+            )
+        self.n_aus, self.image_size = n_aus, image_size
+        wide = 2 * channels
+        self.first = nn.Conv2d(3, wide, 11)
+        self.region = None
+        if region_layer:
+            self.region = PatchConv(wide, wide, _GRID, own_norm=True, affine=False)
+        self.features = nn.Sequential(
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.LocalResponseNorm(5),
+            nn.Conv2d(wide, channels, 8),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 8),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 6, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 5),
+            nn.ReLU(),
+        )
+        # Less 7 + 7, half of what 5 leave, less 4.
+        side = (inside // 2 - 20) // 2 - 3
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(channels * side**2, 256 * channels),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(256 * channels, 128 * channels),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(128 * channels, n_aus),
+        )
+        init_xavier_(self)
+        for layer in (*self.features, *self.classifier[:-1]):
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                # Units that no face of a batch wakes would never learn.
+                nn.init.constant_(layer.bias, 0.1)
+
+    def forward(self, images):
+        """Return logits.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, image_size, image_size), float
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_aus)
+
+        Raises
+        ------
+        ValueError
+            If the images have another size.
+        """
+        check_size(images, self.image_size)
+        maps = self.first(images)
+        if self.region is not None:
+            maps = maps + self.region(maps)
+        return self.classifier(self.features(maps))
+
+    def au_axes(self):
+        """Return where AUs lie in the entries of ``state_dict()``.
+
+        Returns
+        -------
+        axes : dict of str to tuple of int
+            Entry name and the axes along which the AUs' equal blocks follow each
+            other: the last layer's.
+        """
+        return declare_au_axes(self, {"classifier.7": (0,)})

@@ -1,0 +1,267 @@
+"""The network of Li et al. (FG 2017, TPAMI 2018): EAC-Net."""
+
+import torch.nn.functional as F
+from torch import nn
+
+from skfau.nn._blocks import PerAULinear, check_size, init_xavier_
+from skfau.nn._roi_maps import ROIRule, draw_diamonds, resolve_aus
+from skfau.nn._transfer import declare_au_axes
+from skfau.nn._vgg import VGG19
+from skfau.nn._weights import load_weights
+
+__all__ = ["EACNet"]
+
+# Support and slope of the attention map around a centre: 7 of 100 cells over the face.
+_SUPPORT, _SLOPE = 0.07, 7.0
+# Side of a crop, cells; and what upsampling and an unpadded convolution make of it.
+_CROP = 3
+_DEEP_CROP = 2 * _CROP - 2
+_STEP = 8
+
+
+class _CroppingNet(nn.Module):
+    """Two crops per AU, a convolution and an embedding of each, and one decision."""
+
+    def __init__(self, n_aus, in_channels, embedding_dim, hidden, dropout):
+        super().__init__()
+        crops = 2 * n_aus
+        self.conv = nn.Conv2d(crops * in_channels, crops * in_channels, 3, groups=crops)
+        self.embed = PerAULinear(crops, in_channels * _DEEP_CROP**2, embedding_dim)
+        self.hidden = nn.Linear(crops * embedding_dim, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(hidden, n_aus)
+
+    def forward(self, crops):
+        """Return logits for crops (n, 2 * n_aus, in_channels, 3, 3)."""
+        maps = F.interpolate(crops.flatten(1, 2), scale_factor=2.0)
+        maps = self.conv(maps).relu().unflatten(1, (crops.shape[1], -1))
+        embedded = self.embed(maps.flatten(2)).relu()
+        return self.out(self.dropout(self.hidden(embedded.flatten(1)).relu()))
+
+
+class _EnhancingHead(nn.Module):
+    """The decision from the whole face, after VGG-19's first linear layer."""
+
+    def __init__(self, n_aus, in_features, hidden, dropout):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.hidden = nn.Linear(in_features, hidden)
+        self.out = nn.Linear(hidden, n_aus)
+
+    def forward(self, features):
+        hidden = self.hidden(self.dropout(features)).relu()
+        return self.out(self.dropout(hidden))
+
+
+def _cut_crops(maps, centres, stride):
+    """Return 3x3 crops of maps (n, c, h, w) around centres in pixels of the images.
+
+    Crops lie wholly in the maps; where a centre is NaN they are 0. Shape (n, n_aus * 2,
+    c, 3, 3).
+    """
+    channels, height, width = maps.shape[1:]
+    known = centres.isfinite().all(dim=-1).flatten(1)
+    places = ((centres.flatten(1, 2).nan_to_num(0) + 0.5) / stride).floor().long()
+    column = places[..., 0].clamp(1, width - 2)
+    row = places[..., 1].clamp(1, height - 2)
+    around = maps.new_tensor([-1, 0, 1]).long()
+    rows = (row[..., None, None] + around.view(3, 1)) * width
+    cells = (rows + column[..., None, None] + around).flatten(1)
+    index = cells.unsqueeze(1).expand(-1, channels, -1)
+    crops = maps.flatten(2).gather(2, index).unflatten(2, (-1, _CROP, _CROP))
+    return crops.transpose(1, 2) * known[..., None, None, None]
+
+
+class EACNet(nn.Module):
+    """Enhancing and cropping nets around VGG-19 [1]_.
+
+    Landmarks say where each AU shows. Enhancing (E-Net): in VGG-19's third and fourth
+    group, the output of the first convolution passes to the group's end at these
+    places. Cropping (C-Net): of the fourth group's maps, two crops per AU go through
+    convolutions and embeddings of their own; from all of them together come the logits.
+
+    Parameters
+    ----------
+    n_aus : int
+        Number of AUs.
+    aus : sequence of int or None, default=None
+        Their FACS numbers, which say where to look; None is the first `n_aus` of BP4D.
+    weights : {"imagenet"}, path-like or None, default=None
+        Where VGG-19 starts: torchvision's file (downloaded once and checked), a file
+        with its entry names, or random. Needs ``channels=64, image_size=224``.
+    enhancing : bool, default=True
+        Let the AUs' places pass; False leaves them out.
+    cropping : bool, default=True
+        Decide from the crops; False decides from the whole face: the paper's E-Net, or
+        with ``enhancing=False`` its fine-tuned VGG.
+    channels : int, default=64
+        Of VGG-19's first group; all other widths follow it.
+    embedding_dim : int, default=150
+        Length of a crop's embedding.
+    dropout : float, default=0.5
+        Around the linear layers before the logits.
+    freeze : bool, default=False
+        Leave the first two groups as they start, as with ImageNet's weights in [1]_.
+    image_size : int, default=224
+        Side of the images, pixels, a multiple of 8 from 32.
+    roi_convention : {"jaa", "eac", "aunet"}, default='eac'
+        Which rule places the AUs, see `skfau.facs.ROI_RULES`; ``"eac"`` has none for
+        AU9, AU25 and AU26 of DISFA.
+
+    Attributes
+    ----------
+    n_aus : int
+        Number of AUs.
+    trunk : nn.Module
+        VGG-19 without its last two linear layers.
+    enhancing_head : nn.Module
+        The decision from the whole face.
+    cropping_net : nn.Module or None
+        The crops' convolutions, embeddings and decision.
+
+    Raises
+    ------
+    ValueError
+        If no rule places an AU, the images are too small, or the weights do not fit.
+    OSError
+        If there is no file of weights, or it cannot be fetched.
+
+    Notes
+    -----
+    Widths, the normalisation of the fourth group's maps before they are cut and the
+    shapes of attention and crops are those of the authors' released code.
+
+    Departures. There the E-Net is trained first, then the C-Net on its maps; here both
+    decide in one network, and the loss takes both (`skfau.losses.EACNetLoss`). There 20
+    crops serve 12 AUs, of which AU12, AU14 and AU15 share two, and AU23 and AU24; here
+    every AU has two crops with filters of its own, so that branches can go from one
+    set of AUs to another. The attention map is drawn at a quarter of the images' side,
+    its support even to both sides.
+
+    The crops of all AUs are one gather, their convolutions one grouped convolution.
+
+    References
+    ----------
+    .. [1] W. Li, F. Abtahi, Z. Zhu and L. Yin, "EAC-Net: Deep nets with enhancing and
+       cropping for facial action unit detection", TPAMI 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.nn import EACNet
+    >>> network = EACNet(12, channels=2, image_size=64).eval()
+    >>> images, landmarks = torch.zeros(2, 3, 64, 64), 64 * torch.rand(2, 68, 2)
+    >>> logits, aux = network(images, landmarks)
+    >>> logits.shape, aux["attention_maps"].shape
+    (torch.Size([2, 12]), torch.Size([2, 12, 16, 16]))
+    """
+
+    def __init__(
+        self,
+        n_aus,
+        aus=None,
+        weights=None,
+        *,
+        enhancing=True,
+        cropping=True,
+        channels=64,
+        embedding_dim=150,
+        dropout=0.5,
+        freeze=False,
+        image_size=224,
+        roi_convention="eac",
+    ):
+        super().__init__()
+        if image_size % _STEP or image_size < 32:
+            raise ValueError(
+                f"image_size must be a multiple of {_STEP} from 32. Got {image_size}."
+            )
+        self.n_aus, self.image_size, self.enhancing = n_aus, image_size, enhancing
+        self.rule = ROIRule(resolve_aus(n_aus, aus), roi_convention)
+        self.trunk = VGG19(channels, image_size)
+        hidden = 32 * channels
+        self.norm = nn.LocalResponseNorm(5, alpha=0.01, beta=0.75, k=2)
+        self.enhancing_head = _EnhancingHead(n_aus, 64 * channels, hidden, dropout)
+        self.cropping_net = None
+        if cropping:
+            self.cropping_net = _CroppingNet(
+                n_aus, 8 * channels, embedding_dim, hidden, dropout
+            )
+            init_xavier_(self.cropping_net)
+        init_xavier_(self.enhancing_head)
+        init_xavier_(self.trunk.classifier)
+        if weights is not None:
+            load_weights(self.trunk, "vgg19", weights)
+        if freeze:
+            self.trunk.features[: self.trunk.groups[2][0]].requires_grad_(False)
+
+    def forward(self, images, landmarks):
+        """Return logits, and what the loss and inspection need.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, image_size, image_size), float
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``.
+        landmarks : Tensor of shape (n, 68, 2), float
+            Pixels of the images, x then y; NaN is unknown: nothing is enhanced there,
+            and crops around it are 0.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_aus)
+        aux : dict
+            ``"attention_maps"`` (n, n_aus, h, w) in [0, 1] at a quarter of the images'
+            side, whose maximum over the AUs is what enhances; with crops also
+            ``"enhancing_logits"`` (n, n_aus), from the whole face.
+
+        Raises
+        ------
+        ValueError
+            If images or landmarks have another shape.
+        """
+        check_size(images, self.image_size)
+        if landmarks.shape[1:] != (68, 2):
+            raise ValueError(
+                f"landmarks must have shape (n, 68, 2). Got {tuple(landmarks.shape)}; "
+                "skfau.facs.to_68 brings other layouts to 68."
+            )
+        centres = self.rule(landmarks)
+        attention = self._attention(centres)
+        gates = [None, None, None, None, None]
+        if self.enhancing:
+            fine = attention.amax(dim=1, keepdim=True)
+            gates[2], gates[3] = fine, F.max_pool2d(fine, 2)
+        maps, fourth = images, None
+        for number, gate in enumerate(gates):
+            maps = self.trunk.group(number, maps, gate)
+            fourth = maps if number == 3 else fourth
+        logits, aux = self.enhancing_head(self.trunk.pooled(maps)), {}
+        if self.cropping_net is not None:
+            aux["enhancing_logits"] = logits
+            crops = _cut_crops(self.norm(fourth), centres, _STEP)
+            logits = self.cropping_net(crops)
+        return logits, {"attention_maps": attention} | aux
+
+    def _attention(self, centres):
+        """Return maps (n, n_aus, h, w) around places in pixels, a quarter as wide."""
+        size = self.image_size // 4
+        cells = (centres + 0.5) / 4 - 0.5
+        return draw_diamonds(cells, size, _SUPPORT * size + 0.5, _SLOPE / size)
+
+    def au_axes(self):
+        """Return where AUs lie in the entries of ``state_dict()``.
+
+        Returns
+        -------
+        axes : dict of str to tuple of int
+            Entry name and the axes along which the AUs' equal blocks follow each
+            other. What all AUs share is absent.
+        """
+        axes = {
+            "enhancing_head.out": (0,),
+            "cropping_net.conv": (0,),
+            "cropping_net.embed": (0,),
+            "cropping_net.hidden.weight": (1,),
+            "cropping_net.out": (0,),
+        }
+        return declare_au_axes(self, axes)
