@@ -16,7 +16,6 @@ SMALL = {
     "hidden_dim": 48,
     "feed_forward_dim": 64,
     "n_heads": 4,
-    "image_size": 48,
     "encoder_layers": 2,
     "image_size": 48,
 }
