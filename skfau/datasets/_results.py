@@ -47,14 +47,12 @@ default=None
     Returns
     -------
     published : Bunch
-        ``data``, a structured array with one row per printed method, fields below;
-        ``aus`` (tuple of int); ``DESCR``. Fields: ``source``, the system that the
-        paper is known for; ``table`` of that paper; ``dataset`` tested on; ``kind``,
-        "comparison", "ablation", "mixture" (trained on several data sets) or
-        "cross-data-set"; ``trained_on``; ``metric``; ``method``; ``quoted``, whether
-        the paper took the row from elsewhere; ``AU1``, ..., ``mean``, float64 in
-        percent as printed, NaN where nothing is; ``note``, where the row does not
-        add up.
+        ``aus`` (tuple of int), ``DESCR`` and ``data``, a structured array with a row
+        per printed method: ``source``, the system that the paper is known for, and
+        ``table``; ``dataset`` tested on, ``trained_on``, and ``kind``: "comparison",
+        "ablation", "mixture" (trained on several data sets) or "cross-data-set";
+        ``metric``; ``method``; ``quoted``, whether the paper has the row from
+        elsewhere; ``AU1``, ..., ``mean``, percent as printed; ``note`` on misprints.
 
     Raises
     ------
@@ -81,16 +79,10 @@ default=None
     rows = _read()
     _check_known("dataset", dataset, rows, none=True)
     _check_known("metric", metric, rows)
-    chosen = [
-        row
-        for row in rows
-        if row["metric"] == metric and dataset in (None, row["dataset"])
-    ]
-    codes = [
-        name
-        for name in rows[0]
-        if name.startswith("AU") and any(row[name] for row in chosen)
-    ]
+    chosen = [row for row in rows if row["metric"] == metric]
+    chosen = [row for row in chosen if dataset in (None, row["dataset"])]
+    codes = [name for name in rows[0] if any(row[name] for row in chosen)]
+    codes = [name for name in codes if name.startswith("AU")]
     data = _as_records(chosen, codes)
     if as_frame:
         import pandas as pd
