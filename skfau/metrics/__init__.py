@@ -1,6 +1,8 @@
 """Scores per AU that know unknown labels, and their spread over subjects."""
 
 from skfau.metrics._bootstrap import BootstrapInterval, bootstrap_ci
+from skfau.metrics._comparison import compare_predictions
+from skfau.metrics._comparison_table import Comparison
 from skfau.metrics._dependency import (
     au_adjacency,
     au_adjacency_distance,
@@ -25,6 +27,7 @@ from skfau.metrics._table import ScoreTable, score_table
 
 __all__ = [
     "BootstrapInterval",
+    "Comparison",
     "McNemarTest",
     "PairedBootstrap",
     "PairedTTest",
@@ -39,6 +42,7 @@ __all__ = [
     "au_scorer",
     "au_skew_normalized_f1_score",
     "bootstrap_ci",
+    "compare_predictions",
     "f1_scorer",
     "fold_mean_f1",
     "mcnemar_test",
