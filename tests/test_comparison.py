@@ -109,9 +109,12 @@ def test_text_marks_what_differs_and_leaves_out_what_is_unknown():
     assert "AU6: too few known labels; not in the mean." in text
 
 
-def test_too_few_resamples_are_told():
-    few = compare_predictions(*systems(), n_resamples=100)
-    assert "100 resamples are too few to mark one of 6 differences" in repr(few)
+def test_too_few_resamples_or_subjects_are_told():
+    few = repr(compare_predictions(*systems(), n_resamples=100))
+    assert "100 resamples are too few to mark one of 6 differences" in few
+    assert "8 subjects are few: intervals too narrow, marks too many." in few
+    enough = compare_predictions(*systems(n_subjects=12), random_state=0)
+    assert "too" not in repr(enough)
 
 
 def test_published_figures_stand_beside_their_aus():

@@ -56,9 +56,9 @@ class Comparison:
     Examples
     --------
     >>> from skfau.metrics import compare_predictions
-    >>> y, people = [[1], [0]] * 8, [j // 2 for j in range(16)]
-    >>> print(compare_predictions(y, {"a": y, "b": [[1]] * 16}, people, aus=(12,)))
-    F1 of 2 systems on 8 subjects, 95 % intervals over subjects
+    >>> y, people = [[1], [0]] * 12, [j // 2 for j in range(24)]
+    >>> print(compare_predictions(y, {"a": y, "b": [[1]] * 24}, people, aus=(12,)))
+    F1 of 2 systems on 12 subjects, 95 % intervals over subjects
           a                   b                     all 1
     AU12  1.000 [1.00, 1.00]  0.667 [0.67, 0.67] *  0.667
     mean  1.000 [1.00, 1.00]  0.667 [0.67, 0.67] *  0.667

@@ -57,7 +57,7 @@ def paired_bootstrap_test(
     Both are scored on the same draws. Frames of one person are alike, so a test over
     frames calls significant what the next people would overturn: of two simulated
     systems, equally good on people at large, this test calls one better at the 5 %
-    level in 4 to 8 % of trials, McNemar's over frames in 7 of 10.
+    level in 5 to 8 % of trials, McNemar's over frames in 7 of 10.
 
     Parameters
     ----------
