@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from sklearn.pipeline import make_pipeline
 
 from skfau.exceptions import MissingColumnError
-from skfau.inspection import AUScoreDisplay, AUTimelineDisplay
-from skfau.metrics import au_f1_score, bootstrap_ci, score_table
+from skfau.inspection import AUScoreDisplay, AUTimelineDisplay, ComparisonDisplay
+from skfau.metrics import au_f1_score, bootstrap_ci, compare_predictions, score_table
 from tests.lookers import ALL_ABSENT, AUS, Looker, Negative, Tuned, make_gray_faces
 
 
@@ -132,3 +132,25 @@ def test_scores_of_an_estimator_are_those_of_its_predictions(looker, faces, ax):
     expected = au_f1_score(y, looker.predict(faces), average=None)
     np.testing.assert_allclose(display.table.columns["f1"][:3], expected)
     assert display.table.index == ("AU1", "AU6", "AU12", "mean")
+
+
+@pytest.mark.parametrize("published", [None, "disfa"])
+def test_comparison_shows_every_system_au_and_star(published, ax):
+    people, y = np.repeat(np.arange(15), 8), np.tile(np.eye(2)[[0, 1, 1, 0]], (30, 1))
+    systems = {"right": y, "as right": y.copy(), "wrong": 1 - y}
+    table = compare_predictions(
+        y, systems, people, aus=(1, 12), published=published, n_resamples=999
+    )
+    display = ComparisonDisplay.from_comparison(table, ax=ax)
+    assert display.ax_ is ax and display.figure_ is ax.figure
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["AU1 inner brow raiser", "AU12 lip corner puller", "mean"]
+    shown = {line.get_label(): line.get_xdata() for line in ax.lines}
+    np.testing.assert_array_equal(shown["right"], [1, 1, 1])
+    np.testing.assert_array_equal(shown["wrong"], [0, 0, 0])
+    assert [text.get_text() for text in ax.texts] == ["*"] * 3
+    assert len(shown) == 3 + len(table.published)
+    if published:
+        np.testing.assert_allclose(shown["AUNet, as printed"][:2], [0.603, 0.797])
+    bare = display.plot(ax=Figure().subplots(), published=False)
+    assert len(bare.ax_.lines) == 3

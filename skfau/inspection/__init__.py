@@ -1,6 +1,7 @@
 """Pictures of what a fitted classifier does; matplotlib is needed for drawing only."""
 
 from skfau.inspection._attention import AttentionMapDisplay
+from skfau.inspection._comparison import ComparisonDisplay
 from skfau.inspection._relations import AURelationsDisplay
 from skfau.inspection._scores import AUScoreDisplay
 from skfau.inspection._timeline import AUTimelineDisplay
@@ -10,4 +11,5 @@ __all__ = [
     "AUScoreDisplay",
     "AUTimelineDisplay",
     "AttentionMapDisplay",
+    "ComparisonDisplay",
 ]

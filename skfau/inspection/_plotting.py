@@ -4,6 +4,7 @@ from skfau.facs import ACTION_UNITS
 
 # Okabe and Ito's colours stay apart under the common forms of colour blindness.
 BLUE, SKY_BLUE, ORANGE = "#0072B2", "#56B4E9", "#E69F00"
+PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", SKY_BLUE, "#D55E00", "#000000")
 GRAY, LIGHT_GRAY = "#6b6b6b", "#d0d0d0"
 
 _NAMES = {unit.code: unit.name for unit in ACTION_UNITS.values()}

@@ -5,6 +5,7 @@ import numpy as np
 from skfau._validation import check_au_labels
 from skfau.inspection._models import find, transform
 from skfau.inspection._plotting import au_codes, axes_for, need_matplotlib
+from skfau.metrics import au_adjacency
 
 _STYLE = {
     "attention": {
@@ -146,7 +147,7 @@ class AURelationsDisplay:
         """
         need_matplotlib(f"{cls.__name__}.from_labels")
         aus = tuple(aus)
-        matrix = _phi(check_au_labels(y, n_aus=len(aus)))
+        matrix = au_adjacency(check_au_labels(y, n_aus=len(aus)))
         return cls(matrix, aus, kind="phi").plot(ax=ax)
 
     def plot(self, ax=None, *, cmap=None, annotate=True):
@@ -205,20 +206,3 @@ class AURelationsDisplay:
             self.ax_.text(
                 column, row, text, ha="center", va="center", color=colour, size=8
             )
-
-
-def _phi(y):
-    """Phi coefficients (n_aus, n_aus), each over the rows where both are known."""
-    present, absent = (y == 1).astype(np.float64), (y == 0).astype(np.float64)
-    both, neither = present.T @ present, absent.T @ absent
-    only_row = present.T @ absent
-    only_column = only_row.T
-    spread = np.sqrt(
-        (both + only_row)
-        * (neither + only_column)
-        * (both + only_column)
-        * (neither + only_row)
-    )
-    phi = np.full(both.shape, np.nan)
-    difference = both * neither - only_row * only_column
-    return np.divide(difference, spread, out=phi, where=spread > 0)

@@ -97,17 +97,18 @@ def bootstrap_ci(
     """
     check_rules(average, absent)
     y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
-    rows_of = _rows_by_subject(subjects, len(y_true))
-    weights = _subject_weights(len(rows_of), n_resamples, random_state)
-    score = _Resampler(metric, average, absent, y_true, rows_of, weights)
+    rows_of = rows_by_subject(subjects, len(y_true))
+    weights = subject_weights(len(rows_of), n_resamples, random_state)
+    score = Resampler(metric, average, absent, y_true, rows_of, weights)
     estimate, values = score(y_pred)
     if baseline is not None:
         others = score(check_same_shape(y_true, baseline, "baseline")[1])
         estimate, values = estimate - others[0], values - others[1]
-    return BootstrapInterval(estimate, *_percentiles(values, confidence_level))
+    return BootstrapInterval(estimate, *percentiles(values, confidence_level))
 
 
-def _percentiles(values, confidence_level):
+def percentiles(values, confidence_level):
+    """Return the ends of the interval that holds that share of the resampled values."""
     if not 0 < confidence_level < 1:
         raise ValueError(
             f"confidence_level must be in (0, 1), got {confidence_level!r}"
@@ -119,7 +120,8 @@ def _percentiles(values, confidence_level):
     return ends.tolist() if ends.ndim == 1 else ends
 
 
-def _rows_by_subject(subjects, n_samples):
+def rows_by_subject(subjects, n_samples):
+    """List the row numbers of every subject; at least two subjects."""
     names, rows_of = rows_by_group(subjects, n_samples)
     if len(names) < 2:
         raise ValueError(
@@ -130,7 +132,7 @@ def _rows_by_subject(subjects, n_samples):
     return rows_of
 
 
-def _subject_weights(n_subjects, n_resamples, random_state):
+def subject_weights(n_subjects, n_resamples, random_state):
     """How often each resample draws each subject, (n_resamples, n_subjects)."""
     if n_resamples < 1:
         raise ValueError(f"n_resamples must be at least 1, got {n_resamples!r}")
@@ -138,7 +140,7 @@ def _subject_weights(n_subjects, n_resamples, random_state):
     return as_generator(random_state).multinomial(n_subjects, chances, size=n_resamples)
 
 
-class _Resampler:
+class Resampler:
     """Score predictions on all rows, and on every resample of the subjects."""
 
     def __init__(self, metric, average, absent, y_true, rows_of, weights):

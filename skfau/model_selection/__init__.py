@@ -1,6 +1,8 @@
 """Folds of subjects, out-of-fold probabilities, smoothing and thresholds per AU."""
 
 from skfau.model_selection._best_cut import best_f1_thresholds
+from skfau.model_selection._compare import compare
+from skfau.model_selection._cross_dataset import cross_dataset_scores
 from skfau.model_selection._out_of_fold import oof_predict_proba
 from skfau.model_selection._published import PublishedKFold
 from skfau.model_selection._smoothing import ProbabilitySmoother, SmoothedClassifier
@@ -14,6 +16,8 @@ __all__ = [
     "SmoothedClassifier",
     "SubjectKFold",
     "best_f1_thresholds",
+    "compare",
+    "cross_dataset_scores",
     "oof_predict_proba",
     "subject_train_test_split",
 ]

@@ -71,7 +71,7 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
     """
     y = check_au_labels(y, n_samples=len(X))
     splits = make_splits(cv, X, y, groups)
-    _check_once(splits, len(y))
+    check_once(splits, len(y))
     parts = Parallel(n_jobs=n_jobs)(
         delayed(_fit_and_predict)(clone(estimator), X, y, train, test)
         for train, test in splits
@@ -82,7 +82,8 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
     return y_proba
 
 
-def _check_once(splits, n_samples):
+def check_once(splits, n_samples):
+    """Refuse splits that test a row twice."""
     times = np.zeros(n_samples, dtype=np.intp)
     for _, test in splits:
         times[test] += 1
@@ -94,13 +95,39 @@ def _check_once(splits, n_samples):
         )
 
 
-def _fit_and_predict(estimator, X, y, train, test):
-    part = estimator.fit(X[train], y[train]).predict_proba(X[test])
-    expected = (len(X[test]), y.shape[1])
-    if isinstance(part, list) or np.shape(part) != expected:
+def check_subjects_apart(splits, subjects, reason):
+    """Refuse folds that train on a subject whom they test on.
+
+    Parameters
+    ----------
+    splits : list of (train, test)
+        Row numbers.
+    subjects : ndarray of shape (n_samples,)
+        Subject of every row.
+    reason : str
+        Why it matters here.
+    """
+    for train, test in splits:
+        shared = np.intersect1d(subjects[train], subjects[test])
+        if len(shared):
+            raise ValueError(
+                f"cv puts {', '.join(map(str, shared))} into training and test rows "
+                f"of one fold; {reason}, use SubjectKFold"
+            )
+
+
+def check_response(estimator, method, X, n_aus):
+    """Return what ``predict`` or ``predict_proba`` says, if it has a column per AU."""
+    part = getattr(estimator, method)(X)
+    if isinstance(part, list) or np.shape(part) != (len(X), n_aus):
         raise ValueError(
-            f"{type(estimator).__name__}.predict_proba must return one array of shape "
-            f"{expected} (n_samples, n_aus), got {type(part).__name__} of shape "
+            f"{type(estimator).__name__}.{method} must return one array of shape "
+            f"{(len(X), n_aus)} (n_samples, n_aus), got {type(part).__name__} of shape "
             f"{np.shape(part)}"
         )
     return part
+
+
+def _fit_and_predict(estimator, X, y, train, test):
+    estimator.fit(X[train], y[train])
+    return check_response(estimator, "predict_proba", X[test], y.shape[1])

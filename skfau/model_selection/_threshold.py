@@ -2,11 +2,13 @@
 
 from numbers import Integral
 
-import numpy as np
-
 from skfau._validation import HasMethods, StrOptions, _fit_context, check_au_labels
 from skfau.model_selection._best_cut import best_f1_thresholds
-from skfau.model_selection._out_of_fold import make_splits, oof_predict_proba
+from skfau.model_selection._out_of_fold import (
+    check_subjects_apart,
+    make_splits,
+    oof_predict_proba,
+)
 from skfau.model_selection._split import subjects_of
 from skfau.model_selection._wrapper import WrappedClassifier
 
@@ -106,14 +108,9 @@ class AUThresholdClassifier(WrappedClassifier):
         y = check_au_labels(y, n_samples=len(X))
         subjects = subjects_of(X)
         splits = make_splits(_DEFAULT_FOLDS if self.cv is None else self.cv, X, y)
-        for train, test in splits:
-            shared = np.intersect1d(subjects[train], subjects[test])
-            if len(shared):
-                raise ValueError(
-                    f"cv puts {', '.join(map(str, shared))} into training and test "
-                    "rows of one fold; thresholds must be learned on other people, "
-                    "use SubjectKFold"
-                )
+        check_subjects_apart(
+            splits, subjects, "thresholds must be learned on other people"
+        )
         y_proba = oof_predict_proba(self.estimator, X, y, cv=splits, n_jobs=self.n_jobs)
         self.thresholds_ = best_f1_thresholds(
             y, y_proba, skew_normalized=self.metric == "skew_normalized_f1"

@@ -1,0 +1,115 @@
+"""`cross_dataset_scores`: fitted on one data set, scored on others."""
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skfau._validation import check_au_labels
+from skfau.model_selection._jobs import (
+    check_estimators,
+    check_table_options,
+    run_all,
+    sort_out,
+    tabulate,
+)
+from skfau.model_selection._split import subjects_of
+
+
+def cross_dataset_scores(
+    estimators,
+    train,
+    tests,
+    *,
+    n_jobs=None,
+    verbose=0,
+    error_score=np.nan,
+    **table,
+):
+    """Fit estimators on one data set; compare them on the AUs it shares with others.
+
+    Tables III to V of Yang et al., 2023: how much of a score is the data set's own.
+
+    Parameters
+    ----------
+    estimators : dict of str to classifier
+        Each is cloned and fitted once, on all of `train`.
+    train : Bunch
+        With ``data`` (Faces), ``target`` (n_samples, n_aus) and ``aus``, as from
+        `skfau.datasets.make_faces`.
+    tests : dict of str to Bunch
+    n_jobs : int, default=None
+    verbose : int, default=0
+    error_score : "raise" or nan, default=nan
+    **table : dict
+        As in `compare`.
+
+    Returns
+    -------
+    comparisons : dict of str to Comparison
+        For each data set, on the AUs that it shares with `train`.
+
+    Raises
+    ------
+    LabelError, TypeError, ValueError
+        If a data set is no such Bunch or shares no AU.
+
+    Examples
+    --------
+    >>> from skfau.datasets import make_faces
+    >>> from skfau.estimators import ResNetClassifier
+    >>> from skfau.model_selection import cross_dataset_scores
+    >>> lab, wild = make_faces(3, 9, (1, 6, 12), 48), make_faces(3, 9, (12, 25, 1), 48)
+    >>> a = ResNetClassifier(backbone="tiny", aus=lab.aus, image_size=48, max_epochs=1)
+    >>> cross_dataset_scores({"small": a}, lab, {"wild": wild})["wild"].index
+    ('AU1', 'AU12', 'mean')
+    """
+    check_estimators(estimators)
+    train = _check_bunch("train", train)
+    tests = {name: _check_bunch(f"tests[{name!r}]", b) for name, b in tests.items()}
+    shared = {name: _shared_aus(train, bunch, name) for name, bunch in tests.items()}
+    for aus in shared.values():
+        check_table_options(table, aus, len(aus))
+    rows = [(bunch.data, slice(None)) for bunch in tests.values()]
+    parts = [(train.data, train.target, slice(None), rows)]
+    outcomes = run_all(estimators, parts, error_score, n_jobs, verbose)
+    results = sort_out(outcomes, estimators)
+    numbered = enumerate(tests.items())
+    return {n: _score(k, train, b, shared[n], results, table) for k, (n, b) in numbered}
+
+
+def _score(k, train, bunch, aus, results, table):
+    known, asked = _columns(train.aus, aus), _columns(bunch.aus, aus)
+    responses = {
+        name: [np.asarray(part)[:, known] for part in outcome.responses[k]]
+        for name, (outcome,) in results[0].items()
+    }
+    y = bunch.target[:, asked]
+    return tabulate(*results, responses, y, bunch.subjects, aus, table)
+
+
+def _check_bunch(name, bunch):
+    """Return a Bunch of the checked data, target, aus and subjects."""
+    missing = [key for key in ("data", "target", "aus") if not hasattr(bunch, key)]
+    if missing:
+        raise TypeError(
+            f"{name} must be a Bunch with data, target and aus, got "
+            f"{type(bunch).__name__} without {', '.join(missing)}; make one as "
+            "sklearn.utils.Bunch(data=faces, target=y, aus=(1, 2, 4))"
+        )
+    aus = tuple(bunch.aus)
+    target = check_au_labels(bunch.target, len(bunch.data), len(aus))
+    subjects = None if name == "train" else subjects_of(bunch.data)
+    return Bunch(data=bunch.data, target=target, aus=aus, subjects=subjects)
+
+
+def _shared_aus(train, test, name):
+    shared = tuple(au for au in train.aus if au in test.aus)
+    if not shared:
+        raise ValueError(
+            f"the data set {name!r} codes none of the AUs trained on: {test.aus} "
+            f"against {train.aus}"
+        )
+    return shared
+
+
+def _columns(aus, chosen):
+    return [aus.index(au) for au in chosen]
