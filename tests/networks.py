@@ -20,7 +20,9 @@ SMALL = {
 }
 SIZE = 48
 # Public layers, which are no networks of their own.
-LAYERS = {skfau.nn.DenseCRF}
+LAYERS = {skfau.nn.DenseCRF, skfau.nn.FAN, skfau.nn.LabelVAE}
+# What a network is small with in place of, or beside, `SMALL`.
+OWN = {"AUNet": {"backbone": "fan", "fan_width": 16}}
 NETWORKS = [
     cls
     for name in skfau.nn.__all__
@@ -35,7 +37,7 @@ def make_small(cls, n_aus=3, seed=0, **parameters):
     known = inspect.signature(cls).parameters
     small = {name: value for name, value in SMALL.items() if name in known}
     torch.manual_seed(seed)
-    return cls(n_aus, **small | parameters)
+    return cls(n_aus, **small | OWN.get(cls.__name__, {}) | parameters)
 
 
 def make_trunk(channels=16):
@@ -54,13 +56,14 @@ def draw_images(n=3, size=24, seed=0):
 
 
 def draw_inputs(network, n, seed=0):
-    """Return images for every input that the network's forward must have."""
+    """Return images for every input of the network's forward that is images."""
     return {
         name: draw_images(n, SIZE, seed + place)
         for place, (name, parameter) in enumerate(
             inspect.signature(network.forward).parameters.items()
         )
         if parameter.default is inspect.Parameter.empty
+        or name in {"previous", "following"}
     }
 
 

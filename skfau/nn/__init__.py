@@ -3,9 +3,12 @@
 Nothing here knows of an estimator: a network takes tensors and returns logits.
 """
 
+from skfau.nn._aunet import AUNet
 from skfau.nn._backbones import BACKBONES, feature_map_size, make_backbone
+from skfau.nn._fan import FAN
 from skfau.nn._fau_transformer import FAUTransformer
 from skfau.nn._label_graph import MLGCN, MSCAM, label_graph
+from skfau.nn._label_vae import LabelVAE
 from skfau.nn._pooled import PooledNet
 from skfau.nn._sevnet import SEVNet
 from skfau.nn._transfer import transfer_state
@@ -15,13 +18,16 @@ from skfau.nn.crf import DenseCRF
 
 __all__ = [
     "BACKBONES",
+    "FAN",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "MLGCN",
     "MSCAM",
     "WSARL",
+    "AUNet",
     "DenseCRF",
     "FAUTransformer",
+    "LabelVAE",
     "PooledNet",
     "SEVNet",
     "feature_map_size",
