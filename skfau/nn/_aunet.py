@@ -181,8 +181,8 @@ class AUNet(nn.Module):
         """
         if previous is None or self.motion is None:
             return self.head(self.features(images))
-        frames = self.features(torch.cat([images, previous, following]))
-        return self.head(*frames.unflatten(0, (3, len(images))), moves)
+        frames = (self.features(each) for each in (images, previous, following))
+        return self.head(*frames, moves)
 
     def features(self, images):
         """Return each image's basic features, which depend on it alone.
