@@ -24,6 +24,7 @@ _SUBMODULES = (
 
 # One line per public top-level name: name -> submodule that defines it.
 _EXPORTS = {
+    "AUNetClassifier": "estimators",
     "FAUTransformerClassifier": "estimators",
     "FaceAligner": "preprocessing",
     "Faces": "faces",

@@ -22,7 +22,7 @@ SIZE = 48
 # Public layers, which are no networks of their own.
 LAYERS = {skfau.nn.DenseCRF, skfau.nn.FAN, skfau.nn.LabelVAE}
 # What a network is small with in place of, or beside, `SMALL`.
-OWN = {"AUNet": {"backbone": "fan", "fan_width": 16}}
+OWN = {"AUNet": {"backbone": "fan", "fan_width": 16, "fan_stacks": 1}}
 NETWORKS = [
     cls
     for name in skfau.nn.__all__

@@ -20,6 +20,16 @@ SMALL = {
     "n_threads": 1,
     "random_state": 0,
 }
+# What a class is small with in place of, or beside, `SMALL`.
+OWN = {
+    "AUNetClassifier": {
+        "backbone": "fan",
+        "fan_width": 16,
+        "fan_stacks": 1,
+        "fan_epochs": 1,
+        "interval": 1,
+    },
+}
 CLASSIFIERS = [
     cls
     for name in skfau.estimators.__all__
@@ -31,4 +41,4 @@ def make_small(cls, **parameters):
     """Return an instance with `SMALL` and `parameters`, as far as it has them."""
     known = inspect.signature(cls).parameters
     small = {name: value for name, value in SMALL.items() if name in known}
-    return cls(**small | parameters)
+    return cls(**small | OWN.get(cls.__name__, {}) | parameters)

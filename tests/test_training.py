@@ -63,7 +63,8 @@ def test_n_jobs_does_not_change_scores(cls, made, backend):
 
 
 def test_it_overfits_a_small_batch(cls, made):
-    lr = 3e-3 if make_small(cls)._optimizer is torch.optim.Adam else 0.2
+    adam = make_small(cls)._optimizer in (torch.optim.Adam, torch.optim.AdamW)
+    lr = 3e-3 if adam else 0.2
     clf = make_small(cls, max_epochs=60, lr=lr, batch_size=24, augmentation=None)
     faces, target = made.data[:48], made.target[:48]
     present = target.any(axis=0)

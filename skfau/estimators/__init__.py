@@ -1,6 +1,7 @@
 """Estimators: one per published system, over one base that trains them all."""
 
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._aunet import AUNetClassifier
 from skfau.estimators._fau_transformer import FAUTransformerClassifier
 from skfau.estimators._mlgcn import MLGCNClassifier
 from skfau.estimators._mscam import MSCAMClassifier
@@ -9,6 +10,7 @@ from skfau.estimators._sevnet import SEVNetClassifier
 from skfau.estimators._wsarl import WSARLClassifier
 
 __all__ = [
+    "AUNetClassifier",
     "FAUTransformerClassifier",
     "FaceAugmentation",
     "MLGCNClassifier",

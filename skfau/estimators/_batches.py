@@ -66,20 +66,28 @@ class FaceBatches(torch.utils.data.Dataset):
             name: np.asarray(self.faces.column(name, rows), dtype=np.float32)
             for name in self.columns
         }
-        if self.augmentation is None:
-            columns = self._moved(columns, images.shape[1:3], None)
-            return {"images": images}, self.make_targets(labels, **columns)
-        geometry = self.augmentation.draw(len(rows), self.rng)
-        if self.augmentation.cutmix:
-            images, labels, columns = self._mixed(rows, images, labels, columns)
-        inputs = {k: v for k, v in geometry._asdict().items() if v is not None}
-        labels = self._mirrored(labels, geometry.flip)
+        geometry = mix = None
+        if self.augmentation is not None:
+            geometry = self.augmentation.draw(len(rows), self.rng)
+            if self.augmentation.cutmix:
+                landmarks = self.faces.column("landmarks", rows)
+                mix = CutMix(landmarks, self.augmentation.cutmix, self.rng)
+                images, labels, columns = self._mixed(mix, images, labels, columns)
+            labels = self._mirrored(labels, geometry.flip)
         columns = self._moved(columns, images.shape[1:3], geometry)
-        return {"images": images} | inputs, self.make_targets(labels, **columns)
+        inputs = {"images": images} | self._beside(rows, geometry, mix)
+        if geometry is not None:
+            inputs |= {k: v for k, v in geometry._asdict().items() if v is not None}
+        return inputs, self._targets(rows, labels, columns)
 
-    def _mixed(self, rows, images, labels, columns):
-        landmarks = self.faces.column("landmarks", rows)
-        mix = CutMix(landmarks, self.augmentation.cutmix, self.rng)
+    def _beside(self, rows, geometry, mix):
+        """Return what the network takes beside each row's image."""
+        return {}
+
+    def _targets(self, rows, labels, columns):
+        return self.make_targets(labels, **columns)
+
+    def _mixed(self, mix, images, labels, columns):
         columns = {
             name: mix.landmarks(values)
             if name == "landmarks"
@@ -186,10 +194,14 @@ class PreparedNetwork(nn.Module):
         """Return what a method of the network returns for uint8 RGB (n, H, W, 3)."""
         pixels = self.pixels(images, **geometry)
         call = self.network if method == "forward" else getattr(self.network, method)
+        return self.computed(call, pixels)
+
+    def computed(self, call, *inputs):
+        """Return what a function of the network makes of inputs, in its precision."""
         if self.autocast is None:
-            return call(pixels)
-        with torch.autocast(pixels.device.type, dtype=self.autocast):
-            return call(pixels)
+            return call(*inputs)
+        with torch.autocast(inputs[0].device.type, dtype=self.autocast):
+            return call(*inputs)
 
     def pixels(self, images, flip=None, warp=None, gain=None, bias=None):
         """Return the network's float input (n, 3, s, s) for uint8 images."""

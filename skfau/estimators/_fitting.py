@@ -39,6 +39,7 @@ def check_training_data(estimator, X, y, *, going_on):
             faces.column("landmarks", slice(0, 0))
     for name in estimator._target_columns(faces):
         faces.column(name, slice(0, 0))
+    estimator._check_training(faces, going_on=going_on)
     faces, labels = drop_faceless(faces, labels)
     if not going_on:
         estimator._check_aus(aus)
@@ -101,9 +102,9 @@ def find_checkpoint(estimator, faces, labels, *, going_on):
     )
 
 
-def make_batches(estimator, faces, labels):
-    """Return the training data as whole batches."""
-    return FaceBatches(
+def make_batches(estimator, faces, labels, kind=FaceBatches, **more):
+    """Return the training data as whole batches of a kind."""
+    return kind(
         faces,
         labels,
         image_size=estimator.net_.module_.image_size,
@@ -111,6 +112,7 @@ def make_batches(estimator, faces, labels):
         make_targets=estimator._make_targets,
         columns=estimator._target_columns(faces),
         aus=estimator.aus_,
+        **more,
     )
 
 
