@@ -24,7 +24,7 @@ SMALL = {
 OWN = {
     "AUNetClassifier": {
         "backbone": "fan",
-        "fan_width": 16,
+        "fan_width": 32,
         "fan_stacks": 1,
         "fan_epochs": 1,
         "interval": 1,

@@ -187,5 +187,6 @@ class LandmarkMapLoss(nn.Module):
         inside = (landmarks > -0.5) & (landmarks < self.image_size - 0.5)
         seen = inside.all(dim=-1)[:, None, :, None, None]
         maps = self.maps(landmarks, outputs.shape[-2:]).unsqueeze(1)
-        errors = torch.where(seen, (outputs - maps).square(), 0.0)
-        return errors.sum() / (seen.sum() * errors[0, :, 0].numel()).clamp(min=1)
+        # Not the squares: where NaN is masked after them, its gradient is NaN.
+        errors = torch.where(seen, outputs - maps, 0.0)
+        return errors.square().sum() / (seen.sum() * errors[0, :, 0].numel()).clamp(min=1)
