@@ -26,6 +26,7 @@ _SUBMODULES = (
 _EXPORTS = {
     "DRMLClassifier": "estimators",
     "EACNetClassifier": "estimators",
+    "AUNetClassifier": "estimators",
     "FAUTransformerClassifier": "estimators",
     "FaceAligner": "preprocessing",
     "Faces": "faces",

@@ -20,13 +20,14 @@ SMALL = {
     "image_size": 48,
 }
 SIZE = 48
-# What a network cannot do at this size.
+# What a network is small with in place of, or beside, `SMALL`.
 OWN = {
+    "AUNet": {"backbone": "fan", "fan_width": 16, "fan_stacks": 1},
     "DRML": {"image_size": 66, "channels": 2},
     "EACNet": {"channels": 2, "embedding_dim": 8},
 }
 # Public layers, which are no networks of their own.
-LAYERS = {skfau.nn.DenseCRF}
+LAYERS = {skfau.nn.DenseCRF, skfau.nn.FAN, skfau.nn.LabelVAE}
 NETWORKS = [
     cls
     for name in skfau.nn.__all__
@@ -66,7 +67,7 @@ def draw_landmarks(n, size, seed=0):
 
 
 def draw_inputs(network, n, seed=0):
-    """Return images for every input that the network's forward must have."""
+    """Return images, and landmarks, for the inputs of the network's forward."""
     size = OWN.get(type(network).__name__, {}).get("image_size", SIZE)
     return {
         name: draw_landmarks(n, size, seed)
@@ -76,6 +77,7 @@ def draw_inputs(network, n, seed=0):
             inspect.signature(network.forward).parameters.items()
         )
         if parameter.default is inspect.Parameter.empty
+        or name in {"previous", "following"}
     }
 
 

@@ -22,8 +22,15 @@ SMALL = {
     "n_threads": 1,
     "random_state": 0,
 }
-# What a classifier cannot do, or not within seconds, in these sizes.
+# What a class is small with in place of, or beside, `SMALL`.
 OWN = {
+    "AUNetClassifier": {
+        "backbone": "fan",
+        "fan_width": 32,
+        "fan_stacks": 1,
+        "fan_epochs": 1,
+        "interval": 1,
+    },
     "DRMLClassifier": {"image_size": 66, "channels": 4},
     "EACNetClassifier": {"channels": 4, "image_size": 32, "lr": 1e-2},
     "JAANetClassifier": {"image_size": 32},

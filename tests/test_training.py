@@ -63,8 +63,8 @@ def test_n_jobs_does_not_change_scores(cls, made, backend):
 
 
 def test_it_overfits_a_small_batch(cls, made):
-    adam = {torch.optim.Adam, torch.optim.AdamW}
-    lr = 3e-3 if make_small(cls)._optimizer in adam else 0.2
+    adam = make_small(cls)._optimizer in (torch.optim.Adam, torch.optim.AdamW)
+    lr = 3e-3 if adam else 0.2
     usual = {"max_epochs": 60, "lr": lr, "batch_size": 24, "augmentation": None}
     clf = make_small(cls, **usual | OVERFITS.get(cls.__name__, {}))
     faces, target = made.data[:48], made.target[:48]

@@ -1,6 +1,7 @@
 """Estimators: one per published system, over one base that trains them all."""
 
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._aunet import AUNetClassifier
 from skfau.estimators._drml import DRMLClassifier
 from skfau.estimators._eacnet import EACNetClassifier
 from skfau.estimators._fau_transformer import FAUTransformerClassifier
@@ -17,6 +18,7 @@ from skfau.estimators._wsarl import WSARLClassifier
 
 __all__ = [
     "AULinearSVC",
+    "AUNetClassifier",
     "DRMLClassifier",
     "EACNetClassifier",
     "FAUTransformerClassifier",

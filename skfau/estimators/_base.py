@@ -1,26 +1,19 @@
 """What every AU classifier shares; a published system adds parameters and two hooks."""
 
 from abc import abstractmethod
-from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skfau._validation import (
-    Interval,
-    StrOptions,
-    _fit_context,
-    check_au_labels,
-    check_faces,
-)
+from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _fitting, _persistence
-from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._batches import PreparedNetwork
 from skfau.estimators._device import threads
 from skfau.estimators._inference import apply_network, logits_of
 from skfau.estimators._labels import count_labels, resolve_aus
+from skfau.estimators._parameters import SHARED_CONSTRAINTS
 from skfau.estimators._training import plain_history
 from skfau.metrics import au_f1_score
 
@@ -34,28 +27,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     meaning of the shared parameters.
     """
 
-    _parameter_constraints = {
-        "aus": [tuple, list, np.ndarray, None],
-        "image_size": [Interval(Integral, 1, None, closed="left")],
-        "grayscale": ["boolean"],
-        "augmentation": [FaceAugmentation, StrOptions({"published"}), None],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "init_from": "no_validation",
-        "warm_start": ["boolean"],
-        "checkpoint_dir": "no_validation",
-        "callbacks": [list, tuple, None],
-        "device": [str],
-        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
-    }
+    _parameter_constraints = SHARED_CONSTRAINTS
 
     _optimizer = torch.optim.Adam
     # What ``augmentation="published"`` means.
@@ -101,8 +73,17 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     def _check_aus(self, aus):
         """Raise if the network cannot be made for these AUs."""
 
+    def _check_training(self, faces, *, going_on):
+        """Raise if these faces cannot train this classifier."""
+
     def _set_constants(self, labels):
         """Set the attributes that `_constants` names, from the training labels."""
+
+    def _pretrain(self, faces, labels, *, fresh):
+        """Train what is learned before the network; `fresh`: its weights are new."""
+
+    def _make_batches(self, faces, labels):
+        return _fitting.make_batches(self, faces, labels)
 
     @property
     def _augmentation(self):
@@ -144,7 +125,9 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         faces, labels, held_out = _fitting.hold_out_subjects(self, faces, labels, seed)
         with threads(self.n_threads):
             self._start(labels, seed, previous)
-            batches = _fitting.make_batches(self, faces, labels)
+            resumed = checkpoint is not None and checkpoint.path.exists()
+            self._pretrain(faces, labels, fresh=not (going_on or resumed))
+            batches = self._make_batches(faces, labels)
             _fitting.train(self, batches, held_out, checkpoint)
         return self
 
@@ -172,7 +155,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         with threads(self.n_threads):
             if not going_on:
                 self._start(labels, _fitting.draw_seed(self.random_state))
-            self.net_.run_epochs(_fitting.make_batches(self, faces, labels), 1)
+            self._pretrain(faces, labels, fresh=not going_on)
+            self.net_.run_epochs(self._make_batches(faces, labels), 1)
         return self
 
     def _start(self, labels, seed, previous=None):

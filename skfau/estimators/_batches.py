@@ -78,27 +78,34 @@ class FaceBatches(torch.utils.data.Dataset):
             name: np.asarray(self.faces.column(name, rows), dtype=np.float32)
             for name in self.columns
         }
-        if self.augmentation is None:
-            columns = self._moved(columns, images.shape[1:3], None)
-            return self._shared_out({"images": images}, labels, columns)
-        geometry = self.augmentation.draw(len(rows), self.rng)
-        if self.augmentation.cutmix:
-            images, labels, columns = self._mixed(rows, images, labels, columns)
-        inputs = {k: v for k, v in geometry._asdict().items() if v is not None}
-        labels = self.augmentation.soften(labels, geometry)
-        labels = self._mirrored(labels, geometry.flip)
+        geometry = mix = None
+        if self.augmentation is not None:
+            geometry = self.augmentation.draw(len(rows), self.rng)
+            if self.augmentation.cutmix:
+                mix = self._mixture(rows)
+                images, labels, columns = self._mixed(mix, images, labels, columns)
+            labels = self.augmentation.soften(labels, geometry)
+            labels = self._mirrored(labels, geometry.flip)
         columns = self._moved(columns, images.shape[1:3], geometry)
-        return self._shared_out({"images": images} | inputs, labels, columns)
-
-    def _shared_out(self, inputs, labels, columns):
-        """Return the network's inputs and the loss's targets."""
+        inputs = {"images": images} | self._beside(rows, geometry, mix)
         inputs |= {name: columns.pop(name) for name in self.inputs}
-        return inputs, self.make_targets(labels, **columns)
+        if geometry is not None:
+            inputs |= {k: v for k, v in geometry._asdict().items() if v is not None}
+        return inputs, self._targets(rows, labels, columns)
 
-    def _mixed(self, rows, images, labels, columns):
+    def _beside(self, rows, geometry, mix):
+        """Return what the network takes beside each row's image."""
+        return {}
+
+    def _targets(self, rows, labels, columns):
+        return self.make_targets(labels, **columns)
+
+    def _mixture(self, rows):
         landmarks = self.faces.column("landmarks", rows)
         how = self.augmentation
-        mix = CutMix(landmarks, how.cutmix, self.rng, how.cutmix_overlap)
+        return CutMix(landmarks, how.cutmix, self.rng, how.cutmix_overlap)
+
+    def _mixed(self, mix, images, labels, columns):
         columns = {
             name: mix.landmarks(values)
             if name == "landmarks"
@@ -229,9 +236,13 @@ class PreparedNetwork(nn.Module):
         pixels = self.pixels(images, **geometry)
         inputs = (pixels,) if landmarks is None else (pixels, landmarks)
         call = self.network if method == "forward" else getattr(self.network, method)
+        return self.computed(call, *inputs)
+
+    def computed(self, call, *inputs):
+        """Return what a function of the network makes of inputs, in its precision."""
         if self.autocast is None:
             return call(*inputs)
-        with torch.autocast(pixels.device.type, dtype=self.autocast):
+        with torch.autocast(inputs[0].device.type, dtype=self.autocast):
             return call(*inputs)
 
     def pixels(

@@ -46,6 +46,7 @@ def check_training_data(estimator, X, y, *, going_on):
             )
     for name in columns:
         faces.column(name, slice(0, 0))
+    estimator._check_training(faces, going_on=going_on)
     faces, labels = drop_faceless(faces, labels)
     if not going_on:
         estimator._check_aus(aus)
@@ -110,9 +111,9 @@ def find_checkpoint(estimator, faces, labels, *, going_on):
     )
 
 
-def make_batches(estimator, faces, labels):
-    """Return the training data as whole batches."""
-    return FaceBatches(
+def make_batches(estimator, faces, labels, kind=FaceBatches, **more):
+    """Return the training data as whole batches of a kind."""
+    return kind(
         faces,
         labels,
         image_size=estimator.net_.module_.image_size,
@@ -121,6 +122,7 @@ def make_batches(estimator, faces, labels):
         columns=(*estimator._input_columns, *estimator._target_columns(faces)),
         aus=estimator.aus_,
         inputs=estimator._input_columns,
+        **more,
     )
 
 

@@ -101,7 +101,8 @@ def class_weights(kind, label_counts):
     positive, known = label_counts
     if kind == "soft_balance":
         return soft_balance_weights(positive)
-    return None if kind is None else inverse_rate_weights(positive / known)
+    rates = positive / np.maximum(known, 1)
+    return None if kind is None else inverse_rate_weights(rates)
 
 
 def rows_with_face(faces):

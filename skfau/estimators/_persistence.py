@@ -17,7 +17,10 @@ from skfau.nn import transfer_state
 
 FORMAT = 1
 # How and where a fit ran; a loaded classifier starts with the defaults.
-NOT_SAVED = {"init_from", "checkpoint_dir", "callbacks", "device", "n_threads"}
+NOT_SAVED = {
+    *("init_from", "checkpoint_dir", "feature_cache"),
+    *("callbacks", "device", "n_threads"),
+}
 
 
 def save_classifier(estimator, path):

@@ -5,6 +5,7 @@ n_aus) in {0, 1, NaN}, NaN for unknown, and whatever else a loss names. Unknown 
 change neither value nor gradient.
 """
 
+from skfau.losses._aunet import AUNetLoss, LandmarkMapLoss
 from skfau.losses._centers import CenterContrastive, CenterLoss
 from skfau.losses._class_weights import inverse_rate_weights, soft_balance_weights
 from skfau.losses._dice import WeightedDice
@@ -20,12 +21,14 @@ from skfau.losses._multi_label_transformer import (
 from skfau.losses._wsarl import WSARLLoss
 
 __all__ = [
+    "AUNetLoss",
     "CenterContrastive",
     "CenterLoss",
     "EACNetLoss",
     "FAUTransformerLoss",
     "JAANetLoss",
     "LandmarkLoss",
+    "LandmarkMapLoss",
     "MapLoss",
     "MultiLabelTransformerLoss",
     "SoftDice",

@@ -3,12 +3,15 @@
 Nothing here knows of an estimator: a network takes tensors and returns logits.
 """
 
+from skfau.nn._aunet import AUNet
 from skfau.nn._backbones import BACKBONES, feature_map_size, make_backbone
 from skfau.nn._drml import DRML
 from skfau.nn._eacnet import EACNet
+from skfau.nn._fan import FAN
 from skfau.nn._fau_transformer import FAUTransformer
 from skfau.nn._jaanet import JAANet
 from skfau.nn._label_graph import MLGCN, MSCAM, label_graph
+from skfau.nn._label_vae import LabelVAE
 from skfau.nn._multi_label_transformer import MultiLabelTransformer
 from skfau.nn._pooled import PooledNet
 from skfau.nn._sevnet import SEVNet
@@ -20,15 +23,18 @@ from skfau.nn.crf import DenseCRF
 __all__ = [
     "BACKBONES",
     "DRML",
+    "FAN",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "MLGCN",
     "MSCAM",
     "WSARL",
+    "AUNet",
     "DenseCRF",
     "EACNet",
     "FAUTransformer",
     "JAANet",
+    "LabelVAE",
     "MultiLabelTransformer",
     "PooledNet",
     "SEVNet",

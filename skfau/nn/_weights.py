@@ -47,10 +47,11 @@ def load_weights(trunk, name, weights):
 
     Parameters
     ----------
-    trunk : nn.Sequential
+    trunk : nn.Module
         The trunk as built by its family, with the attribute `unused_entries`:
         prefixes of checkpoint entries that belong to layers it does not have
-        (those after the cut and the classifier), which are left aside.
+        (those after the cut and the classifier), which are left aside. Where its
+        entries are not named as torchvision's, its `entry_names` says how.
     name : str
         The trunk's name; picks the published file and appears in messages.
     weights : {"imagenet"} or path-like
@@ -168,9 +169,10 @@ def _check_entries(trunk, name, state, source):
             for fault, keys in faults.items()
             if keys
         )
+        names = getattr(trunk, "entry_names", "torchvision's entry names")
         raise ValueError(
             f"{source} does not fit backbone {name!r}. Entries {found}. Pass a "
-            f"checkpoint of {name!r} with torchvision's entry names."
+            f"checkpoint of {name!r} with {names}."
         )
     return given
 

@@ -1,0 +1,89 @@
+"""The steps of a fit that only `AUNetClassifier` takes."""
+
+import copy
+import warnings
+
+from skfau.estimators import _fitting
+from skfau.estimators._fan_training import check_landmarks, train_fan
+from skfau.estimators._feature_cache import FeatureCache, check_cacheable
+from skfau.estimators._frames import FeatureBatches, FrameBatches, Neighbourhood
+from skfau.estimators._label_vae_training import (
+    dataset_numbers,
+    datasets_of,
+    fit_label_vaes,
+)
+
+
+def check_training(estimator, faces, *, going_on):
+    """Raise if faces cannot train the classifier; warn if they have no neighbours."""
+    check_cacheable(estimator)
+    if _trains_fan(estimator) and not going_on and estimator.init_from is None:
+        check_landmarks(faces)
+    if estimator.temporal and not {"video", "frame"} <= set(faces.columns):
+        warnings.warn(
+            "X has no columns 'video' and 'frame': no face has neighbours, and the "
+            "temporal module learns nothing. Give them, or pass temporal=False.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
+def pretrain(estimator, faces, labels, *, fresh):
+    """Train the face alignment network and the labels' auto-encoders, as needed."""
+    net = estimator.net_
+    if fresh and _trains_fan(estimator) and _trunk_is_new(estimator):
+        estimator.fan_history_ = train_fan(
+            net.module_,
+            faces,
+            n_epochs=estimator.fan_epochs,
+            batch_size=estimator.batch_size,
+            device=net.device,
+            seed=net.seed,
+            verbose=estimator.verbose,
+        )
+    # After `load` there are none.
+    if estimator.label_vae and not getattr(estimator, "label_vaes_", None):
+        estimator.label_vaes_ = fit_label_vaes(
+            labels,
+            datasets_of(faces),
+            estimator.aus_,
+            latent_dim=estimator.latent_dim,
+            kl_weight=estimator.kl_weight,
+            seed=net.seed,
+            verbose=estimator.verbose,
+        )
+        give_encoders(estimator, net.criterion_)
+        net.criterion_.to(net.device)
+
+
+def give_encoders(estimator, loss):
+    """Hand copies of the labels' auto-encoders to the loss."""
+    vaes = getattr(estimator, "label_vaes_", {})
+    loss.set_encoders(copy.deepcopy(list(vaes.values())))
+
+
+def make_batches(estimator, faces, labels):
+    """Return the training data as whole batches, of pixels or of kept features."""
+    names = list(estimator.label_vaes_) if estimator.label_vae else []
+    around = Neighbourhood(faces, estimator._interval)
+    shared = {
+        "neighbourhood": around,
+        "datasets": dataset_numbers(faces, names),
+    }
+    if estimator.feature_cache is None:
+        return _fitting.make_batches(estimator, faces, labels, FrameBatches, **shared)
+    module = estimator.net_.module_
+    cache = FeatureCache(estimator.feature_cache, module, around, estimator.batch_size)
+    return FeatureBatches(
+        labels, read=cache.read, image_size=estimator.image_size, **shared
+    )
+
+
+def _trains_fan(estimator):
+    return estimator.backbone == "fan" and estimator.fan_weights is None
+
+
+def _trunk_is_new(estimator):
+    if estimator.init_from is None:
+        return True
+    return any(name.startswith("trunk.") for name in estimator.transferred_["fresh"])

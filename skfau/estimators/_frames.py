@@ -1,0 +1,234 @@
+"""Each face with an earlier and a later frame of its video: rows, batches, network."""
+
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from skfau.estimators._batches import FaceBatches, PreparedNetwork, move_landmarks
+from skfau.estimators._labels import rows_with_face
+from skfau.exceptions import FaceImageError
+from skfau.faces import Faces
+from skfau.preprocessing._similarity import fit_similarity, invert_similarity
+
+# The entries of a batch that hold the neighbours.
+SIDES = ("previous", "following")
+
+
+class Neighbourhood:
+    """Store rows of faces and of the frames that each is compared with.
+
+    A face is its own neighbour where its video has no such frame, or where there is no
+    face in that frame.
+
+    Parameters
+    ----------
+    faces : Faces
+        With the columns ``video`` and ``frame``; without them nobody has neighbours.
+    interval : int or None
+        Frames from a face to its neighbours; None for no neighbours.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n, 3) or (n, 1), dtype intp
+        Store rows of each face and, with neighbours, of the earlier and the later one.
+    """
+
+    def __init__(self, faces, interval):
+        self.faces = faces
+        self.frames = Faces(faces.store)
+        self._sides = []
+        own = faces.rows
+        if interval is not None and {"video", "frame"} <= set(faces.columns):
+            self._sides = [faces.neighbors(-interval), faces.neighbors(interval)]
+        self._found = [rows_with_face(side) for side in self._sides]
+        others = [
+            np.where(found, side.rows, own)
+            for side, found in zip(self._sides, self._found, strict=True)
+        ]
+        self.rows = np.stack([own, *others], axis=1)
+
+    @property
+    def has_sides(self):
+        """Whether there are neighbours at all."""
+        return bool(self._sides)
+
+    @cached_property
+    def image_shape(self):
+        """Height and width of the faces, pixels."""
+        return tuple(self.faces.image_shape)
+
+    def images(self, store_rows):
+        """Return the pixels of store rows, uint8 (m, H, W, 3)."""
+        images = self.frames.images[store_rows]
+        if self.has_sides and images.shape[1:3] != self.image_shape:
+            raise FaceImageError(
+                "faces that are compared with each other must have one size. Got "
+                f"{self.image_shape} and {images.shape[1:3]} (height, width). Align "
+                "the faces first (FaceAligner)."
+            )
+        return images
+
+    def landmarks(self, rows):
+        """Return landmarks (3, m, 68, 2) of some faces and of their neighbours."""
+        own = self.faces.column("landmarks", rows)
+        return np.stack(
+            [
+                own,
+                *(
+                    np.where(
+                        found[rows, None, None], side.column("landmarks", rows), own
+                    )
+                    for side, found in zip(self._sides, self._found, strict=True)
+                ),
+            ]
+        )
+
+    def moves(self, rows, image_size, geometry=None, mix=None):
+        """Return how to align the neighbours of some faces, see `AUNet.head`.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,)
+            Which faces.
+        image_size : int
+            Side of the network's input, pixels.
+        geometry : Geometry or None, default=None
+            What all three frames are put through.
+        mix : CutMix or None, default=None
+            How the faces of the batch were mixed.
+
+        Returns
+        -------
+        moves : ndarray of shape (m, 2, 2, 3), dtype float32, or None
+            None where `faces` have no landmarks.
+        """
+        if "landmarks" not in self.faces.columns:
+            return None
+        landmarks = self.landmarks(rows)
+        if mix is not None:
+            landmarks = [mix.landmarks(each) for each in landmarks]
+        points = [
+            _five_points(move_landmarks(each, self.image_shape, image_size, geometry))
+            for each in landmarks
+        ]
+        # From pixels to the coordinates of affine_grid: -1 and 1 at the edges.
+        own, *others = ((2 * each + 1) / image_size - 1 for each in points)
+        return np.stack([_aligning(own, other) for other in others], axis=1)
+
+
+def _five_points(landmarks):
+    """Return eye centres, nose and mouth corners of (n, 68, 2) landmarks."""
+    eyes = landmarks[:, 36:48].reshape(-1, 2, 6, 2).mean(axis=2)
+    return np.concatenate([eyes, landmarks[:, [33, 48, 54]]], axis=1)
+
+
+def _aligning(own, other):
+    """Return affine maps from own points to the other frame's, the identity if none."""
+    moves = invert_similarity(fit_similarity(other, own))
+    known = np.isfinite(moves).all(axis=(1, 2), keepdims=True)
+    return np.where(known, moves, np.eye(2, 3)).astype(np.float32)
+
+
+class FrameBatches(FaceBatches):
+    """Batches of faces with their neighbours and the number of their data set.
+
+    Parameters
+    ----------
+    faces : Faces
+        Training rows.
+    labels : ndarray of shape (n, n_aus), dtype float32
+        0, 1 or NaN for unknown.
+    neighbourhood : Neighbourhood
+        Of the same faces.
+    datasets : ndarray of shape (n,), dtype int
+        Number of each row's data set.
+    **parameters : dict
+        The other parameters of `FaceBatches`.
+    """
+
+    def __init__(self, faces, labels, *, neighbourhood, datasets, **parameters):
+        super().__init__(faces, labels, **parameters)
+        self.neighbourhood = neighbourhood
+        self.datasets = datasets
+
+    def _beside(self, rows, geometry, mix):
+        around = self.neighbourhood
+        if not around.has_sides:
+            return {}
+        sides = [around.images(around.rows[rows, i]) for i in (1, 2)]
+        if mix is not None:
+            sides = [mix.images(side) for side in sides]
+        moves = around.moves(rows, self.image_size, geometry, mix)
+        return dict(zip(SIDES, sides, strict=True)) | _given(moves=moves)
+
+    def _targets(self, rows, labels, columns):
+        return super()._targets(rows, labels, columns) | {
+            "dataset": self.datasets[rows]
+        }
+
+
+class FeatureBatches(torch.utils.data.Dataset):
+    """Batches of basic features in place of pixels.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n, n_aus), dtype float32
+        0, 1 or NaN for unknown.
+    neighbourhood : Neighbourhood
+        Of the training rows.
+    datasets : ndarray of shape (n,), dtype int
+        Number of each row's data set.
+    read : callable
+        ``read(store_rows) -> ndarray (m, channels, h, w)``.
+    image_size : int
+        Side of the input of the network that made the features, pixels.
+    """
+
+    def __init__(self, labels, *, neighbourhood, datasets, read, image_size):
+        self.labels = labels
+        self.neighbourhood = neighbourhood
+        self.datasets = datasets
+        self.read = read
+        self.image_size = image_size
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitems__(self, rows):
+        rows = np.asarray(rows)
+        around = self.neighbourhood
+        names = ("images", *SIDES)[: around.rows.shape[1]]
+        inputs = {
+            name: self.read(around.rows[rows, place])
+            for place, name in enumerate(names)
+        }
+        if around.has_sides:
+            inputs |= _given(moves=around.moves(rows, self.image_size))
+        targets = {"labels": self.labels[rows], "dataset": self.datasets[rows]}
+        return inputs, targets
+
+
+def _given(**entries):
+    return {name: value for name, value in entries.items() if value is not None}
+
+
+class FrameNetwork(PreparedNetwork):
+    """A prepared `AUNet`: takes uint8 frames, or the basic features of frames."""
+
+    def forward(
+        self, images, method="forward", previous=None, following=None, moves=None, **how
+    ):
+        """Return logits for uint8 RGB (n, H, W, 3), or for features, floats."""
+        frames = [each for each in (images, previous, following) if each is not None]
+        sides = () if moves is None else (moves,)
+        if images.is_floating_point():
+            return self.computed(
+                self.network.head, *map(torch.Tensor.float, frames), *sides
+            )
+        call = self.network if method == "forward" else getattr(self.network, method)
+        return self.computed(call, *(self.pixels(f, **how) for f in frames), *sides)
+
+    def features(self, images, **how):
+        """Return the basic features (n, channels, h, w) of uint8 RGB images."""
+        return self.computed(self.network.features, self.pixels(images, **how))

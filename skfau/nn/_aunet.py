@@ -1,0 +1,307 @@
+"""The network of Yang, Hristov, Shen, Lin and Pantic."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skfau.nn._backbones import make_backbone
+from skfau.nn._blocks import init_xavier_
+from skfau.nn._fan import FAN, BatchNorm, MultiScaleBlock
+from skfau.nn._resnet import BasicBlock
+from skfau.nn._transfer import declare_au_axes
+from skfau.nn._weights import init_kaiming_, read_checkpoint
+
+__all__ = ["AUNet"]
+
+_TRUNKS = ("fan", "resnet18", "resnet34", "resnet50", "tiny")
+
+
+class AUNet(nn.Module):
+    """Landmark-centred features, and how they change from frame to frame [1]_.
+
+    A frozen face alignment network gives each frame's basic features. Convolutions
+    with pooling lead from these to one vector per face. On the way, motion is added:
+    the features minus those of an earlier frame, and those of a later frame minus the
+    features, at half the resolution.
+
+    Parameters
+    ----------
+    n_aus : int
+        Number of AUs.
+    backbone : {"fan", "resnet18", "resnet34", "resnet50", "tiny"}, default='fan'
+        ``"fan"`` is frozen, and in evaluation mode for good. A residual trunk trains
+        along; its basic features are those of its first stage (64x64 at 256 px, like
+        the FAN's) and its further stages stand where the convolutions do, ResNet-18-A
+        of Table XIII.
+    weights : {"imagenet"}, path or None, default=None
+        Where the trunk starts: a file for ``"fan"``, see `FAN`; for the others see
+        `make_backbone`.
+    temporal : bool, default=True
+        Whether it has the temporal difference module.
+    static_share : float, default=0.9
+        Weight alpha of the face's own maps where motion is added.
+    motion_share : float, default=0.1
+        Weight beta of motion there.
+    fan_width : int, default=256
+        Channels of the FAN's hourglasses, and of the layers behind it.
+    fan_stacks : int, default=2
+        Hourglasses of the FAN.
+
+    Attributes
+    ----------
+    n_aus : int
+        Number of AUs.
+    trunk : nn.Module
+        What gives the basic features.
+
+    Raises
+    ------
+    ValueError
+        If the backbone is another, or see `FAN` and `make_backbone`.
+
+    Notes
+    -----
+    Behind the FAN are 1,857,164 parameters for 12 AUs (``temporal=False``), or
+    2,657,036. The differences have the sign of the authors' code, which the paper
+    writes the other way round for the later frame. Pooling comes before subtraction:
+    the result is the same, and each frame is pooled once.
+
+    Neighbours may be moved to where the face itself is: see `moves` of `forward`. In
+    the paper their pixels are moved; here it is their features, so that those of a
+    frame are computed once, whichever frame they are compared with.
+
+    For residual trunks the paper does not say where the module is added or how wide
+    the classifier's hidden layer is; ours is half as wide as its input, as behind the
+    FAN.
+
+    References
+    ----------
+    .. [1] J. Yang, Y. Hristov, J. Shen, Y. Lin and M. Pantic, "Towards robust facial
+       action units detection", Proceedings of the IEEE, 2023.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.nn import AUNet
+    >>> network = AUNet(12, fan_width=16).eval()
+    >>> before, face, after = torch.zeros(3, 2, 3, 64, 64)
+    >>> network(face, before, after).shape
+    torch.Size([2, 12])
+    """
+
+    def __init__(
+        self,
+        n_aus,
+        backbone="fan",
+        weights=None,
+        *,
+        temporal=True,
+        static_share=0.9,
+        motion_share=0.1,
+        fan_width=256,
+        fan_stacks=2,
+    ):
+        super().__init__()
+        if backbone not in _TRUNKS:
+            raise ValueError(
+                f"backbone must be one of {', '.join(map(repr, _TRUNKS))}. Got "
+                f"{backbone!r}."
+            )
+        self.n_aus = n_aus
+        self.frozen = backbone == "fan"
+        self.static_share, self.motion_share = static_share, motion_share
+        if self.frozen:
+            self.trunk = FAN(weights, width=fan_width, n_stacks=fan_stacks)
+            self.trunk.requires_grad_(False).eval()
+            motion = self._add_fan_head(self.trunk.out_channels, fan_width)
+        else:
+            motion = self._split(make_backbone(backbone, weights, cut="full"))
+        channels = _out_channels(self.rest)
+        self.predictor = nn.Sequential(
+            nn.Linear(channels, channels // 2),
+            BatchNorm(channels // 2),
+            nn.ReLU(),
+            nn.Linear(channels // 2, n_aus),
+        )
+        init_xavier_(self.predictor)
+        self.motion, self.reduce_motion = motion if temporal else (None, None)
+
+    def _add_fan_head(self, in_channels, width):
+        def stage():
+            pool = nn.MaxPool2d(2, ceil_mode=True)
+            return nn.Sequential(MultiScaleBlock(width, width), pool)
+
+        self.reduce = nn.Conv2d(in_channels, width, 1)
+        self.first = stage()
+        self.rest = nn.Sequential(*(stage() for _ in range(3)))
+        motion = stage(), nn.Conv2d(2 * in_channels, width, 1)
+        for part in (self.reduce, self.first, self.rest, *motion):
+            init_kaiming_(part)
+        return motion
+
+    def _split(self, trunk):
+        layers = dict(trunk.named_children())
+        further = [name for name in layers if name.startswith("layer")][1:]
+        self.reduce = nn.Identity()
+        self.first = layers[further[0]]
+        self.rest = nn.Sequential(*(layers[name] for name in further[1:]))
+        self.trunk = nn.Sequential(
+            *(layer for name, layer in layers.items() if name not in further)
+        )
+        width = _out_channels(self.trunk)
+        block = BasicBlock(width, _out_channels(self.first), stride=2)
+        motion = nn.Sequential(block), nn.Conv2d(2 * width, width, 1)
+        for part in motion:
+            init_kaiming_(part)
+        return motion
+
+    def train(self, mode=True):
+        """Set the training mode of all but a frozen trunk."""
+        super().train(mode)
+        if self.frozen:
+            self.trunk.eval()
+        return self
+
+    def forward(self, images, previous=None, following=None, moves=None):
+        """Return logits.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, height, width), float
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``.
+        previous, following : Tensor of shape (n, 3, height, width) or None
+            A frame before and one after each image. None stands for the image itself:
+            differences are 0. Not read without the temporal module.
+        moves : Tensor of shape (n, 2, 2, 3) or None
+            How the two neighbours are to be moved, see `head`.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_aus)
+        """
+        if previous is None or self.motion is None:
+            return self.head(self.features(images))
+        frames = (self.features(each) for each in (images, previous, following))
+        return self.head(*frames, moves)
+
+    def features(self, images):
+        """Return each image's basic features, which depend on it alone.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, height, width), float
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``.
+
+        Returns
+        -------
+        features : Tensor of shape (n, channels, height / 4, width / 4)
+        """
+        return self.trunk.features(images) if self.frozen else self.trunk(images)
+
+    def head(self, features, previous=None, following=None, moves=None):
+        """Return logits for basic features.
+
+        Parameters
+        ----------
+        features : Tensor of shape (n, channels, h, w)
+            Of the faces.
+        previous, following : Tensor of shape (n, channels, h, w) or None
+            Of their neighbours.
+        moves : Tensor of shape (n, 2, 2, 3) or None
+            For the earlier and the later neighbour the affine map from a position in
+            the face's image to the same point of the face in the neighbour's, both
+            from -1 to 1 over the image, x then y. None leaves them where they are.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_aus)
+        """
+        maps = self.reduce(features)
+        if self.motion is None:
+            return self._predict(self.first(maps))
+        motion = self.reduce_motion(_differences(features, previous, following, moves))
+        maps = self.first(self._add(maps, motion))
+        return self._predict(self._add(maps, self.motion(motion)))
+
+    def _add(self, maps, motion):
+        motion = F.interpolate(motion, maps.shape[-2:])
+        return self.static_share * maps + self.motion_share * motion
+
+    def _predict(self, maps):
+        return self.predictor(self.rest(maps).mean(dim=(2, 3)))
+
+    def au_axes(self):
+        """Return where AUs lie in the entries of ``state_dict()``.
+
+        Returns
+        -------
+        axes : dict of str to tuple of int
+            The last layer's entries; all else belongs to all AUs.
+        """
+        return declare_au_axes(self, {"predictor.3": (0,)})
+
+    def load_published(self, path):
+        """Read the layers behind the FAN from a file that the authors published.
+
+        Their files hold no names that could be relied on: entries are taken one after
+        the other, in the order in which their class declares its layers.
+
+        Parameters
+        ----------
+        path : path-like
+            State dict of a predictor (``bp4d_split1.pth`` and the like), from the same
+            `temporal` and as many AUs.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no such file, or an entry is missing, left over or of another
+            shape.
+        """
+        own = self.state_dict()
+        order = ["reduce", "first", "motion", "rest", "predictor", "reduce_motion"]
+        names = [name for part in order for name in own if name.startswith(f"{part}.")]
+        given = list(read_checkpoint(path).items())
+        if len(given) != len(names):
+            raise ValueError(
+                f"{str(path)!r} must hold the {len(names)} entries of a published "
+                f"predictor, batch counters included. Got {len(given)}. Check "
+                "temporal: the authors' files have the temporal module."
+            )
+        for name, (theirs, value) in zip(names, given, strict=True):
+            if own[name].shape != value.shape:
+                raise ValueError(
+                    f"Entry {theirs!r} of {str(path)!r} must have the shape "
+                    f"{tuple(own[name].shape)} of {name!r}. Got {tuple(value.shape)}; "
+                    "check the number of AUs and the order of the entries."
+                )
+        values = (value for _, value in given)
+        self.load_state_dict(dict(zip(names, values, strict=True)), strict=False)
+
+
+def _out_channels(layers):
+    """Return the channels that come out of residual or multi-scale stages."""
+    last = layers[-1][0] if isinstance(layers[-1], nn.Sequential) else layers[-1]
+    if isinstance(last, MultiScaleBlock):
+        return last.bn1.num_features
+    norms = [m for m in layers.modules() if isinstance(m, nn.BatchNorm2d)]
+    return norms[-1].num_features
+
+
+def _differences(features, previous, following, moves):
+    """Return both differences at half the resolution, (n, 2 * channels, h/2, w/2)."""
+    here = F.avg_pool2d(features, 2, ceil_mode=True)
+    if previous is None:
+        return torch.zeros_like(torch.cat([here, here], dim=1))
+    if moves is not None:
+        previous = _moved(previous, moves[:, 0])
+        following = _moved(following, moves[:, 1])
+    before = F.avg_pool2d(previous, 2, ceil_mode=True)
+    after = F.avg_pool2d(following, 2, ceil_mode=True)
+    return torch.cat([here - before, after - here], dim=1)
+
+
+def _moved(maps, move):
+    """Sample maps where an affine map of positions leads; outside of them is 0."""
+    grid = F.affine_grid(move.to(maps), maps.shape, align_corners=False)
+    return F.grid_sample(maps, grid, align_corners=False)

@@ -1,0 +1,236 @@
+"""The face alignment network whose features AUNet reads."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from skfau.nn._weights import IMAGENET_MEAN, IMAGENET_STD, init_kaiming_, load_weights
+
+__all__ = ["FAN", "BatchNorm", "MultiScaleBlock", "halve"]
+
+# Levels of an hourglass.
+_DEPTH = 4
+
+
+def halve(maps):
+    """Max-pool by 2; an odd side keeps its last cell, so that any image size goes."""
+    return F.max_pool2d(maps, 2, ceil_mode=True)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm that takes vectors, too, and a training batch of one value a channel.
+
+    One value has no variance: the running statistics stand in. The last batch of an
+    epoch may hold one face, and the innermost maps of a small image one cell.
+    """
+
+    def _check_input_dim(self, inputs):
+        """Take maps (n, c, h, w) and vectors (n, c)."""
+
+    def forward(self, inputs):
+        """Normalise over all axes but the second."""
+        if not self.training or inputs.numel() > inputs.shape[1]:
+            return super().forward(inputs)
+        running = self.running_mean, self.running_var
+        return F.batch_norm(inputs, *running, self.weight, self.bias, eps=self.eps)
+
+
+class MultiScaleBlock(nn.Module):
+    """Three 3x3 convolutions in a row, side by side in the output, and a shortcut.
+
+    Batch norm and ReLU come before each convolution. The convolutions' widths are a
+    half, a quarter and a quarter of the output (Bulat and Tzimiropoulos, 2017).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels; `out_channels` is a multiple of 4.
+    """
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        half, quarter = out_channels // 2, out_channels // 4
+        self.bn1 = BatchNorm(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, half, 3, padding=1, bias=False)
+        self.bn2 = BatchNorm(half)
+        self.conv2 = nn.Conv2d(half, quarter, 3, padding=1, bias=False)
+        self.bn3 = BatchNorm(quarter)
+        self.conv3 = nn.Conv2d(quarter, quarter, 3, padding=1, bias=False)
+        self.downsample = None
+        if in_channels != out_channels:
+            self.downsample = nn.Sequential(
+                BatchNorm(in_channels),
+                nn.ReLU(),
+                nn.Conv2d(in_channels, out_channels, 1, bias=False),
+            )
+
+    def forward(self, maps):
+        """Map (n, in_channels, h, w) to (n, out_channels, h, w)."""
+        half = self.conv1(F.relu(self.bn1(maps)))
+        quarter = self.conv2(F.relu(self.bn2(half)))
+        last = self.conv3(F.relu(self.bn3(quarter)))
+        shortcut = maps if self.downsample is None else self.downsample(maps)
+        return torch.cat([half, quarter, last], dim=1) + shortcut
+
+
+class Hourglass(nn.Module):
+    """Down to a sixteenth of the side and up again, with a shortcut at each level.
+
+    Parameters
+    ----------
+    channels : int
+        Channels at every level.
+    """
+
+    def __init__(self, channels):
+        super().__init__()
+        for level in range(_DEPTH, 0, -1):
+            for name in ("b1", "b2", "b3"):
+                self.add_module(f"{name}_{level}", MultiScaleBlock(channels, channels))
+        self.b2_plus_1 = MultiScaleBlock(channels, channels)
+
+    def forward(self, maps, level=_DEPTH):
+        """Map (n, channels, h, w) to maps of the same shape."""
+        beside = self.get_submodule(f"b1_{level}")(maps)
+        down = self.get_submodule(f"b2_{level}")(halve(maps))
+        inner = self.b2_plus_1(down) if level == 1 else self.forward(down, level - 1)
+        up = self.get_submodule(f"b3_{level}")(inner)
+        return beside + F.interpolate(up, beside.shape[-2:])
+
+
+class FAN(nn.Module):
+    """Face alignment network: stacked hourglasses that mark facial landmarks [1]_.
+
+    Parameters
+    ----------
+    weights : path or None, default=None
+        None draws from torch's generator. A path reads ``.safetensors`` or a saved
+        state dict of the published two-stack network (``2dfan2``), whose entry names
+        these are; none is shipped.
+    width : int, default=256
+        Channels of the hourglasses, a multiple of 16; 256 as published, 16 to 64 train
+        on a CPU.
+    n_stacks : int, default=2
+        Hourglasses one after the other.
+    n_landmarks : int, default=68
+        Points marked.
+
+    Attributes
+    ----------
+    out_channels : int
+        Channels of `features`: `width` for each stack and for the maps before them.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no file at `weights`, or its entries do not fit; if `width` is not a
+        multiple of 16.
+
+    Notes
+    -----
+    As published, 12,106,504 parameters, for images of 256 px (maps of a quarter of
+    the side). It was published for RGB in [0, 1] and converts its input, normalised
+    like that of every trunk here, itself.
+
+    References
+    ----------
+    .. [1] A. Bulat and G. Tzimiropoulos, "How far are we from solving the 2D & 3D face
+       alignment problem?", ICCV 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.nn import FAN
+    >>> fan = FAN(width=16).eval()
+    >>> fan(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 2, 68, 16, 16])
+    >>> fan.features(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 48, 16, 16])
+    """
+
+    unused_entries = ()
+    entry_names = "the entry names of the published '2dfan2'"
+
+    def __init__(self, weights=None, *, width=256, n_stacks=2, n_landmarks=68):
+        super().__init__()
+        if width % 16:
+            raise ValueError(f"width must be a multiple of 16. Got {width}.")
+        self.n_stacks = n_stacks
+        self.out_channels = width * (n_stacks + 1)
+        self.conv1 = nn.Conv2d(3, width // 4, 7, 2, 3)
+        self.bn1 = BatchNorm(width // 4)
+        self.conv2 = MultiScaleBlock(width // 4, width // 2)
+        self.conv3 = MultiScaleBlock(width // 2, width // 2)
+        self.conv4 = MultiScaleBlock(width // 2, width)
+        for k in range(n_stacks):
+            self._add_stack(k, width, n_landmarks, last=k == n_stacks - 1)
+        shape = (1, 3, 1, 1)
+        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+        self.register_buffer("mean", mean.view(shape), persistent=False)
+        self.register_buffer("std", std.view(shape), persistent=False)
+        init_kaiming_(self)
+        if weights is not None:
+            load_weights(self, "fan", weights)
+
+    def _add_stack(self, k, width, n_landmarks, last):
+        layers = {
+            f"m{k}": Hourglass(width),
+            f"top_m_{k}": MultiScaleBlock(width, width),
+            f"conv_last{k}": nn.Conv2d(width, width, 1),
+            f"bn_end{k}": BatchNorm(width),
+            f"l{k}": nn.Conv2d(width, n_landmarks, 1),
+        }
+        if not last:
+            layers[f"bl{k}"] = nn.Conv2d(width, width, 1)
+            layers[f"al{k}"] = nn.Conv2d(n_landmarks, width, 1)
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, images):
+        """Return the landmarks' heatmaps of every stack.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, height, width), float
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``.
+
+        Returns
+        -------
+        heatmaps : Tensor of shape (n, n_stacks, n_landmarks, height / 4, width / 4)
+        """
+        return torch.stack(self._run(images)[1], dim=1)
+
+    def features(self, images):
+        """Return the maps that AUNet takes for its basic features.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, height, width), float
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``.
+
+        Returns
+        -------
+        features : Tensor of shape (n, out_channels, height / 4, width / 4)
+            The maps before the first hourglass, then those of each hourglass times the
+            sum of the last one's heatmaps. Those of all but the last are taken after
+            the layer that feeds them on (``bl``), as the authors' code does.
+        """
+        maps, heatmaps = self._run(images)
+        attention = heatmaps[-1].sum(dim=1, keepdim=True)
+        return torch.cat([maps[0], *(attention * m for m in maps[1:])], dim=1)
+
+    def _run(self, images):
+        """Return the maps before the hourglasses and of each, and each's heatmaps."""
+        x = F.relu(self.bn1(self.conv1(images * self.std + self.mean)))
+        x = self.conv4(self.conv3(halve(self.conv2(x))))
+        maps, heatmaps = [x], []
+        for k in range(self.n_stacks):
+            layer = {n: getattr(self, f"{n}{k}") for n in ("m", "conv_last", "bn_end")}
+            top = getattr(self, f"top_m_{k}")(layer["m"](x))
+            top = F.relu(layer["bn_end"](layer["conv_last"](top)))
+            heatmaps.append(getattr(self, f"l{k}")(top))
+            if k < self.n_stacks - 1:
+                top = getattr(self, f"bl{k}")(top)
+                x = x + top + getattr(self, f"al{k}")(heatmaps[-1])
+            maps.append(top)
+        return maps, heatmaps

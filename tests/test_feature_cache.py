@@ -1,0 +1,88 @@
+"""Features kept on disk: the same results, no image seen twice, never another's."""
+
+import numpy as np
+import pytest
+
+from skfau.estimators import FaceAugmentation
+from tests.test_aunet_classifier import fan_passes, small  # noqa: F401
+
+
+def kept(folder, **parameters):
+    return small(feature_cache=folder, augmentation=None, **parameters)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_fit_from_the_cache_is_the_fit_without(made, tmp_path):
+    cached = kept(tmp_path).fit(made.data, made.target)
+    plain = small(augmentation=None).fit(made.data, made.target)
+    np.testing.assert_allclose(
+        cached.predict_proba(made.data), plain.predict_proba(made.data), atol=0.01
+    )
+    (name,) = files(tmp_path)
+    assert name.endswith(".npy")
+
+
+def test_every_image_is_seen_once_by_all_fits_of_its_weights(
+    made,
+    tmp_path,
+    monkeypatch,
+    fan_passes,  # noqa: F811
+):
+    source = small(label_vae=False).fit(made.data, made.target)
+    fan_passes.clear()
+    again = kept(tmp_path, init_from=source, max_epochs=3)
+    again.fit(made.data[:48], made.target[:48])
+    # One more tells the shape.
+    assert sum(fan_passes) == 48 + 1
+    again.predict_proba(made.data)
+    kept(tmp_path, init_from=source).fit(made.data, made.target)
+    assert sum(fan_passes) == len(made.data) + 1
+    assert len(files(tmp_path)) == 1
+
+
+def test_other_weights_pixels_or_sizes_have_their_own_file(made, tmp_path):
+    first = kept(tmp_path, label_vae=False).fit(made.data, made.target)
+    kept(tmp_path, random_state=1).fit(made.data, made.target)
+    assert len(files(tmp_path)) == 2
+    images = made.data.images[:] // 2
+    first.predict_proba(made.data.with_images(images))
+    assert len(files(tmp_path)) == 3
+    first.net_.module_.image_size = 64
+    first.predict_proba(made.data)
+    assert len(files(tmp_path)) == 4
+    assert all(name.endswith(".npy") for name in files(tmp_path))
+
+
+def test_what_another_process_has_begun_is_not_replaced(made, tmp_path, monkeypatch):
+    clf = kept(tmp_path).fit(made.data[:48], made.target[:48])
+    (path,) = tmp_path.iterdir()
+    before = path.read_bytes()
+    # As if it had not been there a moment ago.
+    monkeypatch.setattr("pathlib.Path.exists", lambda self: False)
+    clf.predict_proba(made.data[:48])
+    assert path.read_bytes() == before and len(files(tmp_path)) == 1
+
+
+def test_augmented_faces_are_not_kept(made, tmp_path):
+    for augmentation in ("published", FaceAugmentation()):
+        clf = kept(tmp_path).set_params(augmentation=augmentation)
+        with pytest.raises(ValueError, match="Pass augmentation=None"):
+            clf.fit(made.data, made.target)
+    fitted = small().fit(made.data, made.target).set_params(feature_cache=tmp_path)
+    with pytest.raises(ValueError, match="Pass augmentation=None"):
+        fitted.predict_proba(made.data)
+
+
+def test_a_trunk_that_trains_is_not_kept(made, tmp_path):
+    clf = kept(tmp_path, backbone="tiny")
+    with pytest.raises(ValueError, match="got backbone='tiny', which trains along"):
+        clf.fit(made.data, made.target)
+
+
+def test_where_the_cache_is_stays_behind(made, tmp_path):
+    clf = kept(tmp_path / "cache").fit(made.data, made.target)
+    clf.save(tmp_path / "x")
+    assert type(clf).load(tmp_path / "x").feature_cache is None
