@@ -22,10 +22,15 @@ from time import perf_counter
 import numpy as np
 
 from skfau import (
+    AUNetClassifier,
+    DRMLClassifier,
+    EACNetClassifier,
     FaceAligner,
     FAUTransformerClassifier,
+    JAANetClassifier,
     MLGCNClassifier,
     MSCAMClassifier,
+    MultiLabelTransformerClassifier,
     ResNetClassifier,
     SEVNetClassifier,
     WSARLClassifier,
@@ -46,6 +51,10 @@ WSARL = {
 PLAIN = {"region_layer": None, "crf": False}
 ADAM = {"backbone": "tiny", "image_size": 96, "lr": 1e-3, "batch_size": 16}
 FAU = ADAM | {"embedding_dim": 64, "weight_decay": 0.0}
+TOKENS = ADAM | {"schedule": None, "lr": 5e-4, "weight_decay": 0.01}
+FAN = {"fan_width": 32, "fan_stacks": 1, "fan_epochs": 6, "interval": 4}
+AUNET = ADAM | FAN | {"backbone": "fan", "image_size": 128}
+REGIONS = {"channels": 4, "lr": 0.02, "batch_size": 8}
 TEXT = ADAM | {"hidden_dim": 384, "feed_forward_dim": 512}
 SYSTEMS = {
     "FAU-Transformer": (FAUTransformerClassifier, FAU),
@@ -66,6 +75,15 @@ SYSTEMS = {
     "MS-CAM": (MSCAMClassifier, ADAM),
     "SEV-Net w/o text": (SEVNetClassifier, TEXT | {"text_level": None}),
     "SEV-Net": (SEVNetClassifier, TEXT),
+    "AU-FAN": (AUNetClassifier, AUNET | {"label_vae": False, "temporal": False}),
+    "AU-VAE": (AUNetClassifier, AUNET | {"temporal": False}),
+    "AU-TDN": (AUNetClassifier, AUNET | {"label_vae": False}),
+    "AUNet": (AUNetClassifier, AUNET),
+    "ResNet-A": (AUNetClassifier, ADAM | {"interval": 4}),
+    "MLT": (MultiLabelTransformerClassifier, TOKENS),
+    "DRML": (DRMLClassifier, REGIONS | {"image_size": 90}),
+    "EAC-Net": (EACNetClassifier, REGIONS | {"image_size": 64}),
+    "JAA-Net": (JAANetClassifier, REGIONS | {"image_size": 64}),
 }
 
 
