@@ -121,7 +121,7 @@ class ComparisonDisplay:
         self.ax_.set_xlabel(table.metric.replace("_", " ").replace("f1", "F1"))
         self.ax_.tick_params(axis="y", length=0)
         self.ax_.spines[["top", "right"]].set_visible(False)
-        options = {"ncols": 3, "frameon": False, "fontsize": 9}
+        options = {"ncols": 2, "frameon": False, "fontsize": 9}
         self.ax_.legend(loc="lower left", bbox_to_anchor=(0, 1), **options)
         return self
 
