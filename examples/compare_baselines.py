@@ -23,7 +23,7 @@ parser.add_argument("--small", action="store_true", help="seconds instead of min
 options = parser.parse_args()
 
 made = make_faces(
-    n_subjects=12 if options.small else 120, n_frames=4, image_size=80, random_state=0
+    n_subjects=12 if options.small else 100, n_frames=4, image_size=80, random_state=0
 )
 X, y = made.data, made.target
 train, test = subject_train_test_split(X, y, test_fraction=0.3, random_state=0)

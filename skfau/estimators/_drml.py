@@ -38,8 +38,8 @@ class DRMLClassifier(BaseAUClassifier):
         AU number of each column of y. None takes the names of a DataFrame, or counts
         from 0.
     image_size : int, default=170
-        Side of the network's input, pixels: 66, 74, 82 and so on; faces of another size
-        are resampled.
+        Side of the network's input, pixels: 66, 74, 82 and so on, better from 82; faces
+        of another size are resampled.
     grayscale : bool, default=False
         Reduce colours to luma first.
     augmentation : FaceAugmentation, "published" or None, default="published"
@@ -110,8 +110,8 @@ class DRMLClassifier(BaseAUClassifier):
     The loss is cross entropy, summed over AUs with a known label and averaged over
     faces. Settings are those of the authors' released solver; there the learning rate
     falls every 4000 steps of 128 faces, about 5 passes over two thirds of BP4D. Its
-    450,000 steps are no number of epochs; 20 are ours. With few faces raise `lr`:
-    0.01 learns within minutes.
+    450,000 steps are no number of epochs; 20 are ours. With few faces raise `lr`; from
+    0.005 on, narrow networks lost in the end what they had learned.
 
     A label is 0 or 1 here, NaN if unknown; there 1, -1, and 0 if unknown. The mean
     image is not subtracted; colours are normalised as for all networks here.

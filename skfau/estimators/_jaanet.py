@@ -5,7 +5,7 @@ from numbers import Integral, Real
 
 import torch
 
-from skfau._validation import Interval, StrOptions
+from skfau._validation import Interval, Options, StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._batches import return_landmarks
@@ -124,8 +124,7 @@ class JAANetClassifier(BaseAUClassifier):
     the middle of the image, attention means nothing before they are learned.
 
     `FaceAligner` with ``output_size=200`` gives the faces that the crops are taken
-    from; in the paper inner AUs' positions follow from landmarks that an annotator or
-    tracker gave.
+    from.
 
     References
     ----------
@@ -150,7 +149,7 @@ class JAANetClassifier(BaseAUClassifier):
         **BaseAUClassifier._parameter_constraints,
         "variant": [StrOptions({"ijcv", "eccv"})],
         "channels": [_POSITIVE],
-        "n_landmarks": [Interval(Integral, 49, 68, closed="both")],
+        "n_landmarks": [Options(Integral, {49, 68})],
         "roi_convention": [StrOptions({"jaa", "eac", "aunet"})],
         "landmark_weight": [Interval(Real, 0, None, closed="left")],
         "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],

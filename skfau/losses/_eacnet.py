@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from skfau.losses._inputs import at_least_float32, known_labels
+from skfau.losses._inputs import at_least_float32, known_labels, logits_of
 
 __all__ = ["EACNetLoss"]
 
@@ -42,7 +42,7 @@ class EACNetLoss(nn.Module):
     >>> import torch
     >>> from skfau.losses import EACNetLoss
     >>> labels = torch.tensor([[1.0, float("nan")]])
-    >>> EACNetLoss()((torch.zeros(1, 2), {}), {"labels": labels})
+    >>> EACNetLoss()(torch.zeros(1, 2), {"labels": labels})
     tensor(0.6466)
     """
 
@@ -56,8 +56,8 @@ class EACNetLoss(nn.Module):
 
         Parameters
         ----------
-        outputs : (Tensor, dict)
-            What `skfau.nn.EACNet` returns.
+        outputs : Tensor of shape (n, n_aus), or (Tensor, dict)
+            What `skfau.nn.EACNet` returns, or logits alone.
         targets : dict
             ``"labels"``: Tensor of shape (n, n_aus), 0, 1 or NaN for unknown.
 
@@ -65,8 +65,8 @@ class EACNetLoss(nn.Module):
         -------
         loss : Tensor of shape ()
         """
-        logits, aux = outputs
-        parts = {"logits": self._smoothed(logits, targets)}
+        aux = {} if isinstance(outputs, torch.Tensor) else outputs[1]
+        parts = {"logits": self._smoothed(logits_of(outputs), targets)}
         if "enhancing_logits" in aux:
             parts["enhancing"] = self._smoothed(aux["enhancing_logits"], targets)
         self.parts = {name: value.detach() for name, value in parts.items()}

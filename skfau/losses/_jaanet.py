@@ -154,8 +154,8 @@ class JAANetLoss(nn.Module):
         -------
         loss : Tensor of shape ()
         """
-        logits, aux = outputs
-        heads = {"": logits}
+        aux = {} if isinstance(outputs, torch.Tensor) else outputs[1]
+        heads = {"": outputs}
         if "local_logits" in aux:
             heads["local_"] = aux["local_logits"]
         parts = {

@@ -56,9 +56,12 @@ class DRML(nn.Module):
     Layers and sizes are those of the authors' released network: no convolution is
     padded but those of the patches; batch norm within a patch has no weights; its
     input is added to the region layer's output. Weights start from Xavier's
-    distribution and biases before ReLU from 0.1. From the released Gaussians (standard
-    deviation 0.01 and 0.005, biases of 1) a narrow network learned nothing but the
-    rates of the AUs.
+    distribution and biases between the first and the last layer from 0.1. From the
+    released Gaussians (standard deviation 0.01 and 0.005, biases of 1) a narrow network
+    learned nothing but the rates of the AUs.
+
+    Below 82 px little is left of the maps after the last convolution: 1x1 at 66 px, 3x3
+    at 74 px, 5x5 at 82 px, 27x27 at 170 px.
 
     The 64 patches are one grouped convolution.
 
@@ -119,8 +122,9 @@ class DRML(nn.Module):
             nn.Linear(128 * channels, n_aus),
         )
         init_xavier_(self)
-        for layer in (*self.features, *self.classifier[:-1]):
-            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+        for name, layer in self.named_modules():
+            outer = name in ("first", "classifier.7")
+            if isinstance(layer, (nn.Conv2d, nn.Linear)) and not outer:
                 # Units that no face of a batch wakes would never learn.
                 nn.init.constant_(layer.bias, 0.1)
 

@@ -163,8 +163,6 @@ class HOGFeatures(_FaceDescriptor):
     Blocks are normalised by their length, clipped at 0.2 and normalised again
     ("L2-Hys"). The numbers are those of ``skimage.feature.hog`` up to rounding.
 
-    OpenCV has no HOG any more from version 5 on.
-
     References
     ----------
     .. [1] N. Dalal and B. Triggs, "Histograms of oriented gradients for human
