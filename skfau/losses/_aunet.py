@@ -189,6 +189,5 @@ class LandmarkMapLoss(nn.Module):
         maps = self.maps(landmarks, outputs.shape[-2:]).unsqueeze(1)
         # Not the squares: where NaN is masked after them, its gradient is NaN.
         errors = torch.where(seen, outputs - maps, 0.0)
-        return errors.square().sum() / (seen.sum() * errors[0, :, 0].numel()).clamp(
-            min=1
-        )
+        count = seen.sum() * errors[0, :, 0].numel()
+        return errors.square().sum() / count.clamp(min=1)
