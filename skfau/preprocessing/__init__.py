@@ -4,11 +4,13 @@ from skfau.preprocessing._align import FaceAligner
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._dlib import DlibDetector
 from skfau.preprocessing._heatmaps import ROIHeatmaps, roi_heatmaps
+from skfau.preprocessing._prepare import prepare
 
 __all__ = [
     "DlibDetector",
     "FaceAligner",
     "MeshDetector",
     "ROIHeatmaps",
+    "prepare",
     "roi_heatmaps",
 ]
