@@ -28,6 +28,7 @@ from skfau.exceptions import DatasetError, LabelError
 from skfau.facs import DATASET_AUS
 
 _VIDEO = re.compile(r"([FM]\d{3})_T(\d+)")
+_WORD = re.compile(r"[A-Za-z][\w .-]*")
 _TASK = re.compile(r"T\d+")
 # "BP4D-training", "BP4D-AUCoding" and "BP4D-fpoints" are FERA 2015's names.
 _IMAGE_FOLDERS = ("2D+3D", "BP4D-training", ".")
@@ -262,7 +263,9 @@ def _read_occurrence(path):
     columns = {
         int(au): k for k, au in enumerate(header) if k and au.isdecimal() and int(au)
     }
-    if not columns or len(columns) < sum(au.isdecimal() for au in header[1:]):
+    words = [cell for cell in header[1:] if _WORD.fullmatch(cell)]
+    # As many AUs as cells that are no words: none is there twice, damaged or AU 0.
+    if not columns or len(columns) + len(words) < len(header) - 1:
         raise LabelError(
             f"{path}, line 1: expected a header of the frame and one number per AU, "
             f"separated by commas, got {lines[0][:60] if lines else 'nothing'!r}"

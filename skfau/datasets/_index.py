@@ -151,7 +151,7 @@ def _write(path, keys, stamps, records):
 def _load(path):
     """Return key -> (stamps, record); nothing if there is no sound index."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
             if about["format"] != [_FORMAT, __version__]:
                 return {}

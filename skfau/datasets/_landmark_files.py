@@ -113,11 +113,32 @@ def _read_csv(path, record):
     try:
         table = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
     except ValueError as error:
-        fault = re.sub(r"at row (\d+)", lambda m: f"at row {int(m[1]) + 1}", str(error))
-        raise DatasetError(f"{path}: {fault}; the file may be truncated") from error
+        raise _fault(path, rows, numbers, n_columns) from error
     frames = table[:, 0].astype(np.int64)
     check_distinct(path, frames, numbers, "frame", DatasetError)
     return frames, table[:, 1:].reshape(len(table), -1, 2)
+
+
+def _fault(path, rows, numbers, n_columns):
+    """Return the error of the first line that is not as it should be."""
+    number, cells = next(
+        (number, row.split(","))
+        for number, row in zip(numbers, rows, strict=True)
+        if row.count(",") + 1 != n_columns or not all(map(_is_number, row.split(",")))
+    )
+    odd = [cell for cell in cells if not _is_number(cell)]
+    found = f"the cell {odd[0][:40]!r}" if odd else f"{len(cells)} cells"
+    return DatasetError(
+        f"{path}, line {number}: expected {n_columns} numbers separated by commas, got "
+        f"{found}; the file may be truncated"
+    )
+
+
+def _is_number(cell):
+    try:
+        return np.isfinite(float(cell)) or cell.strip().lower() == "nan"
+    except ValueError:
+        return False
 
 
 def _read_tool(path, lines, header, record):
@@ -216,8 +237,11 @@ def _hdf5_entries(path):
 def _old_entries(path):
     content = _load_mat(path, "fit")
     try:
-        return [np.atleast_2d(entry) for entry in content["pred"].ravel()]
-    except (IndexError, ValueError, TypeError) as error:
+        entries = content["pred"].ravel()
+        # A cell in one struct, or one struct per frame.
+        nested = len(entries) == 1 and entries[0].dtype == object
+        return [np.atleast_2d(e) for e in (entries[0].ravel() if nested else entries)]
+    except (AttributeError, IndexError, ValueError, TypeError) as error:
         raise DatasetError(
             f"{path} has no field fit.pred; pass landmarks=None"
         ) from error
