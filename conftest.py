@@ -1,6 +1,7 @@
 """What every test and doctest runs under: no network, one thread, small faces."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ ROOT = Path(__file__).parent
 # Workers and subprocesses inherit the closed sockets and find the tests' helpers.
 _paths = [ROOT / "tests" / "offline", ROOT, os.environ.get("PYTHONPATH")]
 os.environ["PYTHONPATH"] = os.pathsep.join(str(path) for path in _paths if path)
+# Loaders keep their indexes there.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="skfau-tests-")
 
 
 @pytest.fixture(autouse=True, scope="session")

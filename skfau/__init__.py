@@ -20,6 +20,7 @@ _SUBMODULES = (
     "model_selection",
     "nn",
     "preprocessing",
+    "protocols",
 )
 
 # One line per public top-level name: name -> submodule that defines it.

@@ -1,6 +1,8 @@
 """Exceptions, each also the ``ValueError`` that scikit-learn users expect."""
 
 __all__ = [
+    "DatasetError",
+    "DatasetWarning",
     "FaceImageError",
     "LabelError",
     "MissingColumnError",
@@ -12,6 +14,13 @@ __all__ = [
 
 class SkfauError(Exception):
     """Base class: ``except SkfauError`` catches everything the library raises."""
+
+
+class DatasetError(SkfauError, ValueError):
+    """A data set on disk is not laid out as its loader can read it for certain.
+
+    The message names the file, or the parameter that settles what is ambiguous.
+    """
 
 
 class FaceImageError(SkfauError, ValueError):
@@ -31,6 +40,10 @@ class MissingColumnError(SkfauError, ValueError):
 
 class LabelError(SkfauError, ValueError):
     """AU labels hold something other than 0, 1 and NaN, or do not fit the faces."""
+
+
+class DatasetWarning(UserWarning):
+    """A copy of a data set holds more or fewer frames than the published one."""
 
 
 class MissingFaceWarning(UserWarning):

@@ -1,49 +1,28 @@
 """BP4D's folders: frames matched by number, nothing lost without a word."""
 
 import sys
+from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from skfau.datasets._bp4d import load_bp4d
-from skfau.exceptions import FaceImageError, LabelError
+from skfau.datasets import load_bp4d, load_bp4d_plus
+from skfau.exceptions import DatasetError, DatasetWarning, FaceImageError, LabelError
 from skfau.facs import DATASET_AUS
+from tests.trees import write_bp4d, write_points
 
-HEADER = ",".join(map(str, range(25)))
-
-
-def write_video(root, name, images, rows, folder="2D+3D"):
-    """Write images (file stems) and labels (frame -> {au: value}, others 9)."""
-    images_folder = root.joinpath(folder, *name.split("_"))
-    images_folder.mkdir(parents=True)
-    for k, stem in enumerate(images):
-        path = images_folder / f"{stem}.jpg"
-        cv2.imwrite(str(path), np.full((4, 4, 3), 10 * k + 10, dtype=np.uint8))
-    labels = root / "AUCoding" / "AU_OCC"
-    labels.mkdir(parents=True, exist_ok=True)
-    lines = [HEADER]
-    for frame, coded in rows.items():
-        values = [coded.get(au, 9) for au in range(1, 25)]
-        lines.append(",".join(map(str, [frame, *values])))
-    (labels / f"{name}.csv").write_text("\n".join(lines) + "\n")
-
-
-def write_points(root, name, frames):
-    folder = root / "landmarks68"
-    folder.mkdir(exist_ok=True)
-    rows = [[frame, *(frame + np.arange(136))] for frame in frames]
-    np.savetxt(folder / f"{name}.csv", rows, delimiter=",", fmt="%.2f")
+# Trees of a test are never the whole data set.
+pytestmark = pytest.mark.filterwarnings("ignore::skfau.exceptions.DatasetWarning")
 
 
 @pytest.fixture
 def root(tmp_path):
     """Two videos: F001_T10 is whole; M002_T2 lacks an image, a label and points."""
-    write_video(tmp_path, "F001_T10", ["0007", "0008"], {7: {1: 1}, 8: {1: 0, 12: 1}})
+    write_bp4d(tmp_path, "F001_T10", ["0007", "0008"], {7: {1: 1}, 8: {1: 0, 12: 1}})
     rows = {99: {12: 1}, 100: {12: 0}, 101: {}}
-    write_video(tmp_path, "M002_T2", ["98", "99", "0100"], rows)
-    write_points(tmp_path, "F001_T10", [7, 8])
-    write_points(tmp_path, "M002_T2", [99])
+    write_bp4d(tmp_path, "M002_T2", ["98", "99", "0100"], rows)
+    write_points(tmp_path / "landmarks68", "F001_T10", [7, 8])
+    write_points(tmp_path / "landmarks68", "M002_T2", [99])
     return tmp_path
 
 
@@ -95,7 +74,7 @@ def test_videos_without_labels_or_images_are_reported(root):
 
 @pytest.mark.parametrize("folder", ["BP4D-training", "."])
 def test_other_places_of_the_images(tmp_path, folder):
-    write_video(tmp_path, "F001_T1", ["1"], {1: {1: 1}}, folder=folder)
+    write_bp4d(tmp_path, "F001_T1", ["1"], {1: {1: 1}}, folder=folder)
     assert len(load_bp4d(tmp_path).data) == 1
 
 
@@ -136,7 +115,7 @@ def test_mat_files_without_h5py_say_what_to_install(root, monkeypatch):
 
 
 def test_wrong_labels_are_named_with_file_and_line(root):
-    write_video(root, "F009_T1", ["1", "2"], {1: {12: 1}, 2: {12: 3}})
+    write_bp4d(root, "F009_T1", ["1", "2"], {1: {12: 1}, 2: {12: 3}})
     with pytest.raises(LabelError, match=r"F009_T1.csv, line 3: AU12 is 3"):
         load_bp4d(root)
     path = root / "AUCoding" / "AU_OCC" / "F009_T1.csv"
@@ -144,10 +123,10 @@ def test_wrong_labels_are_named_with_file_and_line(root):
     with pytest.raises(LabelError, match=r"F009_T1.csv has no column for AU 12"):
         load_bp4d(root, aus=(1, 12))
     path.write_text("0,1\n1,yes\n")
-    with pytest.raises(LabelError, match=r"F009_T1.csv: could not convert"):
+    with pytest.raises(LabelError, match=r"F009_T1.csv, line 2: .* the cell 'yes'"):
         load_bp4d(root, aus=(1,))
-    path.write_text("0,1\n1,0\n1,1\n")
-    with pytest.raises(LabelError, match="holds a frame twice"):
+    path.write_text("0,1\n1,0\n\n1,1\n")
+    with pytest.raises(LabelError, match=r"line 4: frame 1 is in line 2 already"):
         load_bp4d(root, aus=(1,))
     path.write_text("0,1\n")
     assert len(load_bp4d(root, aus=(1,)).data) == 4
@@ -156,7 +135,7 @@ def test_wrong_labels_are_named_with_file_and_line(root):
 def test_two_files_of_one_frame_are_refused(root):
     folder = root / "2D+3D" / "F001" / "T10"
     (folder / "7.jpg").write_bytes((folder / "0007.jpg").read_bytes())
-    with pytest.raises(FaceImageError, match=r"7.jpg and 0007.jpg are the same frame"):
+    with pytest.raises(FaceImageError, match=r"0007.jpg and 7.jpg are the same frame"):
         load_bp4d(root)
 
 
@@ -165,9 +144,68 @@ def test_missing_folders_say_what_was_looked_for(root, tmp_path):
         load_bp4d(tmp_path / "elsewhere")
     with pytest.raises(FileNotFoundError, match="2DFeatures"):
         load_bp4d(root, landmarks="2DFeatures")
-    with pytest.raises(ValueError, match="landmarks must be 'auto', None or one of"):
+    with pytest.raises(FileNotFoundError, match="landmarks must be 'auto', None"):
         load_bp4d(root, landmarks="dlib")
     for path in (root / "2D+3D").rglob("*.jpg"):
         path.unlink()
     with pytest.raises(LabelError, match="has both an image and a label"):
         load_bp4d(root)
+
+
+def test_images_from_zero_need_no_help_when_they_tell(tmp_path):
+    write_bp4d(tmp_path, "F001_T1", [0, 1], {1: {1: 1}, 2: {1: 0}})
+    bunch = load_bp4d(tmp_path, aus=(1,))
+    assert [image.mean() for image in bunch.data] == [10, 20]
+    assert bunch.data.frame.tolist() == [1, 2]
+
+
+def test_ambiguous_numbers_name_the_parameter(tmp_path):
+    write_bp4d(tmp_path, "F001_T1", [0, 1, 2, 3], {1: {1: 1}, 2: {1: 0}})
+    with pytest.raises(DatasetError, match=r"1 recordings .* \(F001_T1\).*first_frame"):
+        load_bp4d(tmp_path, aus=(1,))
+    for first, shown in ((0, [10, 20]), (1, [20, 30])):
+        faces = load_bp4d(tmp_path, aus=(1,), first_frame=first).data
+        assert [image.mean() for image in faces] == shown
+    with pytest.raises(ValueError, match="first_frame must be 'auto', 0 or 1, got 2"):
+        load_bp4d(tmp_path, aus=(1,), first_frame=2)
+
+
+def test_fera_2015_has_other_folders(tmp_path):
+    write_bp4d(tmp_path, "F001_T1", ["1"], {1: {1: 1}}, folder="BP4D-training")
+    fera = tmp_path / "BP4D-AUCoding"
+    (tmp_path / "AUCoding" / "AU_OCC").rename(tmp_path / "labels")
+    (tmp_path / "AUCoding").rmdir()
+    fera.mkdir()
+    (tmp_path / "labels").rename(fera / "AUCoding")
+    write_points(tmp_path / "BP4D-fpoints", "F001_T1", [1], n_points=49)
+    bunch = load_bp4d(tmp_path, aus=(1,))
+    assert bunch.target.tolist() == [[1]]
+    assert np.isnan(bunch.data.landmarks[0, :, 0]).sum() == 19
+    assert bunch.data.landmarks[0, 17, 0] == 1
+
+
+def test_intensities_of_bp4d_plus_whose_columns_are_not_in_place(tmp_path):
+    header = "0,1,2,4,5,6,7,9,10,11,12"
+    rows = {frame: {6: 1, 12: 0} for frame in (1, 2, 3)}
+    write_bp4d(tmp_path, "F082_T6", ["001", "002", "003"], rows, header=header)
+    folder = tmp_path / "AUCoding" / "AU_INT" / "AU06"
+    folder.mkdir(parents=True)
+    (folder / "F082_T6_AU06.csv").write_text("1,5\n3,9\n")
+    bunch = load_bp4d_plus(tmp_path, aus=(12, 6))
+    np.testing.assert_array_equal(bunch.target, np.float32([[0, 1]] * 3))
+    nan = np.nan
+    np.testing.assert_array_equal(bunch.intensity, [[nan, 5], [nan, nan], [nan, nan]])
+    (folder / "F082_T6_AU06.csv").write_text("1,5\n3,7\n")
+    with pytest.raises(
+        LabelError, match=r"AU06.csv, line 2: AU6 is 7, expected 0 to 5"
+    ):
+        load_bp4d_plus(tmp_path, aus=(12, 6))
+
+
+@pytest.mark.filterwarnings("error::skfau.exceptions.DatasetWarning")
+def test_an_incomplete_copy_is_told_with_the_names_of_its_videos(root):
+    wanted = r"BP4D has 146,847 labelled frames, this copy 4: F001_T1, F001_T2.*"
+    with pytest.warns(DatasetWarning, match=wanted + r"M002_T2 have labels") as caught:
+        bunch = load_bp4d(root)
+    assert {"F001_T1", "M002_T2"} <= set(bunch.report.deviating)
+    assert [Path(w.filename).name for w in caught] == ["test_bp4d.py"]

@@ -21,6 +21,7 @@ HEIGHT = {
     "losses": 3,
     "estimators": 4,
     "inspection": 5,
+    "protocols": 5,
 }
 BESIDE = {("model_selection", "metrics")}
 # Private files at the top level belong to the room they serve.

@@ -1,141 +1,189 @@
-"""BP4D from the folders in which it is distributed."""
+"""BP4D and BP4D+ from the folders in which they are distributed."""
 
 import re
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import Bunch
 
-from skfau.datasets._landmark_files import landmark_reader
-from skfau.exceptions import FaceImageError, LabelError
-from skfau.faces import Faces
+from skfau.datasets._assemble import (
+    NOT_CODED,
+    Recording,
+    code_table,
+    load_recordings,
+)
+from skfau.datasets._frames import is_video, read_images
+from skfau.datasets._landmark_files import (
+    landmark_files,
+    landmark_folders,
+    read_points,
+)
+from skfau.datasets._text_files import (
+    check_codes,
+    check_distinct,
+    int_table,
+    read_lines,
+)
+from skfau.exceptions import DatasetError, LabelError
 from skfau.facs import DATASET_AUS
 
 _VIDEO = re.compile(r"([FM]\d{3})_T(\d+)")
+_WORD = re.compile(r"[A-Za-z][\w .-]*")
+_TASK = re.compile(r"T\d+")
+# "BP4D-training", "BP4D-AUCoding" and "BP4D-fpoints" are FERA 2015's names.
 _IMAGE_FOLDERS = ("2D+3D", "BP4D-training", ".")
-_LABEL_FOLDERS = ("AUCoding/AU_OCC", "AU_OCC")
-_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+_LABEL_FOLDERS = ("AUCoding/AU_OCC", "AU_OCC", "AUCoding", "BP4D-AUCoding/AUCoding")
+_INTENSITY_FOLDERS = ("AUCoding/AU_INT", "AU_INT", "AU Intensity Codes3.0")
+_LANDMARK_FOLDERS = ("landmarks68", "2DFeatures", "BP4D-fpoints")
 _UNKNOWN = 9
-
-_DESCR = """\
+_ABOUT = {
+    "bp4d": """\
 BP4D: spontaneous expressions of 41 subjects in up to 8 tasks each, with the
 occurrence of action units coded by experts.
-
-Read from {root}:
-{n_rows} frames of {n_videos} videos with an image and a label; {n_bare} of them have
-no landmarks. Left out: {n_uncoded} images without a label (some 500 frames of a task
-are coded) and {n_lost} labels without an image. `report` names them by video.
-"""
-
-
-class VideoReport(NamedTuple):
-    """Frame numbers of one video for which something is missing.
-
-    Attributes
-    ----------
-    without_label, without_image : ndarray of int
-        Not in the data.
-    without_landmarks : ndarray of int
-        In the data, with NaN landmarks.
-    """
-
-    without_label: np.ndarray
-    without_image: np.ndarray
-    without_landmarks: np.ndarray
+""",
+    "bp4d_plus": """\
+BP4D+: spontaneous expressions of 140 subjects in 10 tasks, of which tasks 1, 6, 7 and
+8 are coded by experts for the occurrence of action units.
+""",
+}
 
 
-def load_bp4d(root, *, aus=DATASET_AUS["bp4d"], landmarks="auto"):
+def load_bp4d(
+    root,
+    *,
+    aus=DATASET_AUS["bp4d"],
+    landmarks="auto",
+    first_frame="auto",
+    index="auto",
+    n_jobs=-1,
+    verbose=False,
+):
     """Load BP4D as lazy faces with labels, matched by frame number.
 
     Parameters
     ----------
     root : str or Path
-        Holds ``2D+3D/F001/T1/0001.jpg`` (or the subjects in ``BP4D-training``, or
-        directly) and ``AUCoding/AU_OCC/F001_T1.csv``.
+        Holds ``2D+3D/F001/T1/0001.jpg`` (any padding, or a video per task; or FERA
+        2015's ``BP4D-training``) and ``AUCoding/AU_OCC/F001_T1.csv``.
     aus : sequence of int, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AUs to load, in the order of the columns of ``target``.
-    landmarks : {"auto", "landmarks68", "2DFeatures"} or None, default="auto"
-        ``landmarks68/F001_T1.csv`` (frame, x1, y1, ..., x68, y68),
-        ``2DFeatures/F001_T1.mat`` (49 points; needs h5py; the jaw line and the inner
-        lip corners are NaN), or for each video the first of the two.
+    landmarks : "auto", str, Path or None, default="auto"
+        Folder with a file per video: ``F001_T1.csv`` (frame, x1, y1, ... of 49 to 68
+        points, or OpenFace's or py-feat's) or ``2DFeatures/F001_T1.mat`` (49 points,
+        needs h5py); "auto" takes those there are. Points that are not known are NaN.
+    first_frame : {"auto", 0, 1}, default="auto"
+        Number of the image of label frame 1: 1 as delivered. "auto" looks at them.
+    index : "auto", str, Path or None, default="auto"
+        File that keeps what was read until it changes. "auto" is one in
+        ``~/.cache/skfau/index`` (or under ``XDG_CACHE_HOME``), None is none.
+    n_jobs : int or None, default=-1
+        Processes that read what the index does not know, as in joblib.
+    verbose : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
     bunch : Bunch
-        ``data`` : Faces with ``subject`` ("F001"), ``video`` ("F001_T1"), ``frame``
-        and, where there are any, ``landmarks``; ``target`` : float32 (n, n_aus) in
-        {0, 1, NaN}, NaN for BP4D's 9; ``aus`` : tuple; ``report`` : Bunch of
-        ``videos`` (dict, name -> `VideoReport`) and ``unread_files``; ``DESCR``.
+        ``data`` : Faces with ``subject`` ("F001"), ``video`` ("F001_T1"), ``frame`` and
+        ``landmarks``, if any; ``target`` : float32 (n, n_aus), 0, 1 or NaN (BP4D's 9);
+        ``intensity`` : float32 (n, n_aus), 0 to 5 or NaN, or None without a folder
+        ``AU_INT``; ``aus``; ``report`` : Bunch of ``videos`` (dict, name -> frames
+        without label, image, landmarks), ``unread_files`` and ``deviating`` (videos
+        unlike the published ones); ``DESCR``.
 
     Raises
     ------
-    FileNotFoundError
-        If a folder is not there; the message says what was looked for.
-    LabelError
-        If a label is not 0, 1 or 9 or an AU is not coded; names file and line.
-    FaceImageError
-        If two images of a video have the same number.
-    ImportError
-        If ``2DFeatures`` are read and h5py is missing.
+    FileNotFoundError, ImportError
+        If a folder, or h5py, is not there.
+    LabelError, DatasetError, FaceImageError
+        If files are damaged, twice there or ambiguous; the message says what helps.
 
     Examples
     --------
     >>> from skfau.datasets import load_bp4d
     >>> bunch = load_bp4d("/data/BP4D", aus=(6, 12))  # doctest: +SKIP
-    >>> clf.fit(bunch.data, bunch.target)  # doctest: +SKIP
     """
-    root = Path(root)
-    image_root = _find_folder(root, _IMAGE_FOLDERS, "subject folders (F001, ...)")
-    label_root = _find_folder(root, _LABEL_FOLDERS, "label files (F001_T1.csv, ...)")
-    read_landmarks = landmark_reader(root, landmarks)
-    unread, parts, videos = [], [], {}
-    for name in _video_names(image_root, label_root, unread):
-        images = _image_files(image_root.joinpath(*name.split("_")), unread)
-        coded, labels = _read_labels(label_root / f"{name}.csv", aus)
-        shot = np.array(list(images), dtype=np.int64)
-        has_image = np.isin(coded, shot)
-        frames, labels = coded[has_image], labels[has_image]
-        points = read_landmarks(name, frames)
-        bare = frames[np.isnan(points).all(axis=(1, 2))]
-        paths = [images[frame] for frame in frames.tolist()]
-        parts.append((name, frames, labels, points, paths))
-        lost = coded[~has_image]
-        videos[name] = VideoReport(np.setdiff1d(shot, coded), lost, bare)
-    return _assemble(root, tuple(aus), parts, Bunch(videos=videos, unread_files=unread))
-
-
-def _assemble(root, aus, parts, report):
-    names, frames, labels, points, paths = zip(*parts, strict=True)
-    lengths = [len(part) for part in frames]
-    video = np.repeat(names, lengths)
-    landmarks = np.concatenate(points)
-    n_bare = sum(len(v.without_landmarks) for v in report.videos.values())
-    if not sum(lengths):
-        raise LabelError(
-            f"no frame in {root} has both an image and a label; are the images "
-            "unpacked (2D+3D/F001/T1/0001.jpg)?"
-        )
-    faces = Faces(
-        [path for part in paths for path in part],
-        landmarks=None if n_bare == len(landmarks) else landmarks,
-        subject=np.repeat([name.split("_")[0] for name in names], lengths),
-        video=video,
-        frame=np.concatenate(frames),
+    return _load(
+        *("bp4d", root, aus, landmarks, first_frame),
+        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
     )
-    return Bunch(
-        data=faces,
-        target=np.concatenate(labels),
-        aus=aus,
-        report=report,
-        DESCR=_DESCR.format(
-            root=root,
-            n_rows=len(faces),
-            n_videos=len(set(video)),
-            n_bare=n_bare,
-            n_uncoded=sum(len(v.without_label) for v in report.videos.values()),
-            n_lost=sum(len(v.without_image) for v in report.videos.values()),
-        ),
+
+
+def load_bp4d_plus(
+    root,
+    *,
+    aus=DATASET_AUS["bp4d_plus"],
+    landmarks="auto",
+    first_frame="auto",
+    index="auto",
+    n_jobs=-1,
+    verbose=False,
+):
+    """Load BP4D+ as lazy faces with labels, matched by frame number.
+
+    Parameters
+    ----------
+    root : str or Path
+        Holds ``2D+3D/F001/T1/0001.jpg`` (unpacked; or a video per task) and
+        ``AUCoding/AU_OCC/F001_T1.csv``, whose columns are found by their header: only
+        coded AUs have one.
+    aus : sequence of int, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AUs to load, in the order of the columns of ``target``.
+    landmarks, first_frame, index : object, default="auto"
+        As in `load_bp4d`.
+    n_jobs : int or None, default=-1
+        As in `load_bp4d`.
+    verbose : bool, default=False
+        As in `load_bp4d`.
+
+    Returns
+    -------
+    bunch : Bunch
+        As `load_bp4d` returns it; ``intensity`` is coded for AU6, 10, 12, 14 and 17.
+
+    Raises
+    ------
+    FileNotFoundError, LabelError, DatasetError, FaceImageError, ImportError
+        As in `load_bp4d`.
+
+    Examples
+    --------
+    >>> from skfau.datasets import load_bp4d_plus
+    >>> bunch = load_bp4d_plus("/data/BP4D+")  # doctest: +SKIP
+    """
+    return _load(
+        *("bp4d_plus", root, aus, landmarks, first_frame),
+        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
+    )
+
+
+def _load(name, root, aus, landmarks, first_frame, *, reading):
+    root = Path(root).absolute()
+    images = _find_folder(root, _IMAGE_FOLDERS, "subject folders (F001, ...)")
+    labels = _find_folder(root, _LABEL_FOLDERS, "label files (F001_T1.csv, ...)")
+    intensities = _intensity_files(root)
+    folders = landmark_folders(root, landmarks, _LANDMARK_FOLDERS)
+    unread, recordings = [], []
+    sources = _sources(images)
+    for video in _video_names(labels, sources, unread):
+        source, label = sources.get(video), labels / f"{video}.csv"
+        levels = intensities.get(video, {})
+        points, looked = landmark_files(folders, video)
+        recordings.append(
+            Recording(
+                *(video, video.split("_")[0], source, label),
+                watched=(label, *levels.values(), *looked),
+                arguments=(source, label, levels, points),
+            )
+        )
+    return load_recordings(
+        *(recordings, _read, (name, str(root), str(landmarks)), unread),
+        read_labels=partial(_labels, aus=tuple(aus)),
+        aus=tuple(aus),
+        first_frame=first_frame,
+        reading=reading,
+        about=_ABOUT[name],
+        stacklevel=6,
     )
 
 
@@ -151,71 +199,122 @@ def _find_folder(root, candidates, what):
     )
 
 
-def _video_names(image_root, label_root, unread):
+def _sources(folder):
+    """Map "F001_T1" to the folder or video of its frames."""
+    sources = {}
+    paths = [*folder.glob("[FM][0-9][0-9][0-9]/T*"), *folder.glob("[FM]*_T*.*")]
+    for path in sorted(paths):
+        video = path.stem if is_video(path) else path.name
+        video = f"{path.parent.name}_{video}" if _TASK.fullmatch(video) else video
+        if not _VIDEO.fullmatch(video) or not (is_video(path) or path.is_dir()):
+            continue
+        if video in sources:
+            raise DatasetError(
+                f"{sources[video]} and {path} both hold frames of {video}; keep one"
+            )
+        sources[video] = path
+    return sources
+
+
+def _video_names(label_root, sources, unread):
     """List "F001_T1", ... that have images, labels or both, in order."""
-    names = {f"{p.parent.name}_{p.name}" for p in image_root.glob("[FM]*/T*")}
-    for path in label_root.iterdir():
+    names = set(sources)
+    for path in sorted(label_root.iterdir()):
         if path.suffix == ".csv" and _VIDEO.fullmatch(path.stem):
             names.add(path.stem)
-        else:
+        elif not path.is_dir():
             unread.append(path)
-    matches = [match for match in map(_VIDEO.fullmatch, names) if match]
+    matches = map(_VIDEO.fullmatch, names)
     return [m[0] for m in sorted(matches, key=lambda m: (m[1], int(m[2])))]
 
 
-def _image_files(folder, unread):
-    """Map frame number to image path."""
-    images = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix.lower() not in _IMAGE_SUFFIXES:
-            continue
-        if not path.stem.isdecimal():
-            unread.append(path)
-        elif int(path.stem) in images:
-            raise FaceImageError(
-                f"{path} and {images[int(path.stem)].name} are the same frame; keep one"
-            )
-        else:
-            images[int(path.stem)] = path
-    return images
+def _intensity_files(root):
+    """Map video to {AU: file} for the files AU06/F001_T1_AU06.csv."""
+    files = {}
+    for folder in (root / name for name in _INTENSITY_FOLDERS):
+        for path in sorted(folder.glob("AU[0-9]*/*.csv")):
+            match = _VIDEO.match(path.stem)
+            if match:
+                files.setdefault(match[0], {})[int(path.parent.name[2:])] = path
+    return files
 
 
-def _read_labels(path, aus):
-    """Return frame numbers (n,) and labels (n, n_aus); none without a file."""
-    if not path.exists():
-        return np.empty(0, dtype=np.int64), np.empty((0, len(aus)), np.float32)
-    lines = path.read_text().splitlines()
-    header = lines[0].split(",") if lines else []
-    columns = {
-        int(au): k for k, au in enumerate(header) if k and au.strip().isdecimal()
+def _read(source, label, levels, points):
+    """Read one recording; the index keeps what this returns."""
+    record = read_images(source)
+    frames, lines, occurrence = _read_occurrence(label)
+    return {
+        **record,
+        "frames": frames,
+        "lines": lines,
+        "occurrence": occurrence,
+        "intensity": _read_intensities(levels, frames),
+        **read_points(points, frames, record),
     }
-    lacking = [au for au in aus if au not in columns]
+
+
+def _read_occurrence(path):
+    """Return frames and lines (n,) and codes (n, 100); none without a file."""
+    if not path.exists() and not path.is_symlink():
+        empty = np.empty(0, np.int32)
+        return empty, empty, code_table(0, (), ())
+    lines = read_lines(path)
+    header = [c.strip().removeprefix("AU") for c in (lines or [""])[0].split(",")]
+    columns = {
+        int(au): k for k, au in enumerate(header) if k and au.isdecimal() and int(au)
+    }
+    words = [cell for cell in header[1:] if _WORD.fullmatch(cell)]
+    # As many AUs as cells that are no words: none is there twice, damaged or AU 0.
+    if not columns or len(columns) + len(words) < len(header) - 1:
+        raise LabelError(
+            f"{path}, line 1: expected a header of the frame and one number per AU, "
+            f"separated by commas, got {lines[0][:60] if lines else 'nothing'!r}"
+        )
+    table, numbers = int_table(path, lines, skip=1, n_columns=len(header))
+    check_distinct(path, table[:, 0], numbers, "frame")
+    columns = {au: k for au, k in columns.items() if au < 100}
+    codes = table[:, list(columns.values())]
+    check_codes(path, codes, numbers, tuple(columns), range(100), "0, 1 or 9")
+    order = np.argsort(table[:, 0])
+    occurrence = code_table(len(codes), columns, codes[order])
+    return table[order, 0].astype(np.int32), numbers[order].astype(np.int32), occurrence
+
+
+def _read_intensities(levels, frames):
+    """Return codes (n, 100) of the AUs that have a file."""
+    intensity = code_table(len(frames), (), ())
+    for au, path in levels.items():
+        lines = read_lines(path)
+        # Intensities come without a header; FERA 2015's with one.
+        skip = int(bool(lines) and not lines[0].split(",")[0].strip().isdecimal())
+        table, numbers = int_table(path, lines, skip=skip, n_columns=2)
+        check_distinct(path, table[:, 0], numbers, "frame")
+        check_codes(
+            path, table[:, 1:], numbers, (au,), (*range(6), _UNKNOWN), "0 to 5 or 9"
+        )
+        _, ours, theirs = np.intersect1d(frames, table[:, 0], return_indices=True)
+        intensity[ours, au] = table[theirs, 1]
+    return intensity
+
+
+def _labels(recording, rows, aus):
+    """Return target and intensity of some rows, checked."""
+    record, path = recording.record, recording.labels
+    codes = record["occurrence"][np.ix_(rows, aus)]
+    lacking = [
+        au for au, code in zip(aus, codes[:1].T, strict=True) if NOT_CODED in code
+    ]
     if lacking:
         raise LabelError(
-            f"{path} has no column for AU {', '.join(map(str, lacking))}; its header "
-            f"is {lines[0][:60] if lines else 'empty'!r}"
+            f"{path} has no column for AU {', '.join(map(str, lacking))}; pass aus= "
+            "without"
         )
-    number_of = [n for n, line in enumerate(lines[1:], 2) if line.strip()]
-    if not number_of:
-        return np.empty(0, dtype=np.int64), np.empty((0, len(aus)), np.float32)
-    try:
-        table = np.loadtxt(
-            [lines[n - 1] for n in number_of],
-            delimiter=",",
-            dtype=np.int64,
-            usecols=[0, *(columns[au] for au in aus)],
-            ndmin=2,
-        )
-    except ValueError as error:
-        raise LabelError(f"{path}: {error}") from error
-    frames, values = table[:, 0], table[:, 1:]
-    wrong = np.argwhere(~np.isin(values, (0, 1, _UNKNOWN)))
-    if len(wrong):
-        row, column = wrong[0]
-        raise LabelError(
-            f"{path}, line {number_of[row]}: AU{aus[column]} is {values[row, column]}, "
-            "expected 0, 1 or 9 (not known). Intensities are in another folder."
-        )
-    if len(np.unique(frames)) < len(frames):
-        raise LabelError(f"{path} holds a frame twice")
-    return frames, np.where(values == _UNKNOWN, np.nan, values).astype(np.float32)
+    lines = record["lines"][rows]
+    meaning = "0, 1 or 9 (not known). Intensities are in another folder."
+    check_codes(path, codes, lines, aus, (0, 1, _UNKNOWN), meaning)
+    target = np.where(codes == _UNKNOWN, np.nan, codes).astype(np.float32)
+    levels = record["intensity"][np.ix_(rows, aus)]
+    if (levels == NOT_CODED).all():
+        return target, None
+    unknown = (levels == NOT_CODED) | (levels == _UNKNOWN)
+    return target, np.where(unknown, np.nan, levels).astype(np.float32)

@@ -5,6 +5,7 @@ from skfau.preprocessing._descriptors import HOGFeatures, LBPFeatures
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._dlib import DlibDetector
 from skfau.preprocessing._heatmaps import ROIHeatmaps, roi_heatmaps
+from skfau.preprocessing._prepare import prepare
 
 __all__ = [
     "DlibDetector",
@@ -13,5 +14,6 @@ __all__ = [
     "LBPFeatures",
     "MeshDetector",
     "ROIHeatmaps",
+    "prepare",
     "roi_heatmaps",
 ]

@@ -1,0 +1,188 @@
+"""Loading and preparing a data set, against a plain pandas and cv2 loop.
+
+Run: python benchmarks/bench_loading.py [--frames 100000] [--crops 4000] [--small]
+
+Measured, on made files in BP4D's layout (500 frames a video, 12 AUs, 68 landmarks):
+
+load     `load_bp4d`, the first time (no index) and again, against a loop that reads
+         the same CSV files with pandas, lists the images and merges by frame, as it
+         must every time. The limits are reading the text once (first), and asking
+         for the dates of some thousand files and reading 0.6 kB a frame (again).
+prepare  `prepare` of 256 x 256 JPEG to 200 x 200 crops, against a loop of
+         `cv2.imread`, `cv2.warpAffine` and writing into a `np.memmap`, with the
+         matrices for free. The limit is decoding JPEG.
+
+All sides run in turn; times are minima over the repeats, memory is what the process
+grew by. OpenCV's own threads are off, so each side has the threads it says.
+"""
+
+import argparse
+import tempfile
+import threading
+import warnings
+from pathlib import Path
+from time import perf_counter, sleep
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from _timing import best_of
+from skfau import FaceAligner
+from skfau.datasets import load_bp4d, make_faces
+from skfau.exceptions import DatasetWarning
+from skfau.facs import DATASET_AUS
+from skfau.preprocessing import prepare
+
+AUS = DATASET_AUS["bp4d"]
+PER_VIDEO = 500
+
+
+def write_tree(root, n_frames, rng):
+    """Write small images, labels and landmarks of n_frames frames."""
+    made = make_faces(n_subjects=2, n_frames=4, image_size=256, random_state=0)
+    pictures = [cv2.imencode(".jpg", im[..., ::-1])[1].tobytes() for im in made.data]
+    labels, points = root / "AUCoding" / "AU_OCC", root / "landmarks68"
+    labels.mkdir(parents=True)
+    points.mkdir()
+    for k in range(-(-n_frames // PER_VIDEO)):
+        name = f"F{k // 8 + 1:03d}_T{k % 8 + 1}"
+        folder = root.joinpath("2D+3D", *name.split("_"))
+        folder.mkdir(parents=True)
+        frames = np.arange(1, PER_VIDEO + 1)
+        for frame in frames:
+            (folder / f"{frame:04d}.jpg").write_bytes(pictures[frame % len(pictures)])
+        codes = rng.choice([0, 1, 9], (PER_VIDEO, 99))
+        table = pd.DataFrame(codes, columns=range(1, 100))
+        table.insert(0, "0", frames)
+        table.to_csv(labels / f"{name}.csv", index=False)
+        landmarks = made.data.landmarks[frames % len(pictures)].reshape(-1, 136)
+        noise = landmarks + rng.normal(0, 0.5, landmarks.shape)
+        np.savetxt(
+            points / f"{name}.csv", np.c_[frames, noise], fmt="%.2f", delimiter=","
+        )
+
+
+def plain_load(root):
+    """Read everything with pandas, as data set classes of the field do."""
+    tables = []
+    for path in sorted((root / "AUCoding" / "AU_OCC").glob("*.csv")):
+        table = pd.read_csv(path)[["0", *map(str, AUS)]].rename(columns={"0": "frame"})
+        points = pd.read_csv(root / "landmarks68" / path.name, header=None)
+        table = table.merge(points, left_on="frame", right_on=0, how="left")
+        folder = root.joinpath("2D+3D", *path.stem.split("_"))
+        images = pd.DataFrame({"path": [str(p) for p in folder.glob("*.jpg")]})
+        images["frame"] = images["path"].map(lambda p: int(Path(p).stem))
+        tables.append(table.merge(images, on="frame"))
+    table = pd.concat(tables, ignore_index=True)
+    labels = table[list(map(str, AUS))].replace(9, np.nan).to_numpy(np.float32)
+    points = table[list(range(1, 137))].to_numpy(np.float32).reshape(-1, 68, 2)
+    return table["path"].tolist(), labels, points
+
+
+def plain_prepare(paths, matrices, out):
+    crops = np.lib.format.open_memmap(out, "w+", np.uint8, (len(paths), 200, 200, 3))
+    for k, path in enumerate(paths):
+        crops[k] = cv2.warpAffine(cv2.imread(path), matrices[k], (200, 200))
+    crops.flush()
+
+
+class Memory:
+    """Peak growth of the process while the block runs, in MB (Linux)."""
+
+    def __enter__(self):
+        self._start = self.peak = self._now()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._done.set()
+        self._thread.join()
+        self.grown = self.peak - self._start
+
+    def _watch(self):
+        while not self._done.is_set():
+            self.peak = max(self.peak, self._now())
+            sleep(0.005)
+
+    @staticmethod
+    def _now():
+        text = Path("/proc/self/status").read_text()
+        # Without pages of mapped files, which the system can drop at any time.
+        return int(text.split("RssAnon:")[1].split()[0]) / 1024
+
+
+def measure(function):
+    """Return seconds and MB of one call."""
+    with Memory() as memory:
+        start = perf_counter()
+        function()
+        seconds = perf_counter() - start
+    return seconds, memory.grown
+
+
+def bench_load(root, repeats):
+    index = root / "index.npz"
+    first = measure(lambda: load_bp4d(root, index=index))
+    theirs = measure(lambda: plain_load(root))
+    again = measure(lambda: load_bp4d(root, index=index))
+    ours, loop = best_of(
+        [lambda: load_bp4d(root, index=index), lambda: plain_load(root)], repeats
+    )
+    bunch = load_bp4d(root, index=index)
+    paths, labels, points = plain_load(root)
+    np.testing.assert_array_equal(bunch.target, labels)
+    np.testing.assert_array_equal(bunch.data.landmarks, points)
+    print(
+        f"load {len(paths)} frames: pandas {loop:.2f} s ({theirs[1]:.0f} MB), first "
+        f"{first[0]:.2f} s ({first[1]:.0f} MB), again {ours:.2f} s ({again[1]:.0f} MB)"
+    )
+    print(
+        f"  ratio pandas / first {theirs[0] / first[0]:.2f}, pandas / again "
+        f"{loop / ours:.2f}"
+    )
+    return bunch, paths
+
+
+def bench_prepare(bunch, paths, n_crops, folder, repeats):
+    faces, paths = bunch.data[:n_crops], paths[:n_crops]
+    aligner = FaceAligner(landmarks="given", n_jobs=2)
+    matrices = aligner.transform(faces).column("matrix")
+    runs = iter(range(100))
+    sides = [
+        lambda: prepare(faces, aligner, folder / f"ours{next(runs)}"),
+        lambda: plain_prepare(paths, matrices, folder / f"theirs{next(runs)}.npy"),
+    ]
+    memory = [measure(side)[1] for side in sides]
+    ours, theirs = best_of(sides, repeats)
+    again = best_of([lambda: prepare(faces, aligner, folder / "ours0")], 2)[0]
+    print(
+        f"prepare {n_crops} crops: cv2 {n_crops / theirs:.0f}/s ({memory[1]:.0f} MB), "
+        f"2 threads {n_crops / ours:.0f}/s ({memory[0]:.0f} MB), called again "
+        f"{again:.2f} s"
+    )
+    print(f"  ratio cv2 / prepare {theirs / ours:.2f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--crops", type=int, default=4000)
+    parser.add_argument("--small", action="store_true", help="finish in seconds")
+    options = parser.parse_args()
+    n_frames, n_crops = (1000, 64) if options.small else (options.frames, options.crops)
+    warnings.simplefilter("ignore", DatasetWarning)
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "bp4d")
+        write_tree(root, n_frames, np.random.default_rng(0))
+        # The index does not trust what was written within the last two seconds.
+        sleep(2.1)
+        bunch, paths = bench_load(root, repeats=2)
+        bench_prepare(bunch, paths, n_crops, Path(folder), repeats=3)
+
+
+if __name__ == "__main__":
+    main()

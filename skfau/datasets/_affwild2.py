@@ -1,0 +1,200 @@
+"""Aff-Wild2's action units, as the ABAW challenges distribute them."""
+
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from skfau.datasets._assemble import (
+    NOT_CODED,
+    Recording,
+    code_table,
+    load_recordings,
+)
+from skfau.datasets._frames import is_video, read_images
+from skfau.datasets._landmark_files import (
+    landmark_files,
+    landmark_folders,
+    read_points,
+)
+from skfau.datasets._text_files import check_codes, int_table, read_lines
+from skfau.exceptions import DatasetError, LabelError
+from skfau.facs import DATASET_AUS
+
+_AU = re.compile(r"\s*AU0*(\d+)\s*")
+_ANNOTATIONS = ("AU_Detection_Challenge", "AU_Set")
+_IMAGES = ("cropped_aligned",)
+_SUBSETS = {
+    "train": ("Train_Set",),
+    "validation": ("Validation_Set",),
+    "all": ("Train_Set", "Validation_Set"),
+}
+_DEPTH = 3  # levels of folders in which the two folders are looked for
+_ABOUT = """\
+Aff-Wild2: videos from the Internet, annotated for action units ({subset} videos). Who
+is in them is not told; every video stands for a subject of its own.
+"""
+
+
+def load_affwild2(
+    root,
+    *,
+    subset="train",
+    aus=DATASET_AUS["affwild2"],
+    annotations="auto",
+    images="auto",
+    landmarks="auto",
+    index="auto",
+    n_jobs=-1,
+    verbose=False,
+):
+    """Load Aff-Wild2 as lazy faces with labels: the j-th label belongs to image j.
+
+    Parameters
+    ----------
+    root : str or Path
+        Holds, up to three levels deep, ``AU_Detection_Challenge/Train_Set/VIDEO.txt``
+        (or ``AU_Set``) and ``cropped_aligned/VIDEO/00001.jpg``.
+    subset : {"train", "validation", "all"}, default="train"
+        Which videos.
+    aus : sequence of int, default=(1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
+        AUs to load; the first challenge had ``DATASET_AUS["affwild2_2020"]``.
+    annotations, images : "auto", str or Path, default="auto"
+        The two folders, if there are several, or they have other names. `images` may
+        hold videos (``VIDEO.mp4``).
+    landmarks, index : object, default="auto"
+        As in `load_bp4d`.
+    n_jobs : int or None, default=-1
+        As in `load_bp4d`.
+    verbose : bool, default=False
+        As in `load_bp4d`.
+
+    Returns
+    -------
+    bunch : Bunch
+        As in `load_bp4d`. ``subject`` is the video: who it is is not told. A frame with
+        a -1 in any AU is invalid; as in the challenges it counts as not labelled.
+
+    Raises
+    ------
+    FileNotFoundError, LabelError, DatasetError, FaceImageError
+        As in `load_bp4d`.
+
+    Examples
+    --------
+    >>> from skfau.datasets import load_affwild2
+    >>> bunch = load_affwild2("/data/Aff-Wild2")  # doctest: +SKIP
+    """
+    return load_recordings(
+        *_recordings(Path(root).absolute(), subset, annotations, images, landmarks),
+        read_labels=partial(_labels, aus=tuple(aus)),
+        aus=tuple(aus),
+        first_frame=1,
+        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
+        about=_ABOUT.format(subset=subset),
+    )
+
+
+def _recordings(root, subset, annotations, images, landmarks):
+    """Return the first arguments of `load_recordings`."""
+    if subset not in _SUBSETS:
+        raise ValueError(f"subset must be one of {tuple(_SUBSETS)}, got {subset!r}")
+    labels = _labels_of(_find(root, annotations, _ANNOTATIONS, "annotations"), subset)
+    sources = {p.stem if is_video(p) else p.name: p for p in _children(root, images)}
+    folders = landmark_folders(root, landmarks, ("landmarks68",))
+    recordings = []
+    for name, path in labels.items():
+        points, looked = landmark_files(folders, name)
+        recordings.append(
+            Recording(
+                *(name, name, sources.get(name), path),
+                watched=(path, *looked),
+                arguments=(sources.get(name), path, points),
+            )
+        )
+    options = (subset, str(annotations), str(images), str(landmarks))
+    return recordings, _read, ("affwild2", str(root), *options)
+
+
+def _find(root, folder, names, parameter):
+    """Return the folder of one of some names, or the one that the user names."""
+    if folder != "auto":
+        found = [p for p in (root / folder, Path(folder)) if p.is_dir()][:1]
+    else:
+        levels = ["*/" * depth for depth in range(_DEPTH)]
+        places = [root, *(p for level in levels[1:] for p in sorted(root.glob(level)))]
+        found = [p / n for p in places for n in names if (p / n).is_dir()]
+    if len(found) > 1:
+        raise DatasetError(
+            f"found {' and '.join(map(str, found))}; say which with {parameter}=FOLDER"
+        )
+    if not found:
+        raise FileNotFoundError(
+            f"found no folder {folder if folder != 'auto' else ' or '.join(names)} in "
+            f"{root}; pass {parameter}=FOLDER"
+        )
+    return found[0]
+
+
+def _children(root, images):
+    folder = _find(root, images, _IMAGES, "images")
+    return [p for p in sorted(folder.iterdir()) if is_video(p) or p.is_dir()]
+
+
+def _labels_of(folder, subset):
+    """Map video to its file of annotations."""
+    files = {}
+    for part in _SUBSETS[subset]:
+        if not (folder / part).is_dir():
+            raise FileNotFoundError(f"there is no folder {folder / part}")
+        for path in sorted((folder / part).glob("*.txt")):
+            if path.stem in files:
+                raise LabelError(
+                    f"{path} and {files[path.stem]} annotate the same video; it cannot "
+                    "be for training and for validation"
+                )
+            files[path.stem] = path
+    return files
+
+
+def _read(source, path, points):
+    """Read one video; the index keeps what this returns."""
+    lines = read_lines(path)
+    matches = [_AU.fullmatch(cell) for cell in (lines or [""])[0].split(",")]
+    if None in matches:
+        raise LabelError(
+            f"{path}, line 1: expected the names of the AUs (AU1,AU2,...), got "
+            f"{lines[0][:60] if lines else 'nothing'!r}"
+        )
+    aus = tuple(int(match[1]) for match in matches)
+    table, numbers = int_table(path, lines, skip=1, n_columns=len(aus))
+    check_codes(path, table, numbers, aus, (-1, 0, 1), "0, 1 or -1 (invalid)")
+    # Rows count lines, so a blank one would shift all that follow.
+    blank = np.flatnonzero(numbers != np.arange(2, len(numbers) + 2))
+    if len(blank):
+        raise LabelError(
+            f"{path}, line {blank[0] + 2}: is blank; every line is a frame"
+        )
+    valid = (table >= 0).all(axis=1)
+    frames = numbers[valid] - 1
+    record = read_images(source)
+    return {
+        **record,
+        "frames": frames.astype(np.int32),
+        "occurrence": code_table(len(frames), aus, table[valid]),
+        **read_points(points, frames, record),
+    }
+
+
+def _labels(recording, rows, aus):
+    """Return the target of some rows."""
+    codes = recording.record["occurrence"][np.ix_(rows, aus)]
+    lacking = [a for a, code in zip(aus, codes[:1].T, strict=True) if NOT_CODED in code]
+    if lacking:
+        raise LabelError(
+            f"{recording.labels} has no column for AU {', '.join(map(str, lacking))}; "
+            "pass aus= without (the first challenge coded "
+            'DATASET_AUS["affwild2_2020"])'
+        )
+    return codes.astype(np.float32), None

@@ -1,0 +1,240 @@
+"""DISFA from the folders in which it is distributed, or as images."""
+
+import os
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from skfau.datasets._assemble import (
+    NOT_CODED,
+    Recording,
+    code_table,
+    load_recordings,
+)
+from skfau.datasets._frames import IMAGE_SUFFIXES, is_video, read_images
+from skfau.datasets._landmark_files import (
+    landmark_files,
+    landmark_folders,
+    read_points,
+)
+from skfau.datasets._text_files import (
+    check_codes,
+    check_distinct,
+    int_table,
+    read_lines,
+)
+from skfau.exceptions import DatasetError, LabelError
+from skfau.facs import DATASET_AUS
+
+_SUBJECT = re.compile(r"SN\d{3}")
+_AU_FILE = re.compile(r"SN\d{3}_au0*(\d+)\.txt", re.IGNORECASE)
+_LABEL_FOLDERS = ("ActionUnit_Labels", ".")
+_LANDMARK_FOLDERS = ("landmarks68", "Landmark_Points")
+_ABOUT = """\
+DISFA: spontaneous expressions of 27 subjects, one video each, every frame coded by an
+expert for the intensity (0 to 5) of 12 action units.
+"""
+
+
+def load_disfa(
+    root,
+    *,
+    aus=DATASET_AUS["disfa"],
+    threshold=2,
+    images="auto",
+    camera="left",
+    landmarks="auto",
+    first_frame="auto",
+    index="auto",
+    n_jobs=-1,
+    verbose=False,
+):
+    """Load DISFA as lazy faces with labels: video frame i has label line i + 1.
+
+    Parameters
+    ----------
+    root : str or Path
+        Holds ``ActionUnit_Labels/SN001/SN001_au1.txt`` and videos
+        (``.../LeftVideoSN001_comp.avi``) or images (``SN001/0.png``).
+    aus : sequence of int, default=(1, 2, 4, 6, 9, 12, 25, 26)
+        AUs to load; also coded: 5, 15, 17, 20.
+    threshold : int, default=2
+        Lowest intensity that counts as present.
+    images : "auto", str or Path, default="auto"
+        Folder of the videos or image folders, if there are several.
+    camera : {"left", "right"}, default="left"
+        Whose frames, where names tell.
+    landmarks : "auto", str, Path or None, default="auto"
+        As in `load_bp4d`, or DISFA's ``Landmark_Points`` (a file per frame).
+    first_frame, index : object, default="auto"
+        As in `load_bp4d`; the first means nothing to videos.
+    n_jobs : int or None, default=-1
+        As in `load_bp4d`.
+    verbose : bool, default=False
+        As in `load_bp4d`.
+
+    Returns
+    -------
+    bunch : Bunch
+        As in `load_bp4d`; ``video`` is the subject, ``frame`` counts from 1.
+
+    Raises
+    ------
+    FileNotFoundError, LabelError, DatasetError, FaceImageError
+        As in `load_bp4d`.
+
+    Examples
+    --------
+    >>> bunch = load_disfa("/data/DISFA")  # doctest: +SKIP
+    """
+    return load_recordings(
+        *_find(Path(root).absolute(), images, camera, landmarks),
+        read_labels=partial(_labels, aus=tuple(aus), threshold=threshold),
+        aus=tuple(aus),
+        first_frame=first_frame,
+        every_frame=True,
+        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
+        about=_ABOUT,
+    )
+
+
+def _find(root, images, camera, landmarks):
+    """Return the first arguments of `load_recordings`."""
+    labels = _label_folders(root)
+    folders = landmark_folders(root, landmarks, _LANDMARK_FOLDERS)
+    sources = _sources(root, images, camera, {p.parent for p in labels.values()})
+    recordings = []
+    for name in sorted({*labels, *sources}):
+        source, folder = sources.get(name), labels.get(name, root / name)
+        points, looked = landmark_files(folders, name)
+        files = _au_files(folder) if name in labels else {}
+        recordings.append(
+            Recording(
+                *(name, name, source, folder),
+                watched=(folder, *files.values(), *looked),
+                arguments=(source, files, points),
+            )
+        )
+    options = ("disfa", str(root), str(images), camera, str(landmarks))
+    return recordings, _read, options
+
+
+def _label_folders(root):
+    """Map subject to the folder of its AU files."""
+    for candidate in _LABEL_FOLDERS:
+        found = {
+            path.name: path
+            for path in sorted((root / candidate).glob("SN[0-9][0-9][0-9]"))
+            if path.is_dir() and _au_files(path)
+        }
+        if found:
+            return found
+    raise FileNotFoundError(
+        f"found no label files (SN001/SN001_au1.txt, ...) in {root}; looked in "
+        f"{', '.join(_LABEL_FOLDERS)}. Pass the folder that holds 'ActionUnit_Labels'."
+    )
+
+
+def _au_files(folder):
+    matches = ((_AU_FILE.fullmatch(path.name), path) for path in folder.iterdir())
+    files = {int(match[1]): path for match, path in matches if match}
+    return dict(sorted(files.items()))
+
+
+def _sources(root, images, camera, label_roots):
+    """Map subject to its video or its folder of images."""
+    if camera not in ("left", "right"):
+        raise ValueError(f"camera must be 'left' or 'right', got {camera!r}")
+    if images == "auto":
+        folders = [root, *(p for p in sorted(root.iterdir()) if p.is_dir())]
+        folders = [folder for folder in folders if folder not in label_roots]
+    else:
+        folders = [p for p in (root / images, Path(images)) if p.is_dir()][:1]
+    found = {folder: _subjects(folder, camera) for folder in folders}
+    found = {folder: sources for folder, sources in found.items() if sources}
+    if len(found) > 1:
+        raise DatasetError(
+            f"there are frames in {' and in '.join(str(f) for f in found)}; say which "
+            "with images=FOLDER"
+        )
+    if not found:
+        raise FileNotFoundError(
+            f"found no videos (LeftVideoSN001_comp.avi) and no image folders (SN001) "
+            f"of the {camera} camera in {images if images != 'auto' else root} or one "
+            "level below; pass images=FOLDER"
+        )
+    return next(iter(found.values()))
+
+
+def _subjects(folder, camera):
+    """Map subject to what in a folder holds frames of one camera."""
+    other = {"left": "right", "right": "left"}[camera]
+    sources = {}
+    for path in sorted(folder.iterdir()):
+        match = _SUBJECT.search(path.name)
+        told = f"{folder.name}/{path.name}".lower()
+        if not match or (other in told and camera not in path.name.lower()):
+            continue
+        if not (is_video(path) or _holds_frames(path)):
+            continue
+        if match[0] in sources:
+            raise DatasetError(
+                f"{sources[match[0]]} and {path} both hold frames of {match[0]}; keep "
+                "one, or name the folder of one with images="
+            )
+        sources[match[0]] = path
+    return sources
+
+
+def _holds_frames(folder):
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return any(
+            entry.name.lower().endswith(IMAGE_SUFFIXES) or is_video(Path(entry.name))
+            for entry in entries
+        )
+
+
+def _read(source, files, points):
+    """Read one subject; the index keeps what this returns."""
+    frames, intensity = np.empty(0, np.int32), code_table(0, (), ())
+    for k, (au, path) in enumerate(files.items()):
+        table, numbers = int_table(path, read_lines(path), n_columns=2)
+        check_distinct(path, table[:, 0], numbers, "frame")
+        check_codes(path, table[:, 1:], numbers, (au,), range(6), "0 to 5")
+        table = table[np.argsort(table[:, 0])]
+        if k == 0:
+            first, frames = path, table[:, 0]
+            intensity = code_table(len(frames), (), ())
+        if not np.array_equal(frames, table[:, 0]):
+            odd = np.setxor1d(frames, table[:, 0])
+            raise LabelError(
+                f"{path} and {first.name} must code the same frames; {len(odd)} frames "
+                f"({', '.join(map(str, odd[:3]))}, ...) are in one of them only: one "
+                "may be truncated"
+            )
+        intensity[:, au] = table[:, 1]
+    record = read_images(source)
+    return {
+        **record,
+        "frames": frames.astype(np.int32),
+        "intensity": intensity,
+        **read_points(points, frames, record),
+    }
+
+
+def _labels(recording, rows, aus, threshold):
+    """Return target and intensity of some rows."""
+    levels = recording.record["intensity"][np.ix_(rows, aus)].astype(np.float32)
+    lacking = [
+        au for au, level in zip(aus, levels[:1].T, strict=True) if NOT_CODED in level
+    ]
+    if lacking:
+        raise LabelError(
+            f"{recording.labels} has no file for AU {', '.join(map(str, lacking))}; "
+            "pass aus= without"
+        )
+    return (levels >= threshold).astype(np.float32), levels

@@ -1,0 +1,123 @@
+"""Tables of whole numbers in text files; errors name the file and the line."""
+
+import numpy as np
+
+from skfau.exceptions import LabelError
+
+_SEPARATORS = {",": "commas", "\t": "tabs", " ": "spaces", ";": "semicolons"}
+
+
+def read_lines(path, error_type=LabelError):
+    """Return the lines of a text file, whatever system wrote it.
+
+    Raises
+    ------
+    LabelError, or the error type given
+        If the file cannot be read or is not text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise error_type(f"{path} cannot be read: {error.strerror}") from error
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise error_type(
+            f"{path}, line {line}: holds a NUL byte; the file is damaged, or text in "
+            "UTF-16. Copy it again, or save it as UTF-8."
+        )
+    text = data.decode("utf-8-sig", errors="replace")
+    # Not splitlines: it also splits at characters that no editor counts as a line.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def int_table(path, lines, *, skip=0, n_columns=None, separator=","):
+    """Read whole numbers.
+
+    Parameters
+    ----------
+    path : Path
+        For errors.
+    lines : list of str
+        The whole file.
+    skip : int, default=0
+        Lines of its header.
+    n_columns : int or None, default=None
+        How many numbers a line must hold; None means as many as the first.
+    separator : str, default=","
+        What is between them.
+
+    Returns
+    -------
+    table : ndarray of shape (n, n_columns), dtype int64
+    numbers : ndarray of shape (n,), dtype int64
+        Line of every row, from 1; blank lines give no row.
+    """
+    numbers = [k for k, line in enumerate(lines[skip:], skip + 1) if line.strip()]
+    rows = [lines[k - 1] for k in numbers]
+    if not rows:
+        return np.empty((0, n_columns or 1), np.int64), np.empty(0, np.int64)
+    if n_columns is None:
+        n_columns = rows[0].count(separator) + 1
+    try:
+        table = np.loadtxt(
+            rows, delimiter=separator, dtype=np.int64, comments=None, ndmin=2
+        )
+    except ValueError:
+        table = None
+    if table is None or table.shape != (len(rows), n_columns):
+        raise _first_fault(path, numbers, rows, n_columns, separator)
+    return table, np.array(numbers)
+
+
+def _first_fault(path, numbers, rows, n_columns, separator):
+    """Return the error of the first line that is not as it should be."""
+    number, row = next(
+        (number, row)
+        for number, row in zip(numbers, rows, strict=True)
+        if row.count(separator) + 1 != n_columns
+        or not all(map(_is_whole, row.split(separator)))
+    )
+    cells = row.split(separator)
+    odd = [cell for cell in cells if not _is_whole(cell)]
+    found = [f"{len(cells)} cells"] * (len(cells) != n_columns)
+    found += [f"the cell {odd[0][:40]!r}"] if odd else []
+    others = [
+        s for s in _SEPARATORS if s != separator and row.count(s) == n_columns - 1
+    ]
+    hint = f" Is it separated by {_SEPARATORS[others[0]]}?" if others else ""
+    return LabelError(
+        f"{path}, line {number}: expected {n_columns} whole numbers separated by "
+        f"{_SEPARATORS[separator]}, got {' and '.join(found)} in {row[:60]!r}; the "
+        f"file may be truncated.{hint}"
+    )
+
+
+def _is_whole(cell):
+    try:
+        return "_" not in cell and abs(int(cell)) < 2**63
+    except ValueError:
+        return False
+
+
+def check_distinct(path, numbers, lines, what, error_type=LabelError):
+    """Raise if a number is there twice; ``lines`` tell where."""
+    order = np.argsort(numbers, kind="stable")
+    twice = np.flatnonzero(np.diff(numbers[order]) == 0)
+    if len(twice):
+        first, second = order[twice[0]], order[twice[0] + 1]
+        raise error_type(
+            f"{path}, line {lines[second]}: {what} {numbers[second]} is in line "
+            f"{lines[first]} already; keep one of the two"
+        )
+
+
+def check_codes(path, values, lines, aus, allowed, meaning):
+    """Raise LabelError if ``values`` (n, n_aus) holds a code that is not allowed."""
+    wrong = np.argwhere(~np.isin(values, allowed))
+    if len(wrong):
+        row, column = wrong[0]
+        raise LabelError(
+            f"{path}, line {lines[row]}: AU{aus[column]} is {values[row, column]}, "
+            f"expected {meaning}"
+        )

@@ -1,0 +1,180 @@
+"""What each paper did on each data set, as far as it says so."""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from skfau.facs import DATASET_AUS
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How one system was evaluated on one data set.
+
+    Attributes
+    ----------
+    system, dataset : str
+        As in `run`.
+    title : str
+        Name of the system in its paper.
+    source : str
+        Paper and table of the published figures.
+    estimator : str
+        Class in `skfau.estimators`.
+    parameters : dict
+        Where the paper's experiment differs from the defaults of the class.
+    aligner : dict
+        Parameters of `skfau.preprocessing.FaceAligner`.
+    loader : dict
+        Parameters of the data set's loader: ``threshold``.
+    folds : str or int
+        Data set of the published partition, or a number of subject folds.
+    pretrained_on : str or None
+        Data set whose weights the training starts from.
+    silent : tuple of str
+        What the paper does not say, and what is done here.
+    """
+
+    system: str
+    dataset: str
+    title: str
+    source: str
+    estimator: str
+    parameters: dict = field(default_factory=dict)
+    aligner: dict = field(default_factory=dict)
+    loader: dict = field(default_factory=dict)
+    folds: str | int = 3
+    pretrained_on: str | None = None
+    silent: tuple = ()
+
+    @property
+    def aus(self):
+        """AUs of the table, in the order of the columns."""
+        return DATASET_AUS[self.dataset]
+
+
+_CUT = "Decisions are cut at 0.5; the paper does not say where."
+_EPOCHS = (
+    "No epoch is chosen by its score on the test fold, as released code of the field "
+    "does; figures may come out lower for it."
+)
+_JACOB = "Jacob and Stenger, CVPR 2021, Table"
+_SHAO = "Shao et al., arXiv:1808.03457v1, Table"
+_YANG = "Yang et al., CVPR 2021, Table"
+_DISFA = {"threshold": 2}
+_BOX = {"template": "box", "output_size": 224}
+_ARL = {"template": "arl", "output_size": 200, "border_value": 128}
+_SEV = {"output_size": 256}
+_STOP = (
+    "Training stops early by subjects held out of the training folds; the paper does "
+    "not say by what."
+)
+_PLUS = (
+    "The three folds of subjects are not published; here they balance AUs, so they "
+    "are others.",
+    _CUT,
+)
+
+
+def _on_bp4d_plus(system, title, estimator):
+    return Protocol(
+        *(system, "bp4d_plus", title, f"{_YANG} 3", estimator),
+        parameters={"early_stopping": True},
+        aligner=_SEV,
+        silent=(*_PLUS, _STOP),
+    )
+
+
+_ALL = (
+    Protocol(
+        "fau_transformer",
+        "bp4d",
+        "FAU-Transformer",
+        f"{_JACOB} 1",
+        "FAUTransformerClassifier",
+        parameters={"weights": "imagenet"},
+        aligner=_BOX,
+        folds="bp4d",
+        silent=(
+            _CUT,
+            _EPOCHS,
+            "Batch size, embedding size and the ellipses of the ROIs are not "
+            "published; they are this library's defaults.",
+        ),
+    ),
+    Protocol(
+        "fau_transformer",
+        "disfa",
+        "FAU-Transformer",
+        f"{_JACOB} 2",
+        "FAUTransformerClassifier",
+        parameters={"weights": "imagenet", "lr": 1e-5},
+        aligner=_BOX,
+        loader=_DISFA,
+        folds="disfa",
+        pretrained_on="bp4d",
+        silent=(
+            _CUT,
+            _EPOCHS,
+            "The text has intensities greater than 2; its references, and this run, "
+            "2 and more.",
+            "The network that is fine-tuned has seen all 41 subjects of BP4D; the "
+            "paper does not say which.",
+        ),
+    ),
+    Protocol(
+        "wsarl",
+        "bp4d",
+        "WSARL",
+        f"{_SHAO} 1",
+        "WSARLClassifier",
+        aligner=_ARL,
+        folds="bp4d",
+        silent=(_CUT, _EPOCHS, "The CRF's widths and weights are not published."),
+    ),
+    Protocol(
+        "wsarl",
+        "disfa",
+        "WSARL",
+        f"{_SHAO} 2",
+        "WSARLClassifier",
+        aligner=_ARL,
+        loader=_DISFA,
+        folds="disfa",
+        pretrained_on="bp4d",
+        silent=(
+            _CUT,
+            _EPOCHS,
+            "The network that is fine-tuned has seen all 41 subjects of BP4D.",
+        ),
+    ),
+    Protocol(
+        "sevnet",
+        "bp4d",
+        "SEV-Net",
+        f"{_YANG} 1",
+        "SEVNetClassifier",
+        parameters={"early_stopping": True},
+        aligner=_SEV,
+        folds="bp4d",
+        silent=(_CUT, _STOP, "The descriptions are this library's own."),
+    ),
+    Protocol(
+        "sevnet",
+        "disfa",
+        "SEV-Net",
+        f"{_YANG} 2",
+        "SEVNetClassifier",
+        parameters={"early_stopping": True},
+        aligner=_SEV,
+        loader=_DISFA,
+        folds="disfa",
+        silent=(_CUT, _STOP, "The descriptions are this library's own."),
+    ),
+    _on_bp4d_plus("sevnet", "SEV-Net", "SEVNetClassifier"),
+    _on_bp4d_plus("mlgcn", "ML-GCN", "MLGCNClassifier"),
+    _on_bp4d_plus("mscam", "MS-CAM", "MSCAMClassifier"),
+    _on_bp4d_plus("resnet", "ResNet18", "ResNetClassifier"),
+)
+
+#: The protocols that `run` knows, by (system, data set).
+PROTOCOLS = MappingProxyType({(p.system, p.dataset): p for p in _ALL})

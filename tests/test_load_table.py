@@ -1,0 +1,100 @@
+"""Any table of faces: what it says is what is loaded, or an error with the line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skfau.datasets import load_table
+from skfau.exceptions import DatasetError, LabelError
+from tests.trees import write_image, write_points
+
+CSV = """\
+path,subject,video,frame,AU1,AU12,age
+a/1.png,anna,v,1,0,1,31
+a/2.png,anna,v,2,1,,32
+gone.png,anna,v,3,1,1,33
+b/1.png,007,w,1,nan,,34
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    for k, name in enumerate(["a/1.png", "a/2.png", "b/1.png"]):
+        write_image(tmp_path / name, 10 * k + 10)
+    (tmp_path / "mine.csv").write_text(CSV)
+    return tmp_path
+
+
+def test_rows_columns_and_report(root):
+    bunch = load_table(root / "mine.csv")
+    nan = np.nan
+    expected = np.float32([[0, 1], [1, nan], [nan, nan]])
+    np.testing.assert_array_equal(bunch.target, expected)
+    assert bunch.aus == (1, 12) and bunch.intensity is None
+    assert [image.mean() for image in bunch.data] == [10, 20, 30]
+    assert bunch.data.subject.tolist() == ["anna", "anna", "007"]
+    assert bunch.data.column("age").tolist() == [31, 32, 34]
+    assert bunch.report.without_image.tolist() == [4]
+    assert bunch.report.without_label.tolist() == [5]
+    assert [f.tolist() for f in bunch.report.videos["v"]] == [[], [3], []]
+
+
+def test_a_dataframe_is_the_same(root):
+    frame = pd.read_csv(root / "mine.csv", dtype={"subject": str})
+    theirs = load_table(frame, root=root, aus=(12, 1))
+    ours = load_table(root / "mine.csv", aus=(12, 1))
+    np.testing.assert_array_equal(theirs.target, ours.target)
+    assert theirs.data.columns == ours.data.columns
+    assert theirs.data.subject.tolist() == ours.data.subject.tolist()
+    with pytest.raises(LabelError, match="the table, row 0: AU1 is '7'"):
+        load_table(frame.assign(AU1=7), root=root)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_other_separators(root, separator):
+    (root / "mine.csv").write_text(CSV.replace(",", separator))
+    assert load_table(root / "mine.csv").target.shape == (3, 2)
+
+
+def test_intensities_and_codes_of_unknown_labels(root):
+    (root / "mine.csv").write_text("path,AU06\na/1.png,2.5\na/2.png,9\nb/1.png,0\n")
+    bunch = load_table(root / "mine.csv", threshold=2, unknown=(9,))
+    np.testing.assert_array_equal(bunch.intensity[:, 0], np.float32([2.5, np.nan, 0]))
+    np.testing.assert_array_equal(bunch.target[:, 0], np.float32([1, np.nan, 0]))
+    with pytest.raises(LabelError, match=r"line 2: AU6 is '2.5', expected 0 or 1.*thr"):
+        load_table(root / "mine.csv", unknown=(9,))
+    with pytest.raises(LabelError, match=r"line 3: AU6 is '9', expected an intensity"):
+        load_table(root / "mine.csv", threshold=2)
+
+
+def test_damaged_tables_are_named_with_file_and_line(root):
+    path = root / "mine.csv"
+    for text, error, message in (
+        (CSV.replace("v,2,1", "v,2,7"), LabelError, r"mine.csv, line 3: AU1 is '7'"),
+        (CSV[:-7], LabelError, r"line 5: expected 7 cells as in the header, got 5"),
+        (CSV.replace("v,2,", "v,1,"), DatasetError, r"line 3: frame 1 of video v .* 2"),
+        (CSV.replace("v,2,", "v,x,"), DatasetError, r"line 3: 'frame' must be a whole"),
+        (CSV.replace("path", "file"), DatasetError, r"must have a column 'path'"),
+        (CSV.replace("AU12", "AU1"), DatasetError, r"line 1: a column is there twice"),
+        (CSV.replace("v,2", "v,\0"), LabelError, r"line 3: holds a NUL byte"),
+        ("", DatasetError, r"must have a column 'path'"),
+    ):
+        path.write_text(text)
+        with pytest.raises(error, match=message):
+            load_table(path)
+    path.write_text(CSV)
+    with pytest.raises(LabelError, match=r"no column for AU \{5\}"):
+        load_table(path, aus=(1, 5))
+    with pytest.raises(DatasetError, match="pass root="):
+        load_table(path, root=root / "a")
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        load_table(root / "yours.csv")
+
+
+def test_landmarks_by_video(root):
+    write_points(root / "points", "v", [2])
+    bunch = load_table(root / "mine.csv", landmarks="points")
+    assert bunch.data.landmarks[1, 0, 0] == 2
+    assert bunch.report.without_landmarks.tolist() == [2, 5]
+    with pytest.raises(DatasetError, match="need the columns 'video' and 'frame'"):
+        load_table({"path": [root / "a/1.png"], "AU1": [1]}, landmarks=root / "points")

@@ -1,0 +1,179 @@
+"""Crops that are kept: the same bytes however often the work was interrupted."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from skfau.exceptions import DatasetError, MissingFaceWarning
+from skfau.faces import Faces
+from skfau.preprocessing import FaceAligner, _prepare, prepare
+
+ALIGNER = FaceAligner(output_size=32, landmarks="given", n_jobs=1)
+FILES = ("images.npy", "landmarks.npy", "matrix.npy", "prepared.json")
+# Runs that are slow enough to be killed at any step, forked off one that has imported
+# everything; prints how many were killed before their end.
+SCRIPT = """
+import os, signal, sys, time
+import cv2, numpy as np
+from skfau.datasets import make_faces
+from skfau.preprocessing import FaceAligner, _prepare, prepare
+cv2.setNumThreads(1)
+_prepare._BLOCK_ROWS = 4
+put = _prepare._Folder._put
+def slow_put(*arguments):
+    time.sleep(0.005)
+    return put(*arguments)
+_prepare._Folder._put = slow_put
+faces = make_faces(n_subjects=6, n_frames=4, image_size=48, random_state=0).data
+def run(folder):
+    pid = os.fork()
+    if not pid:
+        aligner = FaceAligner(output_size=32, landmarks="given", n_jobs=1)
+        prepare(faces, aligner, folder, batch_size=2)
+        os._exit(0)
+    return pid
+assert os.waitpid(run(sys.argv[1] + "/whole"), 0)[1] == 0
+rng, killed, status = np.random.default_rng(0), 0, 1
+while status:
+    pid = run(sys.argv[1] + "/out")
+    time.sleep(rng.uniform(0, 0.1) * (1 + killed / 10))
+    os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    killed += status != 0
+print(killed)
+"""
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    monkeypatch.setattr(_prepare, "_BLOCK_ROWS", 5)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_crops_and_columns_are_those_of_the_aligner(made, blocks, tmp_path):
+    rows = np.r_[3:40, 60:90]
+    direct = ALIGNER.transform(made.data[rows])
+    kept = prepare(made.data[rows], ALIGNER, tmp_path / "out", batch_size=3)
+    np.testing.assert_array_equal(kept.images[...], direct.images[...])
+    for name in direct.columns:
+        np.testing.assert_array_equal(kept.column(name), direct.column(name), name)
+    assert sorted(contents(tmp_path / "out")) == sorted(FILES)
+
+
+def test_a_second_call_reads_nothing(made, tmp_path):
+    prepare(made.data, ALIGNER, tmp_path)
+    before = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+
+    class Never(FaceAligner):
+        def transform(self, X):
+            raise AssertionError
+
+    Never.__qualname__, Never.__module__ = "FaceAligner", FaceAligner.__module__
+    again = prepare(made.data, Never(output_size=32, landmarks="given"), tmp_path)
+    assert again.image_shape == (32, 32)
+    assert before == {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+
+
+def test_other_faces_or_parameters_are_refused(made, tmp_path):
+    prepare(made.data[:8], ALIGNER, tmp_path)
+    with pytest.raises(DatasetError, match="holds other faces, or these aligned with"):
+        prepare(made.data[:9], ALIGNER, tmp_path)
+    with pytest.raises(DatasetError, match="choose another folder"):
+        prepare(made.data[:8], FaceAligner(output_size=33), tmp_path)
+
+
+def test_blocks_do_not_divide_videos(monkeypatch):
+    video = np.repeat(["a", "b", "c", "d"], [3, 9, 1, 2])
+    faces = Faces(np.zeros((15, 8, 8, 3), np.uint8), video=video)
+    for size, expected in {
+        4: [(0, 12), (12, 15)],
+        3: [(0, 3), (3, 12), (12, 15)],
+        99: [(0, 15)],
+    }.items():
+        monkeypatch.setattr(_prepare, "_BLOCK_ROWS", size)
+        assert _prepare._blocks(faces) == expected
+
+
+def test_missing_faces_keep_their_rows_and_reasons(made, blocks, tmp_path):
+    landmarks = made.data.landmarks.copy()
+    landmarks[[2, 17]] = np.nan
+    faces = made.data.with_columns(landmarks=landmarks)
+    with pytest.warns(MissingFaceWarning, match=r"2 of 96 faces .* \(row 2: "):
+        kept = prepare(faces, ALIGNER, tmp_path)
+    assert np.flatnonzero(kept.column("status") != "").tolist() == [2, 17]
+    assert not kept.images[17].any() and np.isnan(kept.landmarks[17]).all()
+
+
+def test_bad_arguments(made, tmp_path):
+    with pytest.raises(ValueError, match="minimum of 1"):
+        prepare(made.data[:0], ALIGNER, tmp_path)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        prepare(made.data, ALIGNER, tmp_path, batch_size=0)
+
+
+def interrupted(made, folder, after):
+    """Prepare until `after` blocks are in, then fail."""
+
+    class Failing(FaceAligner):
+        def transform(self, X):
+            nonlocal after
+            after -= 1
+            if after < 0:
+                raise KeyboardInterrupt
+            return super().transform(X)
+
+    Failing.__qualname__, Failing.__module__ = "FaceAligner", FaceAligner.__module__
+    with pytest.raises(KeyboardInterrupt):
+        prepare(made.data, Failing(output_size=32, landmarks="given"), folder)
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"block": 2, "crc'])
+def test_an_interrupted_run_goes_on_and_ends_equal(made, blocks, tmp_path, torn):
+    prepare(made.data, ALIGNER, tmp_path / "whole")
+    interrupted(made, tmp_path / "out", after=2)
+    with (tmp_path / "out" / "journal.jsonl").open("ab") as file:
+        file.write(torn)
+    prepare(made.data, ALIGNER, tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_an_interruption_between_the_last_renames(made, blocks, tmp_path):
+    prepare(made.data, ALIGNER, tmp_path / "whole")
+    interrupted(made, tmp_path / "out", after=3)
+    partial = tmp_path / "out" / "images.npy.partial"
+    partial.rename(partial.with_suffix(""))
+    prepare(made.data, ALIGNER, tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def flip_byte(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 255
+    path.write_bytes(data)
+
+
+def test_verify_redoes_or_refuses_damaged_blocks(made, blocks, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    prepare(made.data, ALIGNER, whole, verify=True)
+    interrupted(made, out, after=4)
+    flip_byte(out / "images.npy.partial", 5000)
+    prepare(made.data, ALIGNER, out, verify=True)
+    assert contents(out) == contents(whole)
+    flip_byte(out / "landmarks.npy", -1)
+    last = len(json.loads((out / "prepared.json").read_text())["blocks"]) - 1
+    with pytest.raises(DatasetError, match=rf"blocks \[{last}\] .* are not what was"):
+        prepare(made.data, ALIGNER, out, verify=True)
+
+
+def test_killed_at_any_time_the_files_end_equal(tmp_path):
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 3
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")

@@ -1,0 +1,55 @@
+"""Data sets on disk for the loaders' tests, in their own layouts."""
+
+import cv2
+import numpy as np
+
+HEADER = ",".join(map(str, range(25)))
+
+
+def write_image(path, grey=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Lossless where the grey level is looked at.
+    assert cv2.imwrite(str(path), np.full((8, 8, 3), grey, np.uint8))
+
+
+def write_labels(path, rows, header=HEADER):
+    """Write frame -> {au: value}; other AUs of the header are 9."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aus = [int(au) for au in header.split(",")[1:]]
+    lines = [header]
+    for frame, coded in rows.items():
+        values = [coded.get(au, 9) for au in aus]
+        lines.append(",".join(map(str, [frame, *values])))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_bp4d(root, name, images, rows, folder="2D+3D", header=HEADER):
+    """Write one BP4D video: images (file stems) and labels."""
+    for k, stem in enumerate(images):
+        write_image(root.joinpath(folder, *name.split("_"), f"{stem}.jpg"), 10 * k + 10)
+    write_labels(root / "AUCoding" / "AU_OCC" / f"{name}.csv", rows, header)
+
+
+def write_points(folder, name, frames, n_points=68):
+    """Write landmarks whose first coordinate is the frame number."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [[frame, *(frame + np.arange(2 * n_points))] for frame in frames]
+    np.savetxt(folder / f"{name}.csv", rows, delimiter=",", fmt="%.2f")
+
+
+def write_disfa(root, name, levels, first=1):
+    """Write one DISFA subject's labels: {au: intensities}, frames from `first`."""
+    folder = root / "ActionUnit_Labels" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for au, values in levels.items():
+        lines = [f"{k},{value}" for k, value in enumerate(values, first)]
+        (folder / f"{name}_au{au}.txt").write_text("\n".join(lines) + "\n")
+
+
+def write_video(path, greys):
+    """Write a video whose frames are of those grey levels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20, (64, 64))
+    for grey in greys:
+        writer.write(np.full((64, 64, 3), grey, np.uint8))
+    writer.release()
