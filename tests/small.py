@@ -37,7 +37,14 @@ OWN = {
 }
 # How a classifier learns a few faces by heart, where it is not the usual way.
 OVERFITS = {
-    "DRMLClassifier": {"lr": 3e-3, "dropout": 0.0, "max_epochs": 90},
+    "AUNetClassifier": {"max_epochs": 80},
+    "DRMLClassifier": {
+        "image_size": 82,
+        "lr": 3e-3,
+        "lr_decay": 0.3,
+        "lr_decay_epochs": 30,
+        "dropout": 0.0,
+    },
     "EACNetClassifier": {"lr": 2e-2, "dropout": 0.0, "image_size": 48},
     "JAANetClassifier": {"lr": 0.1, "max_epochs": 40},
 }
