@@ -1,6 +1,6 @@
 """What each paper did on each data set, as far as it says so."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from skfau.facs import DATASET_AUS
@@ -39,12 +39,12 @@ class Protocol:
     title: str
     source: str
     estimator: str
-    parameters: dict = field(default_factory=dict)
-    aligner: dict = field(default_factory=dict)
-    loader: dict = field(default_factory=dict)
-    folds: str | int = 3
-    pretrained_on: str | None = None
-    silent: tuple = ()
+    parameters: dict
+    aligner: dict
+    loader: dict
+    folds: str | int
+    pretrained_on: str | None
+    silent: tuple
 
     @property
     def aus(self):
@@ -60,7 +60,6 @@ _EPOCHS = (
 _JACOB = "Jacob and Stenger, CVPR 2021, Table"
 _SHAO = "Shao et al., arXiv:1808.03457v1, Table"
 _YANG = "Yang et al., CVPR 2021, Table"
-_DISFA = {"threshold": 2}
 _BOX = {"template": "box", "output_size": 224}
 _ARL = {"template": "arl", "output_size": 200, "border_value": 128}
 _SEV = {"output_size": 256}
@@ -75,8 +74,31 @@ _PLUS = (
 )
 
 
-def _on_bp4d_plus(system, title, estimator):
+def _make(
+    system,
+    dataset,
+    title,
+    source,
+    estimator,
+    *,
+    aligner,
+    silent,
+    parameters=None,
+    pretrained_on=None,
+):
     return Protocol(
+        *(system, dataset, title, source, estimator),
+        parameters=parameters or {},
+        aligner=aligner,
+        loader={"threshold": 2} if dataset == "disfa" else {},
+        folds=3 if dataset == "bp4d_plus" else dataset,
+        pretrained_on=pretrained_on,
+        silent=silent,
+    )
+
+
+def _on_bp4d_plus(system, title, estimator):
+    return _make(
         *(system, "bp4d_plus", title, f"{_YANG} 3", estimator),
         parameters={"early_stopping": True},
         aligner=_SEV,
@@ -85,7 +107,7 @@ def _on_bp4d_plus(system, title, estimator):
 
 
 _ALL = (
-    Protocol(
+    _make(
         "fau_transformer",
         "bp4d",
         "FAU-Transformer",
@@ -93,7 +115,6 @@ _ALL = (
         "FAUTransformerClassifier",
         parameters={"weights": "imagenet"},
         aligner=_BOX,
-        folds="bp4d",
         silent=(
             _CUT,
             _EPOCHS,
@@ -101,7 +122,7 @@ _ALL = (
             "published; they are this library's defaults.",
         ),
     ),
-    Protocol(
+    _make(
         "fau_transformer",
         "disfa",
         "FAU-Transformer",
@@ -109,8 +130,6 @@ _ALL = (
         "FAUTransformerClassifier",
         parameters={"weights": "imagenet", "lr": 1e-5},
         aligner=_BOX,
-        loader=_DISFA,
-        folds="disfa",
         pretrained_on="bp4d",
         silent=(
             _CUT,
@@ -121,25 +140,22 @@ _ALL = (
             "paper does not say which.",
         ),
     ),
-    Protocol(
+    _make(
         "wsarl",
         "bp4d",
         "WSARL",
         f"{_SHAO} 1",
         "WSARLClassifier",
         aligner=_ARL,
-        folds="bp4d",
         silent=(_CUT, _EPOCHS, "The CRF's widths and weights are not published."),
     ),
-    Protocol(
+    _make(
         "wsarl",
         "disfa",
         "WSARL",
         f"{_SHAO} 2",
         "WSARLClassifier",
         aligner=_ARL,
-        loader=_DISFA,
-        folds="disfa",
         pretrained_on="bp4d",
         silent=(
             _CUT,
@@ -147,7 +163,7 @@ _ALL = (
             "The network that is fine-tuned has seen all 41 subjects of BP4D.",
         ),
     ),
-    Protocol(
+    _make(
         "sevnet",
         "bp4d",
         "SEV-Net",
@@ -155,10 +171,9 @@ _ALL = (
         "SEVNetClassifier",
         parameters={"early_stopping": True},
         aligner=_SEV,
-        folds="bp4d",
         silent=(_CUT, _STOP, "The descriptions are this library's own."),
     ),
-    Protocol(
+    _make(
         "sevnet",
         "disfa",
         "SEV-Net",
@@ -166,8 +181,6 @@ _ALL = (
         "SEVNetClassifier",
         parameters={"early_stopping": True},
         aligner=_SEV,
-        loader=_DISFA,
-        folds="disfa",
         silent=(_CUT, _STOP, "The descriptions are this library's own."),
     ),
     _on_bp4d_plus("sevnet", "SEV-Net", "SEVNetClassifier"),
