@@ -78,7 +78,9 @@ def test_published_files_load_by_position_and_compute_the_same(temporal, tmp_pat
     ours.load_published(path)
     frames = torch.randn(3, 2, 32, 16, 16).double()
     expected = theirs.double()(*frames)
-    torch.testing.assert_close(ours.double().head(*frames), expected)
+    ours, (face, *others) = ours.double(), frames
+    sides = [ours.half(each) for each in others]
+    torch.testing.assert_close(ours.head(face, *sides), expected)
 
 
 def test_a_file_that_does_not_fit_is_refused(tmp_path):
@@ -93,8 +95,12 @@ def test_every_image_has_features_of_its_own():
     network, frames = make_network(), draw_images(6, 48).unflatten(0, (3, 2))
     with torch.no_grad():
         logits = network(*frames)
-        features = [network.features(images) for images in frames]
-        torch.testing.assert_close(network.head(*features), logits)
+        face, before, after = (network.features(images) for images in frames)
+        sides = network.half(before), network.half(after)
+        torch.testing.assert_close(network.head(face, *sides), logits)
+        face, before, after = map(network.summary, (face, before, after))
+        compared = network.compare(*face, before[1], after[2])
+        torch.testing.assert_close(compared, logits)
 
 
 def test_without_neighbours_nothing_moves():
@@ -114,13 +120,14 @@ def test_without_the_temporal_module_neighbours_are_not_read():
 
 def test_moved_neighbours_are_where_the_map_leads():
     network = make_network().double()
-    x, before, after = torch.randn(3, 2, 32, 16, 16).double()
+    x, (before, after) = torch.randn(2, 32, 16, 16), torch.randn(2, 2, 32, 8, 8)
+    x, before, after = x.double(), before.double(), after.double()
     moves = torch.eye(2, 3).double().repeat(2, 2, 1, 1)
     torch.testing.assert_close(
         network.head(x, before, after, moves), network.head(x, before, after)
     )
-    moves[:, 0, 0, 2] = 2 * 3 / 16  # three cells to the right
-    moves[:, 1, 1, 2] = -2 * 2 / 16  # two cells up
+    moves[:, 0, 0, 2] = 2 * 3 / 8  # three cells to the right
+    moves[:, 1, 1, 2] = -2 * 2 / 8  # two cells up
     shifted = F.pad(before[..., 3:], (0, 3)), F.pad(after[..., :-2, :], (0, 0, 2, 0))
     torch.testing.assert_close(
         network.head(x, before, after, moves), network.head(x, *shifted)

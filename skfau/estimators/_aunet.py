@@ -74,7 +74,7 @@ class AUNetClassifier(BaseAUClassifier):
         Weights of the AUs in the loss, from the training labels (equation 1).
     feature_cache : path or None, default=None
         Folder in which the frozen network's features of every frame are kept, in
-        float16 (6 MB a frame with ``fan_width=256`` at 256 px), so that it sees each
+        float16 (8 MB a frame with ``fan_width=256`` at 256 px), so that it sees each
         frame once. Only with ``augmentation=None``: changed pixels have features of
         their own.
     lr_decay : float, default=0.3

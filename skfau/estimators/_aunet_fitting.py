@@ -75,7 +75,7 @@ def make_batches(estimator, faces, labels):
     module = estimator.net_.module_
     cache = FeatureCache(estimator.feature_cache, module, around, estimator.batch_size)
     return FeatureBatches(
-        labels, read=cache.read, image_size=estimator.image_size, **shared
+        labels, cache=cache, image_size=estimator.image_size, **shared
     )
 
 

@@ -66,26 +66,43 @@ class FeatureCache:
             self._create()
         self._entries = np.load(self.path, mmap_mode="r+")
 
-    def read(self, rows):
-        """Return the features of store rows, ndarray (m, channels, h, w), float16."""
-        missing = np.unique(rows[~self._entries["done"][rows]])
+    def read(self, rows, which="features"):
+        """Return what is kept of store rows, computing what is missing.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), dtype intp
+            Store rows.
+        which : {"features", "half"}, default="features"
+            In full, or at the half resolution of neighbours.
+
+        Returns
+        -------
+        features : ndarray of shape (m, channels, h, w), dtype float16
+            Channels last in memory, as convolutions like it.
+        """
+        missing = np.unique(rows[self._entries["done"][rows] == 0])
         for start in range(0, len(missing), self.batch_size):
             part = missing[start : start + self.batch_size]
-            self._entries["features"][part] = self._compute(part)
+            for name, values in self._compute(part).items():
+                self._entries[name][part] = values
             # Only now: another process may be reading.
-            self._entries["done"][part] = True
-        return self._entries["features"][rows]
+            self._entries["done"][part] = 1
+        return np.moveaxis(self._entries[which][rows], 3, 1)
 
     def _compute(self, rows):
         device = next(self.module.parameters()).device
         images = torch.as_tensor(self.neighbourhood.images(rows)).to(device)
         with torch.no_grad():
-            return self.module.features(images).half().cpu().numpy()
+            features = self.module.features(images).float()
+            kept = {"features": features, "half": self.module.network.half(features)}
+        return {k: v.movedim(1, 3).half().cpu().numpy() for k, v in kept.items()}
 
     def _create(self):
         n_frames = len(self.neighbourhood.frames)
-        shape = self._compute(self.neighbourhood.rows[:1, 0]).shape[1:]
-        entry = np.dtype([("features", np.float16, shape), ("done", np.bool_)])
+        one = self._compute(self.neighbourhood.rows[:1, 0])
+        fields = [(name, np.float16, value.shape[1:]) for name, value in one.items()]
+        entry = np.dtype([*fields, ("done", np.uint16)])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(f".{os.getpid()}.partial")
         try:

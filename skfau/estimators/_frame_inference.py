@@ -41,18 +41,18 @@ def apply_to_frames(
     around = Neighbourhood(faces[found], interval)
     crop = augmentation is not None and augmentation.crop
     geometry = augmentation.centre(1) if crop else None
-    features = _feature_source(module, around, geometry, cache_dir, batch_size)
+    summary = _summaries(module, around, geometry, cache_dir, batch_size)
     order = _video_order(around.faces)
     out = None
     with torch.inference_mode():
-        for rows, maps in _windows(features, around.rows, order, batch_size):
+        for rows, parts in _windows(summary, around.rows, order, batch_size):
             moves = None
             if around.has_sides:
                 centre = augmentation.centre(len(rows)) if crop else None
                 moves = around.moves(rows, module.image_size, centre)
             if moves is not None:
-                maps = [*maps, torch.as_tensor(moves).to(device)]
-            values = read(module.computed(module.network.head, *maps))
+                parts = [*parts, torch.as_tensor(moves).to(device)]
+            values = read(module.computed(module.network.compare, *parts))
             values = values.float().cpu().numpy()
             if out is None:
                 shape = (len(faces), *values.shape[1:])
@@ -61,21 +61,23 @@ def apply_to_frames(
     return out
 
 
-def _feature_source(module, around, geometry, cache_dir, batch_size):
-    """Return a function from store rows to features on the module's device."""
+def _summaries(module, around, geometry, cache_dir, batch_size):
+    """Return a function from store rows to `AUNet.summary` of their frames."""
     device = next(module.parameters()).device
+    cache = None
     if cache_dir is not None:
         cache = FeatureCache(cache_dir, module, around, batch_size)
-        return lambda rows: torch.as_tensor(cache.read(rows)).to(device).float()
 
-    def compute(rows):
+    def features(rows):
+        if cache is not None:
+            return torch.as_tensor(cache.read(rows)).to(device).float()
         how = {}
         if geometry is not None:
             warp = torch.as_tensor(geometry.warp).to(device)
             how["warp"] = warp.expand(len(rows), -1, -1)
         return module.features(torch.as_tensor(around.images(rows)).to(device), **how)
 
-    return compute
+    return lambda rows: module.computed(module.network.summary, features(rows))
 
 
 def _video_order(faces):
@@ -86,10 +88,10 @@ def _video_order(faces):
     return np.lexsort(keys[::-1])
 
 
-def _windows(features, store_rows, order, batch_size):
-    """Yield rows and their features, each frame's computed once.
+def _windows(summary, store_rows, order, batch_size):
+    """Yield rows and the arguments of `AUNet.compare`, each frame's computed once.
 
-    Held are the features of one batch and of the frames that later batches compare
+    Held are the summaries of one batch and of the frames that later batches compare
     with it: in the order of the videos no more than a batch and twice the interval.
     """
     starts = range(0, len(order), batch_size)
@@ -103,7 +105,15 @@ def _windows(features, store_rows, order, batch_size):
         new = np.array([row for row in wanted if row not in held], np.intp)
         for begin in range(0, len(new), batch_size):
             part = new[begin : begin + batch_size]
-            held.update(zip(part.tolist(), features(part), strict=True))
-        columns = store_rows[rows].T.tolist()
-        yield rows, [torch.stack([held[row] for row in column]) for column in columns]
-        held = {row: maps for row, maps in held.items() if last_use[row] > start}
+            held.update(
+                zip(part.tolist(), zip(*summary(part), strict=True), strict=True)
+            )
+        own, *sides = store_rows[rows].T.tolist()
+        parts = [
+            torch.stack(each) for each in zip(*(held[r] for r in own), strict=True)
+        ]
+        # Of the earlier frame its part as such, likewise of the later one.
+        for place, side in enumerate(sides, start=1):
+            parts.append(torch.stack([held[row][place] for row in side]))
+        yield rows, parts
+        held = {row: part for row, part in held.items() if last_use[row] > start}

@@ -85,7 +85,7 @@ class Neighbourhood:
         )
 
     def moves(self, rows, image_size, geometry=None, mix=None):
-        """Return how to align the neighbours of some faces, see `AUNet.head`.
+        """Return how to align the neighbours of some faces, see `AUNet.compare`.
 
         Parameters
         ----------
@@ -179,17 +179,17 @@ class FeatureBatches(torch.utils.data.Dataset):
         Of the training rows.
     datasets : ndarray of shape (n,), dtype int
         Number of each row's data set.
-    read : callable
-        ``read(store_rows) -> ndarray (m, channels, h, w)``.
+    cache : FeatureCache
+        Where they are read.
     image_size : int
         Side of the input of the network that made the features, pixels.
     """
 
-    def __init__(self, labels, *, neighbourhood, datasets, read, image_size):
+    def __init__(self, labels, *, neighbourhood, datasets, cache, image_size):
         self.labels = labels
         self.neighbourhood = neighbourhood
         self.datasets = datasets
-        self.read = read
+        self.cache = cache
         self.image_size = image_size
 
     def __len__(self):
@@ -198,12 +198,11 @@ class FeatureBatches(torch.utils.data.Dataset):
     def __getitems__(self, rows):
         rows = np.asarray(rows)
         around = self.neighbourhood
-        names = ("images", *SIDES)[: around.rows.shape[1]]
-        inputs = {
-            name: self.read(around.rows[rows, place])
-            for place, name in enumerate(names)
-        }
+        stores = around.rows[rows].T
+        inputs = {"images": self.cache.read(stores[0])}
         if around.has_sides:
+            halves = (self.cache.read(each, "half") for each in stores[1:])
+            inputs |= dict(zip(SIDES, halves, strict=True))
             inputs |= _given(moves=around.moves(rows, self.image_size))
         targets = {"labels": self.labels[rows], "dataset": self.datasets[rows]}
         return inputs, targets
@@ -219,7 +218,10 @@ class FrameNetwork(PreparedNetwork):
     def forward(
         self, images, method="forward", previous=None, following=None, moves=None, **how
     ):
-        """Return logits for uint8 RGB (n, H, W, 3), or for features, floats."""
+        """Return logits for uint8 RGB (n, H, W, 3), or for features, floats.
+
+        Neighbours' features are at half the resolution, see `AUNet.head`.
+        """
         frames = [each for each in (images, previous, following) if each is not None]
         sides = () if moves is None else (moves,)
         if images.is_floating_point():

@@ -63,8 +63,9 @@ class AUNet(nn.Module):
     -----
     Behind the FAN are 1,857,164 parameters for 12 AUs (``temporal=False``), or
     2,657,036. The differences have the sign of the authors' code, which the paper
-    writes the other way round for the later frame. Pooling comes before subtraction:
-    the result is the same, and each frame is pooled once.
+    writes the other way round for the later frame. Pooling and the layer behind the
+    differences come before subtraction: the result is the same, up to rounding, and
+    each frame goes through them once, whatever it is compared with.
 
     Neighbours may be moved to where the face itself is: see `moves` of `forward`. In
     the paper their pixels are moved; here it is their features, so that those of a
@@ -173,7 +174,7 @@ class AUNet(nn.Module):
             A frame before and one after each image. None stands for the image itself:
             differences are 0. Not read without the temporal module.
         moves : Tensor of shape (n, 2, 2, 3) or None
-            How the two neighbours are to be moved, see `head`.
+            How the two neighbours are to be moved, see `compare`.
 
         Returns
         -------
@@ -181,8 +182,8 @@ class AUNet(nn.Module):
         """
         if previous is None or self.motion is None:
             return self.head(self.features(images))
-        frames = (self.features(each) for each in (images, previous, following))
-        return self.head(*frames, moves)
+        sides = (self.half(self.features(each)) for each in (previous, following))
+        return self.head(self.features(images), *sides, moves)
 
     def features(self, images):
         """Return each image's basic features, which depend on it alone.
@@ -198,6 +199,10 @@ class AUNet(nn.Module):
         """
         return self.trunk.features(images) if self.frozen else self.trunk(images)
 
+    def half(self, features):
+        """Return features at half the resolution, as neighbours are compared."""
+        return F.avg_pool2d(features, 2, ceil_mode=True)
+
     def head(self, features, previous=None, following=None, moves=None):
         """Return logits for basic features.
 
@@ -205,8 +210,60 @@ class AUNet(nn.Module):
         ----------
         features : Tensor of shape (n, channels, h, w)
             Of the faces.
-        previous, following : Tensor of shape (n, channels, h, w) or None
-            Of their neighbours.
+        previous, following : Tensor of shape (n, channels, h / 2, w / 2) or None
+            Of their neighbours, see `half`.
+        moves : Tensor of shape (n, 2, 2, 3) or None
+            See `compare`.
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_aus)
+        """
+        parts = self.summary(features)
+        if previous is None or self.motion is None:
+            return self.compare(*parts)
+        channels = previous.shape[1]
+        before = F.conv2d(previous, self.reduce_motion.weight[:, :channels])
+        after = F.conv2d(following, self.reduce_motion.weight[:, channels:])
+        return self.compare(*parts, before, after, moves)
+
+    def summary(self, features):
+        """Return all that is needed of a frame, whatever it is compared with.
+
+        The layer behind the differences is linear: it may come before them.
+
+        Parameters
+        ----------
+        features : Tensor of shape (n, channels, h, w)
+            Basic features.
+
+        Returns
+        -------
+        maps : Tensor of shape (n, width, h, w)
+            Of the frame by itself.
+        earlier, later : Tensor of shape (n, width, h / 2, w / 2)
+            Its part in a difference as the earlier and as the later frame; only with
+            the temporal module.
+        """
+        maps = self.reduce(features)
+        if self.motion is None:
+            return (maps,)
+        weight = torch.cat(self.reduce_motion.weight.chunk(2, dim=1))
+        return maps, *F.conv2d(self.half(features), weight).chunk(2, dim=1)
+
+    def compare(
+        self, maps, earlier=None, later=None, before=None, after=None, moves=None
+    ):
+        """Return logits for the summaries of faces and of their neighbours.
+
+        Parameters
+        ----------
+        maps, earlier, later : Tensor
+            What `summary` returns for the faces.
+        before : Tensor of shape (n, width, h / 2, w / 2) or None
+            What it returns as `earlier` for their earlier neighbours.
+        after : Tensor of shape (n, width, h / 2, w / 2) or None
+            What it returns as `later` for their later neighbours.
         moves : Tensor of shape (n, 2, 2, 3) or None
             For the earlier and the later neighbour the affine map from a position in
             the face's image to the same point of the face in the neighbour's, both
@@ -216,10 +273,15 @@ class AUNet(nn.Module):
         -------
         logits : Tensor of shape (n, n_aus)
         """
-        maps = self.reduce(features)
         if self.motion is None:
             return self._predict(self.first(maps))
-        motion = self.reduce_motion(_differences(features, previous, following, moves))
+        if before is None:
+            before, after = earlier, later
+        elif moves is not None:
+            before, after = _moved(before, moves[:, 0]), _moved(after, moves[:, 1])
+        bias = self.reduce_motion.bias[:, None, None]
+        # Frame minus earlier frame, later frame minus frame.
+        motion = (earlier - before) + (after - later) + bias
         maps = self.first(self._add(maps, motion))
         return self._predict(self._add(maps, self.motion(motion)))
 
@@ -286,19 +348,6 @@ def _out_channels(layers):
         return last.bn1.num_features
     norms = [m for m in layers.modules() if isinstance(m, nn.BatchNorm2d)]
     return norms[-1].num_features
-
-
-def _differences(features, previous, following, moves):
-    """Return both differences at half the resolution, (n, 2 * channels, h/2, w/2)."""
-    here = F.avg_pool2d(features, 2, ceil_mode=True)
-    if previous is None:
-        return torch.zeros_like(torch.cat([here, here], dim=1))
-    if moves is not None:
-        previous = _moved(previous, moves[:, 0])
-        following = _moved(following, moves[:, 1])
-    before = F.avg_pool2d(previous, 2, ceil_mode=True)
-    after = F.avg_pool2d(following, 2, ceil_mode=True)
-    return torch.cat([here - before, after - here], dim=1)
 
 
 def _moved(maps, move):
