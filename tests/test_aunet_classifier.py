@@ -180,7 +180,7 @@ def test_the_fan_learns_where_landmarks_are(made):
     clf = small(fan_epochs=12, temporal=False, label_vae=False, batch_size=4)
     clf.fit(made.data[::4], made.target[::4])
     losses = [row["train_loss"] for row in clf.fan_history_]
-    assert len(losses) == 12 and losses[-1] < 0.8 * losses[0]
+    assert len(losses) == 12 and losses[-1] < 0.85 * losses[0]
 
 
 def test_init_from_brings_the_fan_along(clf, made):
