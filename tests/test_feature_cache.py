@@ -1,9 +1,18 @@
 """Features kept on disk: the same results, no image seen twice, never another's."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
+import torch
+from skorch.callbacks import Callback
 
 from skfau.estimators import FaceAugmentation
+from skfau.estimators._feature_cache import FeatureCache
+from skfau.estimators._frames import FrameNetwork, Neighbourhood
+from skfau.nn import AUNet
+from tests.test_aunet import SMALL
 from tests.test_aunet_classifier import fan_passes, small  # noqa: F401
 
 
@@ -86,3 +95,69 @@ def test_where_the_cache_is_stays_behind(made, tmp_path):
     clf = kept(tmp_path / "cache").fit(made.data, made.target)
     clf.save(tmp_path / "x")
     assert type(clf).load(tmp_path / "x").feature_cache is None
+
+
+class Stop(Callback):
+    """End a fit after its first epoch, as Ctrl-C does."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 1:
+            raise KeyboardInterrupt
+
+
+def test_a_resumed_fit_reads_the_features_of_its_own_weights(made, tmp_path):
+    faces, labels = made.data[:48], made.target[:48]
+    where = {"checkpoint_dir": tmp_path / "checkpoints", "max_epochs": 2}
+    with pytest.raises(KeyboardInterrupt):
+        kept(tmp_path / "cache", callbacks=[Stop()], **where).fit(faces, labels)
+    before = files(tmp_path / "cache")
+    resumed = kept(tmp_path / "cache", **where).fit(faces, labels)
+    assert files(tmp_path / "cache") == before
+    straight = kept(tmp_path / "cache", max_epochs=2).fit(faces, labels)
+    assert resumed.history_ == straight.history_
+
+
+@pytest.fixture
+def cache(made, tmp_path):
+    """Return a cache of three frames, empty."""
+    torch.manual_seed(0)
+    module = FrameNetwork(AUNet(2, **SMALL).eval(), image_size=32, grayscale=False)
+    around = Neighbourhood(made.data[:3].with_images(made.data.images[:3]), None)
+    return FeatureCache(tmp_path, module, around, batch_size=2)
+
+
+def test_features_beyond_float16_are_refused(cache):
+    for norm in cache.module.network.trunk.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_var.fill_(1e-6)
+    with pytest.raises(ValueError, match=r"float16, up to 65504.*feature_cache=None"):
+        cache.read(np.arange(3))
+    assert not cache._entries["done"].any()
+
+
+def test_what_the_disk_did_not_take_is_not_read(cache, monkeypatch):
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            cache.read(np.arange(3))
+    assert not cache._entries["done"].any()
+    rows = np.array([2, 0, 2])
+    for which in ("features", "half"):
+        expected = cache._compute(rows)[which]
+        read = cache.read(rows, which)
+        np.testing.assert_array_equal(read, np.moveaxis(expected, 3, 1))
+    assert cache._entries["done"].tolist() == [1, 0, 1]
+
+
+def test_two_that_begin_one_file_at_once_share_it(cache, monkeypatch):
+    (path,) = cache.path.parent.iterdir()
+    cache.read(np.arange(3))
+    before = path.read_bytes()
+    # As in another container: the same number of the process.
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.hardlink_to(path)
+    cache._create()
+    assert path.read_bytes() == before
