@@ -10,7 +10,12 @@ from skorch.callbacks import Callback
 
 from skfau.estimators import FaceAugmentation
 from skfau.estimators._feature_cache import FeatureCache
-from skfau.estimators._frames import FrameNetwork, Neighbourhood
+from skfau.estimators._frames import (
+    FeatureBatches,
+    FrameBatches,
+    FrameNetwork,
+    Neighbourhood,
+)
 from skfau.nn import AUNet
 from tests.test_aunet import SMALL
 from tests.test_aunet_classifier import fan_passes, small  # noqa: F401
@@ -152,6 +157,16 @@ def test_what_the_disk_did_not_take_is_not_read(cache, monkeypatch):
     assert cache._entries["done"].tolist() == [1, 0, 1]
 
 
+def test_a_file_that_was_replaced_is_not_taken_for_the_old_one(cache):
+    cache.read(np.array([1]))
+    cache.path.unlink()
+    with pytest.raises(FileNotFoundError):
+        cache.read(np.array([0]))
+    cache._create()
+    with pytest.raises(OSError, match=r"was replaced while in use\. Start"):
+        cache.read(np.array([0]))
+
+
 def test_two_that_begin_one_file_at_once_share_it(cache, monkeypatch):
     (path,) = cache.path.parent.iterdir()
     cache.read(np.arange(3))
@@ -161,3 +176,33 @@ def test_two_that_begin_one_file_at_once_share_it(cache, monkeypatch):
     partial.hardlink_to(path)
     cache._create()
     assert path.read_bytes() == before
+
+
+def test_batches_of_features_give_what_batches_of_pixels_give(cache, made):
+    faces, labels = made.data[:8], made.target[:8]
+    around, rows = Neighbourhood(faces, 2), [5, 0, 3]
+    shared = {"neighbourhood": around, "datasets": np.arange(8)}
+    kept = FeatureCache(cache.path.parent, cache.module, around, batch_size=2)
+    features = FeatureBatches(labels, cache=kept, image_size=32, **shared)
+    pixels = FrameBatches(
+        faces,
+        labels,
+        image_size=32,
+        augmentation=None,
+        make_targets=lambda labels: {"labels": labels},
+        columns=(),
+        aus=made.aus,
+        **shared,
+    )
+    (got, got_targets), (expected, targets) = (
+        batches.__getitems__(rows) for batches in (features, pixels)
+    )
+    with torch.no_grad():
+        logits, seen = (
+            cache.module(**{k: torch.as_tensor(v) for k, v in inputs.items()})
+            for inputs in (got, expected)
+        )
+    torch.testing.assert_close(logits, seen, rtol=1e-3, atol=1e-3)
+    for name, values in targets.items():
+        np.testing.assert_array_equal(got_targets[name], values)
+    assert not torch.allclose(logits, logits.flip(0), rtol=0.1)

@@ -88,7 +88,7 @@ class FeatureCache:
         ValueError
             If features are beyond float16.
         OSError
-            If the disk is full.
+            If the disk is full, or the file is not the one that was opened.
         """
         missing = np.unique(rows[self._entries["done"][rows] == 0])
         for start in range(0, len(missing), self.batch_size):
@@ -112,18 +112,28 @@ class FeatureCache:
         return {k: v.movedim(1, 3).half().cpu().numpy() for k, v in kept.items()}
 
     def _write(self, rows, kept):
+        entries = self._entries
+        starts = [entries.offset + int(row) * entries.itemsize for row in rows]
         # Not through the map: there a full disk ends the process without a word.
         with self.path.open("r+b") as file:
-            for i, row in enumerate(rows):
-                entry = np.zeros((), self._entries.dtype)
+            for i, start in enumerate(starts):
+                entry = np.zeros((), entries.dtype)
                 for name, values in kept.items():
                     entry[name] = values[i]
-                file.seek(self._entries.offset + int(row) * entry.itemsize)
+                file.seek(start)
                 file.write(entry.tobytes())
             file.flush()
             os.fsync(file.fileno())
-        # Only now: another process may be reading, or this one end.
-        self._entries["done"][rows] = 1
+            # Only now: another process may be reading, or this one end.
+            kind, within = entries.dtype.fields["done"]
+            for start in starts:
+                file.seek(start + within)
+                file.write(np.ones((), kind).tobytes())
+        if not entries["done"][rows].all():
+            raise OSError(
+                f"the feature cache {str(self.path)!r} was replaced while in use. "
+                "Start the fit or prediction again."
+            )
 
     def _create(self):
         n_frames = len(self.neighbourhood.frames)
