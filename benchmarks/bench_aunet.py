@@ -2,8 +2,9 @@
 
     python benchmarks/bench_aunet.py [--frames 16] [--threads 1] [--repeats 3] [--small]
 
-Two ratios, each of both sides in turns in one run, with random weights, on a CPU
-unless there is a GPU:
+Two ratios, each of both sides in turns in one run, with random weights (and norms made
+for these faces: features would be beyond float16 otherwise), on a CPU unless there is
+a GPU:
 
 - an epoch of AUNet (batches of 8) from the feature cache, and the same epoch with the
   frozen network run on each face and its two neighbours. The limit is the head's
@@ -23,7 +24,7 @@ import torch
 from _timing import best_of
 from skfau import AUNetClassifier
 from skfau.datasets import make_faces
-from skfau.nn import FAN
+from skfau.nn import FAN, IMAGENET_MEAN, IMAGENET_STD
 
 
 def make_classifier(options, weights, **parameters):
@@ -42,6 +43,19 @@ def make_classifier(options, weights, **parameters):
         random_state=0,
         **parameters,
     )
+
+
+def save_fan(path, images, width):
+    """Write a face alignment network of random weights, its norms made for images."""
+    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    torch.manual_seed(0)
+    fan = FAN(width=width).train()
+    for layer in fan.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        fan(((torch.as_tensor(images) / 255 - mean) / std).permute(0, 3, 1, 2))
+    torch.save(fan.state_dict(), path)
 
 
 def epoch(clf, made):
@@ -69,8 +83,7 @@ def main():
     )
     with tempfile.TemporaryDirectory() as folder:
         weights = f"{folder}/fan.pth"
-        torch.manual_seed(0)
-        torch.save(FAN(width=options.width).state_dict(), weights)
+        save_fan(weights, made.data.images[:], options.width)
         plain = make_classifier(options, weights)
         cached = make_classifier(options, weights, feature_cache=folder)
         single = make_classifier(options, weights, temporal=False)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skfau.nn import AUNet
+from skfau.nn._aunet import _moved
 from skfau.nn._fan import MultiScaleBlock
 from tests.networks import draw_images, stirred
 
@@ -132,6 +133,15 @@ def test_moved_neighbours_are_where_the_map_leads():
     torch.testing.assert_close(
         network.head(x, before, after, moves), network.head(x, *shifted)
     )
+
+
+def test_positions_are_not_rounded_to_bfloat16():
+    slope = torch.arange(32.0).expand(1, 1, 32, 32)
+    move = torch.tensor([[[1, 0, 0.01], [0, 1, 0]]])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        moved = _moved(slope.bfloat16(), move)[0, 0, 5, 1:-1].float()
+    exact = slope[0, 0, 5, 1:-1] + 0.01 * 16
+    torch.testing.assert_close(moved, exact.bfloat16().float())
 
 
 def test_the_fan_stays_as_it_is():

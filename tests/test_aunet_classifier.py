@@ -88,6 +88,18 @@ def test_moves_lead_to_the_same_point_of_the_neighbours_face(made, augmentation)
         np.testing.assert_allclose(led, other, atol=1e-5)
 
 
+@pytest.mark.parametrize("unknown_in", ["face", "neighbour"])
+def test_four_of_the_five_points_are_enough_to_align(made, unknown_in):
+    landmarks = np.stack([made.data.landmarks[0]] * len(made.data))
+    landmarks[1] += 5
+    rows = [1] if unknown_in == "face" else [0, 2]
+    landmarks[rows, 48] = np.nan
+    faces = made.data.with_columns(landmarks=landmarks)
+    moves = Neighbourhood(faces, 1).moves(np.array([1]), 48)
+    back = [[[1, 0, -10 / 48], [0, 1, -10 / 48]]] * 2
+    np.testing.assert_allclose(moves[0], back, atol=1e-5)
+
+
 def test_batches_hold_the_neighbours_pixels_and_the_data_set(made):
     faces, labels = made.data[:12], made.target[:12]
     batches = FrameBatches(
@@ -169,7 +181,8 @@ def test_fit_without_landmarks_needs_weights_of_the_fan(clf, made, tmp_path):
         small().fit(faces, made.target)
     path = tmp_path / "fan.pth"
     torch.save(clf.net_.module_.network.trunk.state_dict(), path)
-    given = small(fan_weights=path).fit(faces, made.target)
+    given = small().fit(made.data, made.target)
+    given.set_params(fan_weights=path).fit(faces, made.target)
     assert not hasattr(given, "fan_history_")
     for name, array in clf.network_state().items():
         if name.startswith("trunk."):

@@ -1,9 +1,23 @@
 """Features kept on disk: the same results, no image seen twice, never another's."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
+import torch
+from skorch.callbacks import Callback
 
 from skfau.estimators import FaceAugmentation
+from skfau.estimators._feature_cache import FeatureCache
+from skfau.estimators._frames import (
+    FeatureBatches,
+    FrameBatches,
+    FrameNetwork,
+    Neighbourhood,
+)
+from skfau.nn import AUNet
+from tests.test_aunet import SMALL
 from tests.test_aunet_classifier import fan_passes, small  # noqa: F401
 
 
@@ -86,3 +100,109 @@ def test_where_the_cache_is_stays_behind(made, tmp_path):
     clf = kept(tmp_path / "cache").fit(made.data, made.target)
     clf.save(tmp_path / "x")
     assert type(clf).load(tmp_path / "x").feature_cache is None
+
+
+class Stop(Callback):
+    """End a fit after its first epoch, as Ctrl-C does."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 1:
+            raise KeyboardInterrupt
+
+
+def test_a_resumed_fit_reads_the_features_of_its_own_weights(made, tmp_path):
+    faces, labels = made.data[:48], made.target[:48]
+    where = {"checkpoint_dir": tmp_path / "checkpoints", "max_epochs": 2}
+    with pytest.raises(KeyboardInterrupt):
+        kept(tmp_path / "cache", callbacks=[Stop()], **where).fit(faces, labels)
+    before = files(tmp_path / "cache")
+    resumed = kept(tmp_path / "cache", **where).fit(faces, labels)
+    assert files(tmp_path / "cache") == before
+    straight = kept(tmp_path / "cache", max_epochs=2).fit(faces, labels)
+    assert resumed.history_ == straight.history_
+
+
+@pytest.fixture
+def cache(made, tmp_path):
+    """Return a cache of three frames, empty."""
+    torch.manual_seed(0)
+    module = FrameNetwork(AUNet(2, **SMALL).eval(), image_size=32, grayscale=False)
+    around = Neighbourhood(made.data[:3].with_images(made.data.images[:3]), None)
+    return FeatureCache(tmp_path, module, around, batch_size=2)
+
+
+def test_features_beyond_float16_are_refused(cache):
+    for norm in cache.module.network.trunk.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_var.fill_(1e-6)
+    with pytest.raises(ValueError, match=r"float16, up to 65504.*feature_cache=None"):
+        cache.read(np.arange(3))
+    assert not cache._entries["done"].any()
+
+
+def test_what_the_disk_did_not_take_is_not_read(cache, monkeypatch):
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            cache.read(np.arange(3))
+    assert not cache._entries["done"].any()
+    rows = np.array([2, 0, 2])
+    for which in ("features", "half"):
+        expected = cache._compute(rows)[which]
+        read = cache.read(rows, which)
+        np.testing.assert_array_equal(read, np.moveaxis(expected, 3, 1))
+    assert cache._entries["done"].tolist() == [1, 0, 1]
+
+
+def test_a_file_that_was_replaced_is_not_taken_for_the_old_one(cache):
+    cache.read(np.array([1]))
+    cache.path.unlink()
+    with pytest.raises(FileNotFoundError):
+        cache.read(np.array([0]))
+    cache._create()
+    with pytest.raises(OSError, match=r"was replaced while in use\. Start"):
+        cache.read(np.array([0]))
+
+
+def test_two_that_begin_one_file_at_once_share_it(cache, monkeypatch):
+    (path,) = cache.path.parent.iterdir()
+    cache.read(np.arange(3))
+    before = path.read_bytes()
+    # As in another container: the same number of the process.
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.hardlink_to(path)
+    cache._create()
+    assert path.read_bytes() == before
+
+
+def test_batches_of_features_give_what_batches_of_pixels_give(cache, made):
+    faces, labels = made.data[:8], made.target[:8]
+    around, rows = Neighbourhood(faces, 2), [5, 0, 3]
+    shared = {"neighbourhood": around, "datasets": np.arange(8)}
+    kept = FeatureCache(cache.path.parent, cache.module, around, batch_size=2)
+    features = FeatureBatches(labels, cache=kept, image_size=32, **shared)
+    pixels = FrameBatches(
+        faces,
+        labels,
+        image_size=32,
+        augmentation=None,
+        make_targets=lambda labels: {"labels": labels},
+        columns=(),
+        aus=made.aus,
+        **shared,
+    )
+    (got, got_targets), (expected, targets) = (
+        batches.__getitems__(rows) for batches in (features, pixels)
+    )
+    with torch.no_grad():
+        logits, seen = (
+            cache.module(**{k: torch.as_tensor(v) for k, v in inputs.items()})
+            for inputs in (got, expected)
+        )
+    torch.testing.assert_close(logits, seen, rtol=1e-3, atol=1e-3)
+    for name, values in targets.items():
+        np.testing.assert_array_equal(got_targets[name], values)
+    assert not torch.allclose(logits, logits.flip(0), rtol=0.1)

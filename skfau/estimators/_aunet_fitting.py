@@ -31,6 +31,9 @@ def check_training(estimator, faces, *, going_on):
 def pretrain(estimator, faces, labels, *, fresh):
     """Train the face alignment network and the labels' auto-encoders, as needed."""
     net = estimator.net_
+    if fresh:
+        # That of an earlier fit may be of another network.
+        vars(estimator).pop("fan_history_", None)
     if fresh and _trains_fan(estimator) and _trunk_is_new(estimator):
         estimator.fan_history_ = train_fan(
             net.module_,

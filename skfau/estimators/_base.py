@@ -127,8 +127,10 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             self._start(labels, seed, previous)
             resumed = checkpoint is not None and checkpoint.path.exists()
             self._pretrain(faces, labels, fresh=not (going_on or resumed))
+            # Before the batches: they may be features, named after the weights.
+            n_epochs = _fitting.resume(self, held_out, checkpoint)
             batches = self._make_batches(faces, labels)
-            _fitting.train(self, batches, held_out, checkpoint)
+            _fitting.train(self, batches, n_epochs, held_out, checkpoint)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -37,7 +38,8 @@ class FeatureCache:
 
     The file is named after the frames' content, the frozen network's weights and the
     preparation of its input: other frames or weights go to another file. It is sparse
-    where nothing has been computed yet. Fits in several processes may share it.
+    where nothing has been computed yet. Fits in several processes may share it, and
+    may be interrupted: what was not written whole is computed again.
 
     Parameters
     ----------
@@ -80,14 +82,18 @@ class FeatureCache:
         -------
         features : ndarray of shape (m, channels, h, w), dtype float16
             Channels last in memory, as convolutions like it.
+
+        Raises
+        ------
+        ValueError
+            If features are beyond float16.
+        OSError
+            If the disk is full, or the file is not the one that was opened.
         """
         missing = np.unique(rows[self._entries["done"][rows] == 0])
         for start in range(0, len(missing), self.batch_size):
             part = missing[start : start + self.batch_size]
-            for name, values in self._compute(part).items():
-                self._entries[name][part] = values
-            # Only now: another process may be reading.
-            self._entries["done"][part] = 1
+            self._write(part, self._compute(part))
         return np.moveaxis(self._entries[which][rows], 3, 1)
 
     def _compute(self, rows):
@@ -96,7 +102,38 @@ class FeatureCache:
         with torch.no_grad():
             features = self.module.features(images).float()
             kept = {"features": features, "half": self.module.network.half(features)}
+        if not features.half().isfinite().all():
+            raise ValueError(
+                "feature_cache keeps float16, up to 65504; got features up to "
+                f"{features.abs().max():.3g}. A face alignment network after few "
+                "steps of training gives such: raise fan_epochs or give fan_weights, "
+                "or pass feature_cache=None."
+            )
         return {k: v.movedim(1, 3).half().cpu().numpy() for k, v in kept.items()}
+
+    def _write(self, rows, kept):
+        entries = self._entries
+        starts = [entries.offset + int(row) * entries.itemsize for row in rows]
+        # Not through the map: there a full disk ends the process without a word.
+        with self.path.open("r+b") as file:
+            for i, start in enumerate(starts):
+                entry = np.zeros((), entries.dtype)
+                for name, values in kept.items():
+                    entry[name] = values[i]
+                file.seek(start)
+                file.write(entry.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+            # Only now: another process may be reading, or this one end.
+            kind, within = entries.dtype.fields["done"]
+            for start in starts:
+                file.seek(start + within)
+                file.write(np.ones((), kind).tobytes())
+        if not entries["done"][rows].all():
+            raise OSError(
+                f"the feature cache {str(self.path)!r} was replaced while in use. "
+                "Start the fit or prediction again."
+            )
 
     def _create(self):
         n_frames = len(self.neighbourhood.frames)
@@ -104,7 +141,8 @@ class FeatureCache:
         fields = [(name, np.float16, value.shape[1:]) for name, value in one.items()]
         entry = np.dtype([*fields, ("done", np.uint16)])
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(f".{os.getpid()}.partial")
+        # Not the number of the process, which threads and containers have in common.
+        partial = self.path.with_suffix(f".{uuid4().hex}.partial")
         try:
             np.lib.format.open_memmap(partial, "w+", entry, (n_frames,))
             # Unlike a rename it never replaces what another process has begun.

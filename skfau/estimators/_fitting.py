@@ -126,15 +126,21 @@ def make_batches(estimator, faces, labels, kind=FaceBatches, **more):
     )
 
 
-def train(estimator, batches, held_out, checkpoint):
-    """Train `net_` to `max_epochs`, from its checkpoint where there is one."""
+def resume(estimator, held_out, checkpoint):
+    """Bring `net_` to where its checkpoint is; return how many epochs are left."""
     net, n_epochs = estimator.net_, estimator.max_epochs
     state = checkpoint.load() if checkpoint else None
-    if state is not None:
-        net.load_training_state(state)
-        n_epochs = 0 if state["finished"] else n_epochs - len(net.history)
-        if held_out:
-            held_out.load_state(state["early_stopping"])
+    if state is None:
+        return n_epochs
+    net.load_training_state(state)
+    if held_out:
+        held_out.load_state(state["early_stopping"])
+    return 0 if state["finished"] else n_epochs - len(net.history)
+
+
+def train(estimator, batches, n_epochs, held_out, checkpoint):
+    """Train `net_` for the epochs that are left, keeping each one."""
+    net = estimator.net_
 
     def after_epoch(net):
         finished = held_out(net) if held_out else False

@@ -125,6 +125,7 @@ def _five_points(landmarks):
 
 def _aligning(own, other):
     """Return affine maps from own points to the other frame's, the identity if none."""
+    other = np.where(np.isnan(own), np.nan, other)
     moves = invert_similarity(fit_similarity(other, own))
     known = np.isfinite(moves).all(axis=(1, 2), keepdims=True)
     return np.where(known, moves, np.eye(2, 3)).astype(np.float32)

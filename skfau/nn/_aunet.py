@@ -352,5 +352,8 @@ def _out_channels(layers):
 
 def _moved(maps, move):
     """Sample maps where an affine map of positions leads; outside of them is 0."""
-    grid = F.affine_grid(move.to(maps), maps.shape, align_corners=False)
-    return F.grid_sample(maps, grid, align_corners=False)
+    wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    # Positions in bfloat16 would be off by up to half a pixel of the image.
+    with torch.autocast(maps.device.type, enabled=False):
+        grid = F.affine_grid(move.to(wide), maps.shape, align_corners=False)
+        return F.grid_sample(wide, grid, align_corners=False).to(maps.dtype)
