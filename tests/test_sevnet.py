@@ -212,6 +212,19 @@ def test_text_is_computed_once_and_again_when_a_weight_changes():
     assert len(calls) == 6
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_steps_of_a_fused_optimiser_are_noticed(training):
+    network, images = make_network(), draw_images()
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.1, fused=True)
+    with torch.inference_mode():
+        network(images)
+    network.train(training)(images)[0].sum().backward()
+    optimiser.step()
+    with torch.inference_mode():
+        seen = network.eval()(images)[0]
+        assert torch.equal(seen, copy.deepcopy(network)(images)[0])
+
+
 def test_kept_text_serves_other_types_copies_and_pickles():
     network, images = make_network(), draw_images()
     with torch.inference_mode():
