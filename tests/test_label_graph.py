@@ -43,9 +43,16 @@ def test_correlation_graph_is_that_of_a_loop(y):
     joined = np.zeros((4, 4))
     for i, j, a, b in pairs(y):
         if len(a) and a.std() and b.std():
-            rho = np.corrcoef(a, b)[0, 1]
+            # NumPy rounds 1/5 to either side of the threshold.
+            rho = np.corrcoef(a, b)[0, 1].round(9)
             joined[i, j] = 1 if rho > 0.2 else -1 if rho < -0.03 else 0
     np.testing.assert_allclose(label_graph(y), weighed(joined), atol=1e-6)
+
+
+def test_a_correlation_on_the_threshold_does_not_join():
+    y = np.array([[1, 0]] * 4 + [[0, 0], [1, 1]])
+    assert np.corrcoef(y.T)[0, 1].round(9) == 0.2
+    assert torch.equal(label_graph(y), torch.eye(2))
 
 
 @settings(deadline=None, max_examples=25)

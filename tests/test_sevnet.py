@@ -193,6 +193,16 @@ def test_text_starts_centred_and_every_au_with_a_map():
     assert (maps.flatten(2).std(dim=-1) > 1e-6).all()
 
 
+@pytest.mark.parametrize("encoder_layers", [0, 2])
+def test_aus_start_apart_whatever_their_texts_share(encoder_layers):
+    shared = 5 * draw_text(1, 64, seed=9)
+    torch.manual_seed(0)
+    text = draw_text(12, 64) + shared
+    network = SEVNet(12, text, make_trunk(), encoder_layers=encoder_layers).eval()
+    cosines = torch.corrcoef(network.guides()[:, 0])
+    assert cosines[~torch.eye(12, dtype=bool)].mean() < 0.5
+
+
 def test_text_is_computed_once_and_again_when_a_weight_changes():
     network, images, calls = make_network(), draw_images(), []
     network.encoder.register_forward_hook(lambda *_: calls.append(1))
@@ -210,6 +220,19 @@ def test_text_is_computed_once_and_again_when_a_weight_changes():
     network(images)
     network.train()(images)
     assert len(calls) == 6
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_steps_of_a_fused_optimiser_are_noticed(training):
+    network, images = make_network(), draw_images()
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.1, fused=True)
+    with torch.inference_mode():
+        network(images)
+    network.train(training)(images)[0].sum().backward()
+    optimiser.step()
+    with torch.inference_mode():
+        seen = network.eval()(images)[0]
+        assert torch.equal(seen, copy.deepcopy(network)(images)[0])
 
 
 def test_kept_text_serves_other_types_copies_and_pickles():

@@ -60,14 +60,14 @@ def test_an_au_without_labels_gets_probabilities_of_its_own(fitted, made):
     proba = fitted.zero_shot_proba(made.data[:6], (25, 9))
     assert proba.shape == (6, 2) and proba.dtype == np.float32
     assert proba.min() > 0 and proba.max() < 1
-    alone = fitted.zero_shot_proba(made.data[:6], (9,))
+    alone = fitted.zero_shot_proba(made.data[:6], ["AU9"])
     np.testing.assert_allclose(proba[:, 1:], alone, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     "aus, message",
     [
-        ((12,), r"\[12\] were trained: predict_proba has those"),
+        (["AU12"], r"\[12\] were trained: predict_proba has those"),
         ((25, 25), "untrained AUs, each once"),
         ((99,), "AU99 has no description"),
     ],

@@ -283,6 +283,8 @@ def test_bfloat16_autocast_stays_close():
         ({"variant": "jaa"}, r"one of \('wsarl', 'arl'\). Got 'jaa'"),
         ({"region_layer": "serial"}, "'auto', one of .* or None. Got 'serial'"),
         ({"spatial_attention": False}, "pass crf=False with it"),
+        ({"crf_widths": (14, 13)}, r"3 numbers \(alpha, .*Got \(14, 13\)"),
+        ({"crf_weights": (1,)}, r"crf_weights must be 2 numbers \(appearance, "),
     ],
 )
 def test_parameters_that_do_not_go_together_are_refused(parameters, message):

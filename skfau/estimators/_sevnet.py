@@ -13,7 +13,7 @@ from skfau._validation import Interval, StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._descriptions import describe_as_vectors
-from skfau.estimators._labels import rows_with_face
+from skfau.estimators._labels import au_number, rows_with_face
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
 from skfau.nn import SEVNet
@@ -309,7 +309,7 @@ class SEVNetClassifier(BaseAUClassifier):
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB.
         aus : sequence of int
-            AU numbers, none of them in `aus_`.
+            AU numbers, or names such as ``"AU25"``, none of them in `aus_`.
         descriptions : dict, sequence of str, ndarray or None, default=None
             As in the constructor; None takes a dict from there, and `skfau.facs`
             besides. An array holds the vectors (n, d) of the same sentence encoder.
@@ -331,7 +331,7 @@ class SEVNetClassifier(BaseAUClassifier):
         probability does not depend on the other new ones. The paper has no such use.
         """
         check_is_fitted(self, "net_")
-        text = self._new_text(tuple(aus), descriptions)
+        text = self._new_text(tuple(map(au_number, aus)), descriptions)
         module = self.net_.module_.eval()
         with torch.inference_mode():
             guides = module.network.guides_of(text)

@@ -183,7 +183,11 @@ class SemanticNetwork(nn.Module):
 
     def guides(self):
         """Return the vectors (n_aus, n_words, channels) that guide the attention."""
-        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
+            return self._encode_in_float32()
+        if self.training or torch.is_grad_enabled():
+            # A step may follow, and fused optimisers count no tensor's version up.
+            self._kept = None
             return self._encode_in_float32()
         sources = list(self._sources())
         if any(tensor.is_inference() for tensor in sources):

@@ -37,8 +37,8 @@ class SEVNet(SemanticNetwork):
     weights : {"imagenet"}, path or None, default=None
         Where a named trunk starts.
     encoder_layers : int, default=2
-        Depth of the Inter-AU encoder. With 0 the descriptions' vectors are projected
-        to the maps as they are.
+        Depth of the Inter-AU encoder. With 0 one linear layer leads from the
+        descriptions' vectors to the maps.
     n_heads : int, default=6
         Attention heads of each layer; a divisor of `hidden_dim`.
     hidden_dim : int, default=768
@@ -77,12 +77,13 @@ class SEVNet(SemanticNetwork):
     the mean over its words before it is scaled to sum 1. One word per AU is the
     sentence level again, which is the paper's.
 
-    Two starts are ours. The first linear layer starts such that the given vectors come
-    out of it with mean 0 over AUs and inputs of variance 1: all descriptions speak of a
-    face, and what they share would drown what tells them apart. The last one's bias
-    starts positive: trunks end in a ReLU, so that a vector drawn at random has no
-    positive cosine anywhere for about every second AU. To equation 5, which divides by
-    0 there, 0.01 is added at every position; no positive cosine is uniform attention.
+    Two starts are ours. The first linear layer (without an encoder the only one) starts
+    such that the given vectors come out of it centred over the AUs, as if they had
+    variance 1: all descriptions speak of a face, and what they share would drown what
+    tells them apart. The last one's bias starts positive: trunks end in a ReLU, so that
+    a vector drawn at random has no positive cosine anywhere for about every second AU.
+    To equation 5, which divides by 0 there, 0.01 is added at every position; no
+    positive cosine is uniform attention.
 
     References
     ----------
@@ -140,6 +141,8 @@ class SEVNet(SemanticNetwork):
             )
             in_features = hidden_dim
         self.attention = CrossModalityAttention(in_features, self.backbone.out_channels)
+        if text is not None and not encoder_layers:
+            standardise_(self.attention.project, self.text)
 
     def forward(self, images):
         """Return logits and attention maps.

@@ -48,7 +48,16 @@ def _make_crf(n_aus, settings):
     )
 
 
-def _check(variant, region_layer, spatial_attention, crf):
+def _check(variant, region_layer, spatial_attention, crf, crf_widths, crf_weights):
+    for name, value, parts in (
+        ("crf_widths", crf_widths, "alpha, beta, gamma"),
+        ("crf_weights", crf_weights, "appearance, smoothness"),
+    ):
+        n_parts = parts.count(",") + 1
+        if value is not None and len(value) != n_parts:
+            raise ValueError(
+                f"{name} must be {n_parts} numbers ({parts}) or None. Got {value!r}."
+            )
     if variant not in _VARIANTS:
         raise ValueError(f"variant must be one of {(*_VARIANTS,)}. Got {variant!r}.")
     if region_layer not in ("auto", *REGION_LAYERS, None):
@@ -177,7 +186,7 @@ class WSARL(nn.Module):
         crf_weights=None,
     ):
         super().__init__()
-        _check(variant, region_layer, spatial_attention, crf)
+        _check(variant, region_layer, spatial_attention, crf, crf_widths, crf_weights)
         own = dict(_VARIANTS[variant])
         given = {
             "crf_iterations": crf_iterations,

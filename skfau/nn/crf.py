@@ -79,15 +79,16 @@ class DenseCRF(nn.Module):
         blocks out of reach are left out; what is left, up to 128 MiB an image, is kept
         over the iterations, or else computed anew in each.
     ``"approximate"``
-        Pixels share the cells of a grid one width wide in every feature and 0.55
-        widths in position (wider where there are over 8,192 cells), and cells stand
-        for their pixels by their means; pairs that weigh less than 1 in 100 are
-        dropped. On made faces of 176 x 176 pixels, after 10 iterations at the
-        defaults, probabilities were off by 0.0005 in the mean and by 0.0022 in the
-        99th percentile, and 0.05 % of pixels changed label (rendered faces: 0.0004,
-        0.0016, 0.04 %). Single pixels on the edge between two solutions may differ
-        by 1: iterations magnify small differences there. Meant for few features, as
-        colours: with many, hardly two pixels share a cell.
+        Pixels share the cells of a grid one width wide in every feature and 0.55 widths
+        in position (wider where there are over 8,192 cells), and cells stand for their
+        pixels by their means; pairs that weigh less than 1 in 100 are dropped. On made
+        faces of 176 x 176 pixels, after 10 iterations at the defaults, probabilities
+        were off by 0.0005 in the mean and by 0.0022 in the 99th percentile, and 0.05 %
+        of pixels changed label (rendered faces: 0.0004, 0.0016, 0.04 %; made faces of
+        half the size at the settings of `WSARL`: 0.0007, 0.012, 0.07 %). Single pixels
+        on the edge between two solutions may differ by 1: iterations magnify small
+        differences there. Meant for few features, as colours: with many, hardly two
+        pixels share a cell.
     ``"attention"``
         Exact but for cancellation (see `attention_mean_field`) and without N x N
         memory where torch has fused attention. Slower on a CPU; the only one with a
