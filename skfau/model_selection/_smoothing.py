@@ -102,9 +102,11 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         MissingColumnError
             If videos or frame numbers are not known.
         ValueError
-            If `X` has another shape.
+            If `X` has another shape, or two faces claim the same frame of a video.
         """
         faces = check_faces(faces, need=("video", "frame"))
+        # Two recordings under one name would be averaged into each other.
+        faces.neighbors(0)
         X = np.asarray(X)
         if X.ndim != 2 or len(X) != len(faces):
             raise ValueError(
@@ -236,6 +238,8 @@ class SmoothedClassifier(WrappedClassifier):
         ------
         MissingColumnError
             If videos or frame numbers are not known.
+        ValueError
+            If two faces claim the same frame of a video.
         """
         faces = check_faces(X, need=("video", "frame"))
         return ProbabilitySmoother(self.width).transform(
