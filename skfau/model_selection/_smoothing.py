@@ -12,6 +12,7 @@ from skfau._validation import (
     check_au_labels,
     check_faces,
 )
+from skfau.model_selection._out_of_fold import keep_names
 from skfau.model_selection._wrapper import WrappedClassifier
 
 _WIDTH = [Interval(Integral, 1, None, closed="left")]
@@ -219,7 +220,8 @@ class SmoothedClassifier(WrappedClassifier):
         self : SmoothedClassifier
             The fitted classifier.
         """
-        return self._fit_on_all(X, check_au_labels(y, n_samples=len(X)))
+        labels = check_au_labels(y, n_samples=len(X))
+        return self._fit_on_all(X, keep_names(y, labels))
 
     def predict_proba(self, X):
         """Return the smoothed probabilities.
