@@ -42,7 +42,7 @@ OVERFITS = {
         "image_size": 82,
         "lr": 3e-3,
         "lr_decay": 0.3,
-        "lr_decay_epochs": 30,
+        "lr_decay_epochs": 22,
         "dropout": 0.0,
     },
     "EACNetClassifier": {"lr": 2e-2, "dropout": 0.0, "image_size": 48},
