@@ -47,6 +47,7 @@ OVERFITS = {
     },
     "EACNetClassifier": {"lr": 2e-2, "dropout": 0.0, "image_size": 48},
     "JAANetClassifier": {"lr": 0.1, "max_epochs": 40},
+    "WSARLClassifier": {"max_epochs": 60},
 }
 CLASSIFIERS = [
     cls
