@@ -162,16 +162,30 @@ def all_positive(faces, target):
     return np.nanmean(scores, axis=0)
 
 
+def print_head(aus, path):
+    """Print the names of the columns, and write them into a new file."""
+    names, ends = [f"AU{au}" for au in aus], ("mean", "AUC", "cut", "made")
+    cells = "".join(f"{name:>6s}" for name in names)
+    cells += "".join(f"{name:>7s}" for name in ends)
+    print(f"{'system':18s}{'seed':>5s}{cells}{'seconds':>8s}")
+    if path and not path.exists():
+        append(path, ["system", "seed", *names, *ends, "seconds"])
+
+
 def print_row(name, seed, f1, auc, tuned, made, seconds, path=None):
     """Print one row of the table and append it to the file."""
     means = [100 * np.mean(f1), np.mean(auc), 100 * np.mean(tuned), 100 * made]
     cells = "".join(f"{100 * value:6.1f}" for value in f1)
     ends = "{:7.1f}{:7.3f}{:7.1f}{:7.1f}".format(*means)
     print(f"{name:18s}{seed:>5}{cells}{ends}{seconds:8.0f}", flush=True)
+    append(path, [name, seed, *np.round([*100 * f1, *means, seconds], 3)])
+
+
+def append(path, cells):
+    """Append a row to the file, if there is one."""
     if path:
         with path.open("a", newline="") as file:
-            values = np.round([*100 * f1, *means, seconds], 3)
-            csv.writer(file).writerow([name, seed, *values])
+            csv.writer(file).writerow(cells)
 
 
 def made_people(n_people, seed):
@@ -200,9 +214,7 @@ def main():
     faces, target = in_memory(bunch.data, bunch.target, options.step)
     made, others = made_people(options.people, 0), made_people(150, 1)
     print(f"{len(faces)} faces, {len(np.unique(faces.subject))} subjects")
-    names = "".join(f"{f'AU{au}':>6s}" for au in bunch.aus)
-    ends = f"{'mean':>7s}{'AUC':>7s}{'cut':>7s}{'made':>7s}{'seconds':>8s}"
-    print(f"{'system':18s}{'seed':>5s}{names}{ends}")
+    print_head(bunch.aus, options.csv)
     chance = au_f1_score(others[1], np.ones_like(others[1]))
     chances = all_positive(faces, target)
     print_row("all positive", "", chances, 0.5, chances, chance, 0, options.csv)

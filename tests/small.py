@@ -42,11 +42,12 @@ OVERFITS = {
         "image_size": 82,
         "lr": 3e-3,
         "lr_decay": 0.3,
-        "lr_decay_epochs": 30,
+        "lr_decay_epochs": 22,
         "dropout": 0.0,
     },
     "EACNetClassifier": {"lr": 2e-2, "dropout": 0.0, "image_size": 48},
     "JAANetClassifier": {"lr": 0.1, "max_epochs": 40},
+    "WSARLClassifier": {"max_epochs": 60},
 }
 CLASSIFIERS = [
     cls

@@ -11,6 +11,7 @@ from skfau.exceptions import MissingColumnError
 from skfau.metrics import au_f1_score, fold_mean_f1
 from skfau.model_selection import (
     AUThresholdClassifier,
+    SmoothedClassifier,
     SubjectKFold,
     best_f1_thresholds,
     compare,
@@ -36,6 +37,14 @@ class Diverging(MidpointClassifier):
         if "s0" in X.subject:
             raise RuntimeError("loss is NaN")
         return super().fit(X, y)
+
+
+class Named(MidpointClassifier):
+    """Knows its AUs by the columns of a DataFrame only."""
+
+    def fit(self, X, y):
+        self.aus_ = tuple(int(name[2:]) for name in y.columns)
+        return super().fit(X, y.to_numpy())
 
 
 class Blind(MidpointClassifier):
@@ -134,6 +143,19 @@ def test_columns_are_named_by_the_estimators_unless_these_differ():
     one, other = MidpointClassifier(aus=AUS), MidpointClassifier(aus=(2, 6, 12))
     assert fast({"a": one, "b": other}, X, y).index[0] == "column0"
     assert fast({"a": one, "b": other}, X, y, aus=(4, 5, 6)).index[0] == "AU4"
+
+
+def test_columns_of_a_frame_reach_every_fit():
+    pandas = pytest.importorskip("pandas")
+    X, y = draw_faces(unknown=0.1)
+    X = X.with_columns(video=X.subject, frame=np.arange(len(X)))
+    named = pandas.DataFrame(y, columns=["AU1", "AU6", "AU12"])
+    assert fast({"a": Named()}, X, named).index[:3] == ("AU1", "AU6", "AU12")
+    for wrapper in (AUThresholdClassifier, SmoothedClassifier):
+        clf = wrapper(Named()).fit(X, named)
+        same = wrapper(MidpointClassifier()).fit(X, y)
+        assert clf.aus_ == (1, 6, 12)
+        np.testing.assert_array_equal(clf.predict(X), same.predict(X))
 
 
 @pytest.mark.parametrize(

@@ -165,8 +165,8 @@ def test_a_checkpoint_of_vgg19_is_read(tmp_path):
 def test_loss_is_its_formula():
     rng = np.random.default_rng(0)
     logits, whole = rng.normal(size=(2, 4, 3))
-    labels = rng.integers(0, 2, (4, 3)).astype(float)
-    labels[2, 1] = np.nan
+    # Labels between 0 and 1 are what mixing and smoothing make.
+    labels = np.array([[0, 1, 0.05], [0.95, 0, 1], [0.5, np.nan, 0], [1, 0.3, 0]])
     expected = 0
     for z in (logits, whole):
         p = 1 / (1 + np.exp(-z))
@@ -178,6 +178,15 @@ def test_loss_is_its_formula():
     value = loss(outputs, {"labels": torch.tensor(labels)})
     assert value.item() == pytest.approx(expected)
     assert sum(loss.parts.values()) == value
+
+
+def test_a_sure_network_has_a_finite_loss_without_smoothing():
+    logits = torch.tensor([[200.0, -200.0]], requires_grad=True)
+    right, wrong = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    for labels in (right, wrong):
+        loss = EACNetLoss(smoothing=0.0)(logits, {"labels": labels})
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert loss.isfinite() and gradient.isfinite().all()
 
 
 def test_batches_move_the_landmarks_with_the_pixels(made):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from skfau import JAANetClassifier
 from skfau.facs import DATASET_AUS, to_68
-from skfau.losses import JAANetLoss, LandmarkLoss, WeightedDice
+from skfau.losses import JAANetLoss, LandmarkLoss
 from skfau.nn import JAANet, transfer_state
 from skfau.nn._jaanet import _MARGIN
 from skfau.preprocessing import roi_heatmaps
@@ -194,18 +194,6 @@ def test_unknown_landmarks_change_neither_value_nor_gradient():
     nothing = torch.full_like(truth, torch.nan)
     outputs = None, {"landmarks": found}
     assert LandmarkLoss()(outputs, {"landmarks": nothing}) == 0
-
-
-def test_dice_loss_is_its_formula_over_known_labels():
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(5, 3)), rng.integers(0, 2, (5, 3)).astype(float)
-    labels[0, 1] = np.nan
-    weight, p = np.array([0.5, 1.0, 1.5]), 1 / (1 + np.exp(-logits))
-    each = weight * (1 - (2 * labels * p + 1) / (labels**2 + p**2 + 1))
-    loss = WeightedDice(weight)(
-        torch.tensor(logits), {"labels": torch.tensor(labels)}
-    ).item()
-    assert loss == pytest.approx(np.nanmean(each), rel=1e-6)
 
 
 @VARIANTS

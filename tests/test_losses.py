@@ -46,7 +46,7 @@ def every_loss():
         "contrastive": losses.CenterContrastive(A, D),
         "center": losses.CenterLoss(A, D),
         "composite": losses.FAUTransformerLoss(A, D, class_weight=weight),
-        "dice": losses.SoftDice(weight),
+        "dice": losses.WeightedDice(weight),
     }
 
 

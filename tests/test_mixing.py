@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skfau import Faces, FAUTransformerClassifier, MultiLabelTransformerClassifier
+from skfau import (
+    EACNetClassifier,
+    Faces,
+    FAUTransformerClassifier,
+    JAANetClassifier,
+    MultiLabelTransformerClassifier,
+)
 from skfau.estimators import FaceAugmentation
 from skfau.estimators._batches import FaceBatches, PreparedNetwork
 from skfau.estimators._cutmix import CutMix
@@ -104,12 +110,17 @@ def test_mixtures_leave_geometry_and_light_alone():
     assert plain[4:] == (None,) * 3
 
 
-def test_mixup_is_refused_where_the_loss_needs_maps(made):
-    mixup = FaceAugmentation(mixup=0.4)
+@pytest.mark.parametrize(
+    "cls", [EACNetClassifier, FAUTransformerClassifier, JAANetClassifier]
+)
+def test_mixup_is_refused_where_landmarks_are_of_one_face(cls, made):
+    clf = make_small(cls, augmentation=FaceAugmentation(mixup=0.4))
     with pytest.raises(ValueError, match="takes landmarks of one"):
-        make_small(FAUTransformerClassifier, augmentation=mixup).fit(
-            made.data, made.target
-        )
+        clf.fit(made.data, made.target)
+
+
+def test_mixup_is_welcome_without_maps(made):
+    mixup = FaceAugmentation(mixup=0.4)
     clf = make_small(
         FAUTransformerClassifier, augmentation=mixup, attention_supervision=False
     )

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skfau.losses import MultiLabelTransformerLoss, SoftDice, WeightedBCE
+from skfau.losses import MultiLabelTransformerLoss, WeightedBCE, WeightedDice
 from skfau.nn import MultiLabelTransformer
 from skfau.nn._multi_label_transformer import _DecoderLayer
 from tests.networks import draw_images, make_trunk, stirred
@@ -192,7 +192,7 @@ def test_maps_and_relations_are_distributions_and_cost_no_logit():
 
 
 @pytest.mark.parametrize("weight", [None, [0.5, 1.0, 1.5]])
-def test_soft_dice_is_the_mean_of_single_fractions(weight):
+def test_dice_is_the_mean_of_single_fractions(weight):
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(5, 3)), rng.choice([0, 0.2, 1, np.nan], (5, 3))
     total = []
@@ -201,7 +201,7 @@ def test_soft_dice_is_the_mean_of_single_fractions(weight):
         if not np.isnan(y):
             dice = 1 - (2 * y * p + 1) / (y * y + p * p + 1)
             total.append(dice * (1 if weight is None else weight[j]))
-    loss = SoftDice(weight)(torch.tensor(logits), {"labels": torch.tensor(labels)})
+    loss = WeightedDice(weight)(torch.tensor(logits), {"labels": torch.tensor(labels)})
     np.testing.assert_allclose(loss, np.mean(total), rtol=1e-10)
 
 
@@ -212,7 +212,8 @@ def test_the_whole_loss_is_the_sum_of_its_parts():
     value = loss(logits, targets)
     torch.testing.assert_close(
         value,
-        WeightedBCE(weight)(logits, targets) + SoftDice(weight)(logits, targets) / 2,
+        WeightedBCE(weight)(logits, targets)
+        + WeightedDice(weight)(logits, targets) / 2,
     )
     assert value == sum(loss.parts.values()) and set(loss.parts) == {"wce", "dice"}
     plain = MultiLabelTransformerLoss()

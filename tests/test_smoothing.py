@@ -85,6 +85,13 @@ def test_neither_another_video_nor_a_gap_nor_a_lost_face_is_a_neighbour():
     np.testing.assert_allclose(smoothed[:, 0], expected)
 
 
+def test_a_repeated_row_is_no_other_recording():
+    faces = faces_of([*"aab"], [0, 1, 0])[[0, 0, 1, 2]]
+    y_proba = np.float64([[0.2], [0.2], [0.8], [1.0]])
+    smoothed = ProbabilitySmoother(width=3).transform(y_proba, faces)
+    np.testing.assert_allclose(smoothed[:, 0], [0.4, 0.4, 0.4, 1.0])
+
+
 def test_even_windows_reach_one_frame_further_ahead():
     smoothed = ProbabilitySmoother(width=2).transform(
         np.float64([[0], [1], [0]]), faces_of([*"aaa"], [0, 1, 2])
@@ -101,6 +108,9 @@ def test_unusable_input_is_refused():
         smoother.transform(y_proba, faces.with_columns(video=None))
     with pytest.raises(ValueError, match=r"one row of probabilities per face, \(3,"):
         smoother.transform(y_proba[:2], faces)
+    recordings = faces_of([*"aaaa"], [0, 1, 0, 1])
+    with pytest.raises(ValueError, match="both frame 0 of video a; give each rec"):
+        smoother.transform(np.zeros((4, 2)), recordings)
     with pytest.raises(ValueError, match="'width' parameter"):
         ProbabilitySmoother(width=0).fit(y_proba)
 

@@ -62,7 +62,7 @@ class FaceAugmentation(BaseEstimator):
         Parameter of a symmetric Beta distribution, from which each face draws how
         much of it remains under another of the batch; labels are mixed likewise, and
         unknown if one of the two is (mixup, Zhang et al., 2018). 0 mixes nothing. Not
-        for losses that need landmarks or maps.
+        for networks and losses that need landmarks or maps.
     channel_drop : float, default=0.0
         Probability of each of the network's three colour planes to be black.
     label_smoothing : float, default=0.0

@@ -38,10 +38,11 @@ def check_training_data(estimator, X, y, *, going_on):
         estimator._augmentation._validate_params()
         if estimator._augmentation.cutmix:
             faces.column("landmarks", slice(0, 0))
-        if estimator._augmentation.mixup and columns:
+        of_one_face = (*estimator._input_columns, *columns)
+        if estimator._augmentation.mixup and of_one_face:
             raise ValueError(
-                "mixup lays one face over another, and this classifier's loss takes "
-                f"{' and '.join(columns)} of one. Pass augmentation without mixup; "
+                "mixup lays one face over another, and this classifier takes "
+                f"{' and '.join(of_one_face)} of one. Pass augmentation without mixup; "
                 "cutmix mixes these, too."
             )
     for name in columns:

@@ -54,7 +54,7 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         Weights of the AUs in the loss, from the training labels; ``"inverse_rate"``
         as released, none in the paper.
     dice_weight : float, default=0.0
-        Weight of `skfau.losses.SoftDice`; 0.5 as released, none in the paper.
+        Weight of `skfau.losses.WeightedDice`; 0.5 as released, none in the paper.
     schedule : {"released"} or None, default="released"
         Learning rates: see the notes. None gives all weights that of the trunk.
     warmup_epochs : float, default=2.5

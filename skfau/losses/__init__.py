@@ -14,10 +14,7 @@ from skfau.losses._fau_transformer import FAUTransformerLoss
 from skfau.losses._jaanet import JAANetLoss, LandmarkLoss
 from skfau.losses._labels import WeightedBCE, WeightedTversky
 from skfau.losses._maps import MapLoss
-from skfau.losses._multi_label_transformer import (
-    MultiLabelTransformerLoss,
-    SoftDice,
-)
+from skfau.losses._multi_label_transformer import MultiLabelTransformerLoss
 from skfau.losses._wsarl import WSARLLoss
 
 __all__ = [
@@ -31,7 +28,6 @@ __all__ = [
     "LandmarkMapLoss",
     "MapLoss",
     "MultiLabelTransformerLoss",
-    "SoftDice",
     "WSARLLoss",
     "WeightedBCE",
     "WeightedDice",

@@ -9,7 +9,7 @@ __all__ = ["WeightedDice"]
 
 
 class WeightedDice(nn.Module):
-    """Dice loss of every label, weighted per AU, over known labels [1]_.
+    """Dice loss of every label, weighted per AU, over known labels [1]_ [2]_.
 
     Parameters
     ----------
@@ -24,7 +24,8 @@ class WeightedDice(nn.Module):
 
         1 - (2 y p + eps) / (y² + p² + eps)
 
-    Unlike `WeightedTversky` it knows no sums over the batch: it is a loss of one label,
+    as released with [2]_. With none known the value and the gradient are 0. Unlike
+    `WeightedTversky` it knows no sums over the batch: it is a loss of one label,
     flatter than cross entropy where a label is far off. (The released code of [1]_
     sums over the batch within the fraction, then divides the fraction by the batch's
     size, which leaves hardly any gradient in large batches.)
@@ -33,6 +34,8 @@ class WeightedDice(nn.Module):
     ----------
     .. [1] Z. Shao, Z. Liu, J. Cai and L. Ma, "Deep adaptive attention for joint facial
        action unit detection and face alignment", ECCV 2018.
+    .. [2] G. Tallec, E. Yvinec, A. Dapogny and K. Bailly, "Multi-label classification
+       with transformers for action unit detection", 2022.
 
     Examples
     --------
@@ -57,7 +60,7 @@ class WeightedDice(nn.Module):
         outputs : Tensor of shape (n, n_aus), or (Tensor, dict)
             Logits, or what a network with auxiliary outputs returns.
         targets : dict
-            ``"labels"``: Tensor of shape (n, n_aus), 0, 1 or NaN for unknown.
+            ``"labels"``: Tensor of shape (n, n_aus), from 0 to 1, NaN for unknown.
 
         Returns
         -------
@@ -67,7 +70,7 @@ class WeightedDice(nn.Module):
         labels, known = known_labels(targets, logits.shape, logits)
         p = logits.sigmoid()
         above = 2 * labels * p + self.eps
-        each = 1 - above / (labels + p.square() + self.eps)
+        each = 1 - above / (labels.square() + p.square() + self.eps)
         if self.class_weight is not None:
             each = each * self.class_weight
         return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)

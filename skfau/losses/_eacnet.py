@@ -59,7 +59,7 @@ class EACNetLoss(nn.Module):
         outputs : Tensor of shape (n, n_aus), or (Tensor, dict)
             What `skfau.nn.EACNet` returns, or logits alone.
         targets : dict
-            ``"labels"``: Tensor of shape (n, n_aus), 0, 1 or NaN for unknown.
+            ``"labels"``: Tensor of shape (n, n_aus), from 0 to 1, NaN for unknown.
 
         Returns
         -------
@@ -75,6 +75,12 @@ class EACNetLoss(nn.Module):
     def _smoothed(self, logits, targets):
         logits = at_least_float32(logits)
         labels, known = known_labels(targets, logits.shape, logits)
-        right = torch.where(labels > 0, logits.sigmoid(), (-logits).sigmoid())
-        each = -((right + self.smoothing) / (1 + self.smoothing)).log()
+        # Where a probability is 0 and nothing is added, its logarithm stays finite, so
+        # that it can be multiplied by a share of 0.
+        tiny = torch.finfo(logits.dtype).tiny
+        present, absent = (
+            ((p + self.smoothing) / (1 + self.smoothing)).clamp(min=tiny).log()
+            for p in (logits.sigmoid(), (-logits).sigmoid())
+        )
+        each = -labels * present - (1 - labels) * absent
         return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)

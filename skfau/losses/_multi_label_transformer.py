@@ -1,74 +1,11 @@
 """The training objective of Tallec et al., as in the paper and as released."""
 
-import torch
 from torch import nn
 
-from skfau.losses._inputs import as_class_weight, known_labels, logits_of
+from skfau.losses._dice import WeightedDice
 from skfau.losses._labels import WeightedBCE
 
-__all__ = ["MultiLabelTransformerLoss", "SoftDice"]
-
-
-class SoftDice(nn.Module):
-    """Dice loss of every single prediction, weighted per AU, over known labels.
-
-    Parameters
-    ----------
-    class_weight : array-like of shape (n_aus,) or None, default=None
-        Weight of each AU; None is 1 for all.
-    eps : float, default=1.0
-        Added above and below the fraction bar.
-
-    Notes
-    -----
-    ``1 - (2 y p + eps) / (y² + p² + eps)`` for each image and AU, p its probability:
-    the Dice loss as released with [1]_. No sum runs inside the fraction, unlike in
-    `WeightedTversky` with ``alpha = beta = 0.5``, so that it bounds how much one
-    image can add. The mean over known labels; with none the value and the gradient
-    are 0.
-
-    References
-    ----------
-    .. [1] G. Tallec, E. Yvinec, A. Dapogny and K. Bailly, "Multi-label classification
-       with transformers for action unit detection", 2022.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skfau.losses import SoftDice
-    >>> labels = torch.tensor([[1.0, float("nan")]])
-    >>> SoftDice()(torch.zeros(1, 2), {"labels": labels})
-    tensor(0.1111)
-    """
-
-    def __init__(self, class_weight=None, eps=1.0):
-        super().__init__()
-        self.eps = eps
-        weight = as_class_weight(class_weight)
-        self.register_buffer("class_weight", weight, persistent=False)
-
-    def forward(self, outputs, targets):
-        """Return the loss.
-
-        Parameters
-        ----------
-        outputs : Tensor of shape (n, n_aus), or (Tensor, dict)
-            Logits, or what a network with auxiliary outputs returns.
-        targets : dict
-            ``"labels"``: Tensor of shape (n, n_aus), from 0 to 1, NaN for unknown.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-        """
-        logits = logits_of(outputs)
-        labels, known = known_labels(targets, logits.shape, logits)
-        p = logits.sigmoid()
-        overlap = 2 * labels * p + self.eps
-        each = 1 - overlap / (labels.square() + p.square() + self.eps)
-        if self.class_weight is not None:
-            each = each * self.class_weight
-        return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+__all__ = ["MultiLabelTransformerLoss"]
 
 
 class MultiLabelTransformerLoss(nn.Module):
@@ -79,7 +16,7 @@ class MultiLabelTransformerLoss(nn.Module):
     class_weight : array-like of shape (n_aus,) or None, default=None
         Weight of each AU in both parts; None is 1 for all, as in the paper.
     dice_weight : float, default=0.0
-        Weight of `SoftDice`; 0.5 as released, 0 leaves it out as in the paper.
+        Weight of `WeightedDice`; 0.5 as released, 0 leaves it out as in the paper.
 
     Attributes
     ----------
@@ -111,7 +48,7 @@ class MultiLabelTransformerLoss(nn.Module):
     def __init__(self, class_weight=None, dice_weight=0.0):
         super().__init__()
         self.label_loss = WeightedBCE(class_weight)
-        self.dice = SoftDice(class_weight) if dice_weight else None
+        self.dice = WeightedDice(class_weight) if dice_weight else None
         self.dice_weight = dice_weight
         self.parts = {}
 

@@ -19,6 +19,7 @@ from skfau.model_selection._jobs import (
 from skfau.model_selection._out_of_fold import (
     check_once,
     check_subjects_apart,
+    keep_names,
     make_splits,
 )
 from skfau.model_selection._split import subjects_of
@@ -78,12 +79,12 @@ def compare(
     ('AU1', 'AU2', 'mean')
     """
     check_estimators(estimators)
-    y, subjects = check_au_labels(y, n_samples=len(X)), subjects_of(X, groups)
-    check_table_options(table, aus, y.shape[1])
-    splits = _check_fair(make_splits(cv, X, y, groups), y, subjects)
-    parts = [(X, y, train, [(X, test)]) for train, test in splits]
+    labels, subjects = check_au_labels(y, n_samples=len(X)), subjects_of(X, groups)
+    check_table_options(table, aus, labels.shape[1])
+    splits = _check_fair(make_splits(cv, X, labels, groups), labels, subjects)
+    parts = [(X, keep_names(y, labels), train, [(X, test)]) for train, test in splits]
     outcomes = run_all(estimators, parts, error_score, n_jobs, verbose)
-    return _join(*sort_out(outcomes, estimators), splits, y, subjects, aus, table)
+    return _join(*sort_out(outcomes, estimators), splits, labels, subjects, aus, table)
 
 
 def _check_fair(splits, y, subjects):

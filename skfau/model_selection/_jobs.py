@@ -15,7 +15,7 @@ from skfau.metrics._counts import au_labels
 from skfau.metrics._published_columns import published_columns
 from skfau.metrics._registry import get_metric
 from skfau.metrics._scorers import find_aus
-from skfau.model_selection._out_of_fold import check_response
+from skfau.model_selection._out_of_fold import check_response, take_labels
 
 
 @dataclass
@@ -98,7 +98,7 @@ def run_all(estimators, parts, error_score, n_jobs, verbose):
 def _run(name, estimator, part, X, y, train, tests):
     start, responses, aus, error = perf_counter(), [], None, ""
     try:
-        estimator.fit(X[train], y[train])
+        estimator.fit(X[train], take_labels(y, train))
         responses = [_respond(estimator, X[rows], y.shape[1]) for X, rows in tests]
         aus = find_aus(estimator)
     except Exception:

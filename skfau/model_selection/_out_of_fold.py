@@ -69,17 +69,31 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
     >>> oof_predict_proba(clf, X, y, groups=subjects, cv=SubjectKFold()).shape
     (90, 3)
     """
-    y = check_au_labels(y, n_samples=len(X))
-    splits = make_splits(cv, X, y, groups)
-    check_once(splits, len(y))
+    labels = check_au_labels(y, n_samples=len(X))
+    splits = make_splits(cv, X, labels, groups)
+    check_once(splits, len(labels))
+    named = keep_names(y, labels)
     parts = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_predict)(clone(estimator), X, y, train, test)
+        delayed(_fit_and_predict)(clone(estimator), X, named, train, test)
         for train, test in splits
     )
-    y_proba = np.full(y.shape, np.nan, dtype=np.float32)
+    y_proba = np.full(labels.shape, np.nan, dtype=np.float32)
     for (_, test), part in zip(splits, parts, strict=True):
         y_proba[test] = part
     return y_proba
+
+
+def keep_names(y, labels):
+    """Return `y` itself where it is a DataFrame, whose columns name the AUs.
+
+    An estimator compares them with its own; of bare labels it would take any order.
+    """
+    return y if hasattr(y, "iloc") else labels
+
+
+def take_labels(y, rows):
+    """Return rows of what `keep_names` gave."""
+    return y.iloc[rows] if hasattr(y, "iloc") else y[rows]
 
 
 def check_once(splits, n_samples):
@@ -129,5 +143,5 @@ def check_response(estimator, method, X, n_aus):
 
 
 def _fit_and_predict(estimator, X, y, train, test):
-    estimator.fit(X[train], y[train])
+    estimator.fit(X[train], take_labels(y, train))
     return check_response(estimator, "predict_proba", X[test], y.shape[1])

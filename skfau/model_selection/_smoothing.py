@@ -12,6 +12,7 @@ from skfau._validation import (
     check_au_labels,
     check_faces,
 )
+from skfau.model_selection._out_of_fold import keep_names
 from skfau.model_selection._wrapper import WrappedClassifier
 
 _WIDTH = [Interval(Integral, 1, None, closed="left")]
@@ -102,9 +103,11 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         MissingColumnError
             If videos or frame numbers are not known.
         ValueError
-            If `X` has another shape.
+            If `X` has another shape, or two faces claim the same frame of a video.
         """
         faces = check_faces(faces, need=("video", "frame"))
+        # Two recordings under one name would be averaged into each other.
+        faces.neighbors(0)
         X = np.asarray(X)
         if X.ndim != 2 or len(X) != len(faces):
             raise ValueError(
@@ -217,7 +220,8 @@ class SmoothedClassifier(WrappedClassifier):
         self : SmoothedClassifier
             The fitted classifier.
         """
-        return self._fit_on_all(X, check_au_labels(y, n_samples=len(X)))
+        labels = check_au_labels(y, n_samples=len(X))
+        return self._fit_on_all(X, keep_names(y, labels))
 
     def predict_proba(self, X):
         """Return the smoothed probabilities.
@@ -236,6 +240,8 @@ class SmoothedClassifier(WrappedClassifier):
         ------
         MissingColumnError
             If videos or frame numbers are not known.
+        ValueError
+            If two faces claim the same frame of a video.
         """
         faces = check_faces(X, need=("video", "frame"))
         return ProbabilitySmoother(self.width).transform(

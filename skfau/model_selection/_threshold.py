@@ -6,6 +6,7 @@ from skfau._validation import HasMethods, StrOptions, _fit_context, check_au_lab
 from skfau.model_selection._best_cut import best_f1_thresholds
 from skfau.model_selection._out_of_fold import (
     check_subjects_apart,
+    keep_names,
     make_splits,
     oof_predict_proba,
 )
@@ -105,15 +106,16 @@ class AUThresholdClassifier(WrappedClassifier):
         ValueError
             If a fold trains on a subject it tests on, or there are too few subjects.
         """
-        y = check_au_labels(y, n_samples=len(X))
+        labels = check_au_labels(y, n_samples=len(X))
+        y = keep_names(y, labels)
         subjects = subjects_of(X)
-        splits = make_splits(_DEFAULT_FOLDS if self.cv is None else self.cv, X, y)
+        splits = make_splits(_DEFAULT_FOLDS if self.cv is None else self.cv, X, labels)
         check_subjects_apart(
             splits, subjects, "thresholds must be learned on other people"
         )
         y_proba = oof_predict_proba(self.estimator, X, y, cv=splits, n_jobs=self.n_jobs)
         self.thresholds_ = best_f1_thresholds(
-            y, y_proba, skew_normalized=self.metric == "skew_normalized_f1"
+            labels, y_proba, skew_normalized=self.metric == "skew_normalized_f1"
         )
         return self._fit_on_all(X, y)
 
