@@ -5,12 +5,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import tests.offline.sitecustomize  # noqa: F401  (closes this process's sockets)
 
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("untimed", deadline=None)
+_slow = [HealthCheck.too_slow]
+settings.register_profile("untimed", deadline=None, suppress_health_check=_slow)
 settings.load_profile("untimed")
 ROOT = Path(__file__).parent
 # Workers and subprocesses inherit the closed sockets and find the tests' helpers.

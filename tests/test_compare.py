@@ -5,8 +5,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
 
+from skfau import ResNetClassifier
 from skfau.exceptions import MissingColumnError
 from skfau.metrics import au_f1_score, fold_mean_f1
 from skfau.model_selection import (
@@ -208,3 +210,10 @@ def test_data_sets_that_cannot_be_crossed_are_refused():
         cross_dataset_scores(clf, train, {"other": test})
     with pytest.raises(TypeError, match=r"tests\['other'\] must be a Bunch.*without"):
         cross_dataset_scores(clf, train, {"other": test.data})
+
+
+def test_an_estimator_for_other_aus_than_the_training_data_is_refused():
+    train, test = bunches()
+    clf = {"a": make_pipeline(ResNetClassifier(aus=(1, 2, 4)))}
+    with pytest.raises(ValueError, match=r"resnetclassifier__aus=\(1, 2, 4\), but"):
+        cross_dataset_scores(clf, train, {"other": test})

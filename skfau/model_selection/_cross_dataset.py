@@ -50,7 +50,8 @@ def cross_dataset_scores(
     Raises
     ------
     LabelError, TypeError, ValueError
-        If a data set is no such Bunch or shares no AU.
+        If a data set is no such Bunch or shares no AU, or the parameter ``aus`` of an
+        estimator names others than `train` has.
 
     Examples
     --------
@@ -66,6 +67,7 @@ def cross_dataset_scores(
     train = _check_bunch("train", train)
     tests = {name: _check_bunch(f"tests[{name!r}]", b) for name, b in tests.items()}
     shared = {name: _shared_aus(train, bunch, name) for name, bunch in tests.items()}
+    _check_aus(estimators, train.aus)
     for aus in shared.values():
         check_table_options(table, aus, len(aus))
     rows = [(bunch.data, slice(None)) for bunch in tests.values()]
@@ -99,6 +101,19 @@ def _check_bunch(name, bunch):
     target = check_au_labels(bunch.target, len(bunch.data), len(aus))
     subjects = None if name == "train" else subjects_of(bunch.data)
     return Bunch(data=bunch.data, target=target, aus=aus, subjects=subjects)
+
+
+def _check_aus(estimators, aus):
+    """Refuse estimators that would take the columns for those of other AUs."""
+    for name, estimator in estimators.items():
+        for key, value in estimator.get_params().items():
+            if key.split("__")[-1] != "aus" or value is None:
+                continue
+            if tuple(value) != aus:
+                raise ValueError(
+                    f"estimators[{name!r}] has {key}={tuple(value)}, but the data set "
+                    f"trained on has {aus}. Call set_params({key}=train.aus)."
+                )
 
 
 def _shared_aus(train, test, name):
