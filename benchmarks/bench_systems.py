@@ -85,7 +85,7 @@ SYSTEMS = {
     "AUNet": (AUNetClassifier, AUNET),
     "ResNet-A": (AUNetClassifier, ADAM | {"interval": 4}),
     "MLT": (MultiLabelTransformerClassifier, TOKENS),
-    "DRML": (DRMLClassifier, REGIONS | {"image_size": 90}),
+    "DRML": (DRMLClassifier, REGIONS | {"image_size": 90, "lr": 0.003}),
     "EAC-Net": (EACNetClassifier, REGIONS | {"image_size": 64}),
     "JAA-Net": (JAANetClassifier, REGIONS | {"image_size": 64}),
 }
