@@ -59,6 +59,7 @@ TOKENS = ADAM | {"schedule": None, "lr": 5e-4, "weight_decay": 0.01}
 FAN = {"fan_width": 32, "fan_stacks": 1, "fan_epochs": 6, "interval": 4}
 AUNET = ADAM | FAN | {"backbone": "fan", "image_size": 128}
 REGIONS = {"channels": 4, "lr": 0.02, "batch_size": 8}
+DRML = {"channels": 8, "image_size": 82, "lr": 2e-3, "batch_size": 16, "dropout": 0.0}
 TEXT = ADAM | {"hidden_dim": 384, "feed_forward_dim": 512}
 SYSTEMS = {
     "FAU-Transformer": (FAUTransformerClassifier, FAU),
@@ -85,7 +86,7 @@ SYSTEMS = {
     "AUNet": (AUNetClassifier, AUNET),
     "ResNet-A": (AUNetClassifier, ADAM | {"interval": 4}),
     "MLT": (MultiLabelTransformerClassifier, TOKENS),
-    "DRML": (DRMLClassifier, REGIONS | {"image_size": 90, "lr": 0.003}),
+    "DRML": (DRMLClassifier, DRML),
     "EAC-Net": (EACNetClassifier, REGIONS | {"image_size": 64}),
     "JAA-Net": (JAANetClassifier, REGIONS | {"image_size": 64}),
 }

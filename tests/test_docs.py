@@ -82,6 +82,13 @@ def test_every_public_name_is_in_the_readme(name):
     assert re.search(rf"\b{re.escape(name.rsplit('.', 1)[1])}\b", readme), name
 
 
+@pytest.mark.parametrize("folder", ["examples", "benchmarks"])
+def test_every_script_is_in_the_readme(folder):
+    readme = (ROOT / "README.rst").read_text("utf-8")
+    scripts = {path.name for path in (ROOT / folder).glob("[!_]*.py")}
+    assert scripts == {name for name in scripts if f"``{name}``" in readme}
+
+
 def test_every_top_level_name_resolves():
     for name in skfau.__all__:
         assert getattr(skfau, name) is not None
