@@ -119,6 +119,19 @@ def test_a_damaged_index_is_built_again(root, damage):
     same(load(root), first)
 
 
+def test_an_index_damaged_anywhere_is_built_again(root):
+    first = load(root)
+    path = root.parent / "index.npz"
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    # Behind the arrays is their list, at which zipfile has its own kinds of errors.
+    for at in (*rng.integers(len(whole), size=6), *rng.integers(-900, 0, size=10)):
+        data = bytearray(whole)
+        data[at] ^= 1 << rng.integers(8)
+        path.write_bytes(data)
+        same(load(root), first)
+
+
 def test_by_default_it_is_in_the_users_cache(root, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     load_bp4d(root, aus=(1,))
