@@ -131,6 +131,12 @@ def test_where_files_are_looked_for(tmp_path):
     assert found == tmp_path / "second" / "v.csv"
     assert tmp_path / "first" / "v.csv" in looked
     assert landmark_folders(tmp_path, None, ("first",)) == ()
+    for name in (".cache", "one", "two"):
+        (tmp_path / "first" / "v" / name).mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"several folders \(one, two, \.\.\.\)"):
+        landmark_files(folders, "v")
+    (tmp_path / "first" / "v" / "two").rmdir()
+    assert landmark_files(folders, "v")[0].name == "one"
     assert landmark_folders(tmp_path, tmp_path / "first", ()) == (tmp_path / "first",)
 
 

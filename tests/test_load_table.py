@@ -114,3 +114,12 @@ def test_landmarks_of_tools_follow_the_frames_of_the_table(root, first):
     write_tool_points(root / "v.csv", [(1, 10, 1), (2, 20, 1)], ["success"])
     points = load_table(root / "mine.csv", landmarks=root).data.landmarks
     assert points[:2, 0, 0].tolist() == [10, 20]
+
+
+def test_landmarks_find_their_frame_in_any_order(root):
+    (root / "mine.csv").write_text(
+        "path,video,frame\na/1.png,v,3\na/2.png,v,1\nb/1.png,v,2\n"
+    )
+    write_points(root / "points", "v", [2, 9, 3, 1])
+    points = load_table(root / "mine.csv", landmarks="points").data.landmarks
+    assert points[:, 0, 0].tolist() == [3, 1, 2]

@@ -59,8 +59,13 @@ def landmark_files(folders, *names):
     ]
     found = next((place for place in places if place.exists()), None)
     if found is not None and found.is_dir():
-        inner = sorted(found.glob("*/"))
+        inner = sorted(found.glob("[!.]*/"))
         if inner and not any(found.glob("*_lm.mat")):
+            if len(inner) > 1:
+                raise DatasetError(
+                    f"{found} holds several folders ({inner[0].name}, {inner[1].name}"
+                    ", ...): which of them has the points? Leave one."
+                )
             found = inner[0]
         return found, (*places, found)
     return found, tuple(places)
@@ -300,7 +305,8 @@ def _load_mat(path, name):
 
 def _read_frame_files(folder, frames):
     """Read one file of ``pts`` per frame, as DISFA has them."""
-    matches = [_FRAME_FILE.fullmatch(path.name) for path in folder.iterdir()]
+    files = folder.glob("[!.]*_lm.mat")
+    matches = [_FRAME_FILE.fullmatch(path.name) for path in files]
     matches = [match for match in matches if match]
     numbers = np.array([int(match[2]) for match in matches], np.int64)
     order = np.argsort(numbers)

@@ -276,7 +276,8 @@ def _points(landmarks, root, columns):
         path, _ = landmark_files(folders, str(video))
         frames = columns["frame"][rows]
         read = read_points(path, frames, read_images(None), first)
-        points[rows[np.isin(frames, read["seen"])]] = read["points"]
+        # Files need not be in the order of frames.
+        points[rows[np.searchsorted(frames, read["seen"])]] = read["points"]
     return {"landmarks": points}
 
 
