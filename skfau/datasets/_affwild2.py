@@ -1,7 +1,6 @@
 """Aff-Wild2's action units, as the ABAW challenges distribute them."""
 
 import re
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,11 +91,10 @@ def load_affwild2(
     >>> from skfau.datasets import load_affwild2
     >>> bunch = load_affwild2("/data/Aff-Wild2")  # doctest: +SKIP
     """
-    aus = check_aus(aus)
     return load_recordings(
         *_recordings(Path(root).absolute(), subset, annotations, images, landmarks),
-        read_labels=partial(_labels, aus=aus),
-        aus=aus,
+        read_labels=_labels,
+        aus=check_aus(aus),
         first_frame=1,
         reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
         about=_ABOUT.format(subset=subset),

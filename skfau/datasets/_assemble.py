@@ -116,8 +116,8 @@ def load_recordings(
     unread : list of Path, default=()
         Files that the loader did not understand.
     read_labels : callable
-        Takes a read `Recording` and the places of the wanted frames in its record;
-        returns target and intensity, float32 (n, n_aus), the latter None if not coded.
+        Takes a read `Recording`, the places of the wanted frames in it, and `aus`;
+        returns target and intensity, float32 (n, n_aus), or None if not coded.
     aus : tuple of int
         AUs of the columns.
     first_frame, every_frame : object
@@ -138,7 +138,9 @@ def load_recordings(
         r._replace(record=record) for r, record in zip(recordings, records, strict=True)
     ]
     joined = _join_all(recordings, first_frame, every_frame, root=name[1])
-    labels = [read_labels(r, j.coded) for r, j in zip(recordings, joined, strict=True)]
+    labels = [
+        read_labels(r, j.coded, aus) for r, j in zip(recordings, joined, strict=True)
+    ]
     return Bunch(
         data=_faces(recordings, joined),
         target=np.concatenate([target for target, _ in labels]),

@@ -1,7 +1,6 @@
 """BP4D and BP4D+ from the folders in which they are distributed."""
 
 import re
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +160,7 @@ def load_bp4d_plus(
 
 
 def _load(name, root, aus, landmarks, first_frame, *, reading):
-    root, aus = Path(root).absolute(), check_aus(aus)
+    root = Path(root).absolute()
     images = _find_folder(root, _IMAGE_FOLDERS, "subject folders (F001, ...)")
     labels = _find_folder(root, _LABEL_FOLDERS, "label files (F001_T1.csv, ...)")
     intensities = _intensity_files(root)
@@ -181,8 +180,8 @@ def _load(name, root, aus, landmarks, first_frame, *, reading):
         )
     return load_recordings(
         *(recordings, _read, (name, str(root), str(landmarks)), unread),
-        read_labels=partial(_labels, aus=aus),
-        aus=aus,
+        read_labels=_labels,
+        aus=check_aus(aus),
         first_frame=first_frame,
         reading=reading,
         about=_ABOUT[name],

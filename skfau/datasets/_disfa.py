@@ -90,11 +90,10 @@ def load_disfa(
     --------
     >>> bunch = load_disfa("/data/DISFA")  # doctest: +SKIP
     """
-    aus = check_aus(aus)
     return load_recordings(
         *_find(Path(root).absolute(), images, camera, landmarks),
-        read_labels=partial(_labels, aus=aus, threshold=threshold),
-        aus=aus,
+        read_labels=partial(_labels, threshold=threshold),
+        aus=check_aus(aus),
         first_frame=first_frame,
         every_frame=True,
         reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},

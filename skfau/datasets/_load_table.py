@@ -75,14 +75,9 @@ def load_table(
     ((1, 12), array([[ 0., nan]], dtype=float32))
     """
     name, columns, lines = _columns(source)
-    if "path" not in columns:
-        raise DatasetError(f"{name} must have a column 'path'; it has {[*columns]}")
-    for column in {"images", "landmarks"} & columns.keys():
-        raise DatasetError(f"{name} has a column {column!r}; give it another name")
+    _check_names(name, columns)
     _check_frames(name, columns, lines)
-    matches = {c: m for c in columns if (m := _AU.fullmatch(c))}
-    check_header(name, [int(match[1]) for match in matches.values()])
-    coded = {int(match[1]): c for c, match in matches.items()}
+    coded = _coded(name, columns)
     aus = tuple(coded) if aus is None else check_aus(aus)
     if not coded.keys() >= set(aus):
         raise LabelError(f"{name} has no column for AU {set(aus) - coded.keys()}")
@@ -91,6 +86,20 @@ def load_table(
     columns = {c: v for c, v in columns.items() if c not in coded.values()}
     root = _root(source, root)
     return _bunch(name, root, lines, columns, levels, threshold, aus, landmarks)
+
+
+def _check_names(name, columns):
+    if "path" not in columns:
+        raise DatasetError(f"{name} must have a column 'path'; it has {[*columns]}")
+    for column in {"images", "landmarks"} & columns.keys():
+        raise DatasetError(f"{name} has a column {column!r}; give it another name")
+
+
+def _coded(name, columns):
+    """Map AU to the name of its column."""
+    matches = {c: m for c in columns if (m := _AU.fullmatch(c))}
+    check_header(name, [int(match[1]) for match in matches.values()])
+    return {int(match[1]): c for c, match in matches.items()}
 
 
 def _root(source, root):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from skfau._arrays import digest
 from skfau._validation import check_faces
-from skfau.exceptions import DatasetError, MissingFaceWarning
+from skfau.exceptions import MissingFaceWarning
 from skfau.preprocessing._prepared_folder import PreparedFolder, alone
 
 _FORMAT = 1
@@ -23,15 +23,14 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
     """Align faces once and keep the crops in a memory-mapped file.
 
     Interrupted in any way, the same call goes on where it stopped, and the files
-    become the same to the byte. A later call returns at once; one that comes while
-    another process is at work in the folder waits for it (not on Windows). Memory is
-    that of two batches and one video's landmarks; as many threads work as the aligner
-    has.
+    become the same to the byte. A later call returns at once, or when another process
+    that is at it has finished (not on Windows). Memory is that of two batches and one
+    video's landmarks; as many threads work as the aligner has.
 
     Parameters
     ----------
     faces : Faces of n_samples rows
-        Source images, in the order of their videos: detectors follow a face in them.
+        Source images, in the order of their videos.
     aligner : FaceAligner
         Or a transformer of Faces to as many of one size; callables count by name.
     out : str or Path
@@ -41,7 +40,7 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
         Crops in memory at a time, twice.
     verify : bool, default=False
         Whether to compare what is there with its checksums. What differs is aligned
-        again; in a finished folder it is an error.
+        again, or in a finished folder an error.
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -54,8 +53,7 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
     Raises
     ------
     DatasetError
-        If the folder holds other faces, or the same ones aligned otherwise, or its
-        files are damaged.
+        If the folder holds other faces, or aligned otherwise, or damaged files.
     FaceImageError
         If an image cannot be read, or crops differ in size.
 
@@ -72,19 +70,14 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     identity = digest(_FORMAT, faces.fingerprint(), _identity(aligner))
-    new = partial(PreparedFolder, Path(out), identity, _blocks(faces))
-    folder = new()
+    folder = PreparedFolder(Path(out), identity, _blocks(faces))
     if not folder.finished:
         with alone(folder.path):
-            # Another process may have been at work until now.
-            folder = new()
+            folder.look()
             if not folder.finished:
                 _fill(folder, faces, aligner, batch_size, verify, verbose)
-    elif verify and (damaged := folder.damaged()):
-        raise DatasetError(
-            f"blocks {damaged} of {folder.path} are not what was written; delete the "
-            "folder and prepare the faces again"
-        )
+    elif verify:
+        folder.verify()
     return folder.faces(faces)
 
 

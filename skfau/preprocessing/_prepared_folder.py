@@ -48,6 +48,10 @@ class PreparedFolder:
         self._manifest = path / "prepared.json"
         self._entries = {}
         self._files = {}
+        self.look()
+
+    def look(self):
+        """Look whether the folder is finished."""
         text = self._manifest.read_text() if self._manifest.exists() else ""
         self.finished = bool(text)
         if text:
@@ -226,6 +230,14 @@ class PreparedFolder:
             except (OSError, ValueError, EOFError) as error:
                 raise self._damage(self._name(name), error) from error
         return maps
+
+    def verify(self):
+        """Raise DatasetError if a finished folder does not match its checksums."""
+        if damaged := self.damaged():
+            raise DatasetError(
+                f"blocks {damaged} of {self.path} are not what was written; delete the "
+                "folder and prepare the faces again"
+            )
 
     def damaged(self):
         """List the blocks whose checksums are not those that were written down."""
