@@ -115,9 +115,9 @@ def _read_all(read, tasks, title, n_jobs, verbose):
             records.append(read(*task.arguments))
             bar.update()
         rest = tasks[len(records) :]
-        for record in Parallel(n_jobs=n_jobs, return_as="generator")(
-            delayed(read)(*task.arguments) for task in rest
-        ):
+        # Even for nothing joblib prepares its workers.
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator") if rest else list
+        for record in parallel(delayed(read)(*task.arguments) for task in rest):
             records.append(record)
             bar.update()
     return records
