@@ -69,6 +69,8 @@ def test_damaged_annotations_are_named_with_file_and_line(root):
         "AU1,AU12\n0,1\n0\n": r"line 3: expected 2 whole numbers",
         "0,1\n0,1\n": r"line 1: expected the names of the AUs .*, got '0,1'",
         "": r"line 1: .* got 'nothing'",
+        "AU1,AU01\n0,1\n": r"line 1: AU1 has two columns; keep one",
+        "AU1,AU101\n0,1\n": r"line 1: there is no AU101",
     }.items():
         path.write_text(text)
         with pytest.raises(LabelError, match=message):
@@ -81,3 +83,16 @@ def test_videos_in_place_of_folders(root):
     assert bunch.data.frame.tolist() == [1, 3, 4]
     greys = [float(np.mean(image)) for image in bunch.data]
     np.testing.assert_allclose(greys, [40, 120, 160], atol=6)
+
+
+def test_images_that_count_from_0_are_an_error(root):
+    write_image(root / "cropped_aligned" / "video5_left" / "00000.jpg")
+    with pytest.raises(DatasetError, match=r"holds an image 0, .* count from 1"):
+        load_affwild2(root, aus=(1,))
+
+
+def test_hidden_files_are_nothing(root):
+    labels = root / "annotations/AU_Detection_Challenge/Train_Set"
+    (labels / "._video5_left.txt").write_bytes(b"\0")
+    (root / "cropped_aligned" / "video5_left" / "._00001.jpg").write_bytes(b"")
+    assert len(load_affwild2(root, aus=(1,)).data) == 2

@@ -209,3 +209,23 @@ def test_an_incomplete_copy_is_told_with_the_names_of_its_videos(root):
         bunch = load_bp4d(root)
     assert {"F001_T1", "M002_T2"} <= set(bunch.report.deviating)
     assert [Path(w.filename).name for w in caught] == ["test_bp4d.py"]
+
+
+@pytest.mark.parametrize("frame", [-1, 2**32 + 2, 2**70])
+def test_frames_that_cannot_be_are_an_error(root, frame):
+    """2**32 + 2 is 2 in 32 bits."""
+    write_bp4d(root, "F009_T1", ["1", "2"], {1: {12: 1}, frame: {12: 1}})
+    with pytest.raises(LabelError, match=rf"F009_T1.csv, line 3: .*{frame}"):
+        load_bp4d(root)
+
+
+@pytest.mark.parametrize("aus", [(), (12, 12), (1, 200), (0,), (-1,)])
+def test_aus_that_cannot_be_are_an_error(root, aus):
+    with pytest.raises(ValueError, match="aus must name at least one AU, none twice"):
+        load_bp4d(root, aus=aus)
+
+
+@pytest.mark.parametrize("aus", [12, "12", (1.0,)])
+def test_aus_are_whole_numbers(root, aus):
+    with pytest.raises(TypeError, match=r"aus must be a sequence of whole numbers"):
+        load_bp4d(root, aus=aus)

@@ -1,12 +1,19 @@
 """DISFA's folders: image i belongs to label line i + 1."""
 
+import os
+
 import numpy as np
 import pytest
 from scipy.io import savemat
 
 from skfau.datasets import load_disfa
-from skfau.exceptions import DatasetError, DatasetWarning, LabelError
-from tests.trees import write_disfa, write_image, write_video
+from skfau.exceptions import (
+    DatasetError,
+    DatasetWarning,
+    FaceImageError,
+    LabelError,
+)
+from tests.trees import write_disfa, write_image, write_tool_points, write_video
 
 pytestmark = pytest.mark.filterwarnings("ignore::skfau.exceptions.DatasetWarning")
 
@@ -139,3 +146,68 @@ def test_a_deviating_copy_names_its_subjects(root):
     with pytest.warns(DatasetWarning, match=r"130,814 .* this copy 5: SN002, .*SN001"):
         bunch = load_disfa(root, aus=(12,))
     assert len(bunch.report.deviating) == 27
+
+
+def test_label_files_in_a_wrong_folder_or_twice_are_an_error(root):
+    write_video(root / "v" / "LeftVideoSN001_comp.avi", GREYS)
+    folder = root / "ActionUnit_Labels" / "SN001"
+    (folder / "SN001_AU012.txt").write_text("1,0\n")
+    with pytest.raises(DatasetError, match=r"and SN001_au12.txt both code AU12"):
+        load_disfa(root, aus=(12,))
+    (folder / "SN001_AU012.txt").rename(folder / "SN002_au12.txt")
+    with pytest.raises(DatasetError, match=r"SN002_au12.txt is of another subject"):
+        load_disfa(root, aus=(12,))
+
+
+def test_labels_that_count_from_0_are_an_error(root):
+    write_video(root / "v" / "LeftVideoSN001_comp.avi", GREYS)
+    write_disfa(root, "SN001", {12: LEVELS, 4: [0] * 6}, first=0)
+    with pytest.raises(LabelError, match=r"au4.txt, line 1: frame 0, expected 1 to"):
+        load_disfa(root, aus=(12,))
+
+
+def test_two_cameras_in_a_folder_are_an_error_and_hidden_files_nothing(root):
+    for k, grey in enumerate(GREYS):
+        write_image(root / "SN001" / f"left_{k}.png", grey)
+        (root / "SN001" / f"._left_{k}.png").write_bytes(b"")
+    (root / "SN001" / "cover1.png").write_bytes(b"")
+    bunch = load_disfa(root, aus=(12,))
+    assert shown(bunch.data) == LEVELS
+    assert [path.name for path in bunch.report.unread_files] == ["cover1.png"]
+    for k in range(4):
+        write_image(root / "SN001" / f"right_{k}.png")
+    with pytest.raises(FaceImageError, match=r"6 images left_... and 4 images right_"):
+        load_disfa(root, aus=(12,))
+
+
+def test_names_without_a_frame_number_are_told(root):
+    write_image(root / "SN001" / "20160101123456.png")
+    with pytest.raises(LabelError, match=r"No frame number is in 20160101123456.png"):
+        load_disfa(root, aus=(12,), first_frame=1)
+
+
+def test_points_of_tools_follow_the_images_even_if_the_first_is_missing(root):
+    write_disfa(root, "SN002", {12: LEVELS, 4: [0] * 6})
+    for name, numbers in {"SN001": range(6), "SN002": range(1, 6)}.items():
+        for k in numbers:
+            write_image(root / "img" / name / f"{k}.png", GREYS[k])
+        (root / "landmarks68").mkdir(exist_ok=True)
+        rows = [(k, 100 + number, 1) for k, number in enumerate(numbers, 1)]
+        write_tool_points(root / "landmarks68" / f"{name}.csv", rows, ["success"])
+    faces = load_disfa(root, aus=(12,)).data
+    assert faces.frame.tolist() == [1, 2, 3, 4, 5, 6, 2, 3, 4, 5, 6]
+    assert (faces.landmarks[:, 0, 0] == 99 + faces.frame).all()
+
+
+def test_a_video_that_was_replaced_in_its_folder_is_noticed(root, tmp_path):
+    path = root / "v" / "SN001" / "a.avi"
+    write_video(path, GREYS)
+    for place in (root, *root.rglob("*")):
+        os.utime(place, (1e9, 1e9))
+    index = tmp_path / "index.npz"
+    assert shown(load_disfa(root, aus=(12,), index=index).data) == LEVELS
+    write_video(tmp_path / "b.avi", GREYS[:4])
+    path.write_bytes((tmp_path / "b.avi").read_bytes())
+    with pytest.raises(DatasetError, match=r"a.avi has 4 frames and had 6 when its"):
+        load_disfa(root, aus=(12,), index=index)
+    assert shown(load_disfa(root, aus=(12,), index=None).data) == LEVELS[:4]

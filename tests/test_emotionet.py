@@ -80,7 +80,14 @@ def test_damaged_labels_are_named_with_file_and_line(root):
         MANUAL.replace(",0,1\n", "\n"): r"line 3: expected 4 cells, got 2",
         MANUAL.replace("N_2", "N_1"): r"line 3: N_1.jpg is labelled already .* line 2",
         MANUAL.replace("N_2.jpg", ""): r"line 3: expected the address of an image",
-        MANUAL.replace("'AU 1','AU 12'", "x,y"): r"line 1: expected columns 'AU 1'",
+        MANUAL.replace(
+            "'AU 1','AU 12'", "x,y"
+        ): r"line 1: expected columns URL, 'AU 1'",
+        MANUAL.replace("'AU 12'", "'AU 01'"): r"line 1: AU1 has two columns",
+        MANUAL.replace("URL,", "URLS,"): r"line 1: expected columns URL, 'AU 1'",
+        MANUAL.replace("http://h/N_2", '"http://h/N_2'): r"line 3: expected 4 cells",
+        # The comma of an address without quotes moves the codes.
+        MANUAL.replace('"', ""): r"line 2: expected 4 cells, got 5",
         MANUAL.replace("1,999", "1,\0"): r"line 2: holds a NUL byte",
     }.items():
         write_manual(root, text)

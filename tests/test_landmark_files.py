@@ -11,27 +11,16 @@ from skfau.datasets._landmark_files import (
     read_points,
 )
 from skfau.exceptions import DatasetError
-from tests.trees import write_image, write_points
+from tests.trees import write_image, write_points, write_tool_points
 
 FRAMES = np.arange(1, 5)
 NOTHING = read_images(None)
 
 
-def tool_csv(path, rows, extra):
-    """Write rows of (frame, x of all points, extras) under a tool's header."""
-    names = ["frame", *extra, *(f"x_{k}" for k in range(68))]
-    names += [f"y_{k}" for k in range(68)]
-    lines = [", ".join(names)]
-    for frame, x, *values in rows:
-        cells = [frame, *values, *([x] * 68), *([x] * 68)]
-        lines.append(", ".join("" if c is None else str(c) for c in cells))
-    path.write_text("\n".join(lines) + "\n")
-
-
 def test_openface_counts_from_1_and_says_where_it_failed(tmp_path):
     path = tmp_path / "v.csv"
     rows = [(1, 10, 0.9, 1), (2, 20, 0.1, 0), (3, 31, 0.5, 1), (3, 30, 0.8, 1)]
-    tool_csv(path, rows, ["confidence", "success"])
+    write_tool_points(path, rows, ["confidence", "success"])
     found = read_points(path, FRAMES, NOTHING)
     assert found["seen"].tolist() == [1, 3]
     assert found["points"][:, 5, 0].tolist() == [10, 30]
@@ -39,7 +28,9 @@ def test_openface_counts_from_1_and_says_where_it_failed(tmp_path):
 
 def test_py_feat_counts_from_0_and_leaves_cells_empty(tmp_path):
     path = tmp_path / "v.csv"
-    tool_csv(path, [(0, 10, 0.9), (1, None, None), (2, 30, 0.8)], ["FaceScore"])
+    write_tool_points(
+        path, [(0, 10, 0.9), (1, None, None), (2, 30, 0.8)], ["FaceScore"]
+    )
     found = read_points(path, FRAMES, NOTHING)
     assert found["seen"].tolist() == [1, 3]
     assert found["points"][:, 0, 0].tolist() == [10, 30]
@@ -49,22 +40,27 @@ def test_tools_take_images_by_name(tmp_path):
     for number in (9, 10, 11):
         write_image(tmp_path / "v" / f"{number}.png")
     path = tmp_path / "v.csv"
-    tool_csv(path, [(k, 10 * k, 0.9, 1) for k in (1, 2, 3)], ["confidence", "success"])
+    write_tool_points(
+        path, [(k, 10 * k, 0.9, 1) for k in (1, 2, 3)], ["confidence", "success"]
+    )
     record = read_images(tmp_path / "v")
     found = read_points(path, np.array([9, 10, 11]), record)
+    assert found["by_image"].tolist() == [1]
     by_frame = dict(zip(found["seen"].tolist(), found["points"][:, 0, 0], strict=True))
     assert by_frame == {10: 10, 11: 20, 9: 30}
-    tool_csv(path, [(k, 10 * k, 0.9, 1) for k in (1, 2)], ["confidence", "success"])
+    write_tool_points(
+        path, [(k, 10 * k, 0.9, 1) for k in (1, 2)], ["confidence", "success"]
+    )
     with pytest.raises(DatasetError, match=r"holds 2 frames, the folder 3 images"):
         read_points(path, FRAMES, record)
 
 
 def test_tool_files_that_do_not_tell_are_an_error(tmp_path):
     path = tmp_path / "v.csv"
-    tool_csv(path, [(5, 10, 0.9, 1)], ["confidence", "success"])
+    write_tool_points(path, [(5, 10, 0.9, 1)], ["confidence", "success"])
     with pytest.raises(DatasetError, match="begins with frame 5; expected 1"):
         read_points(path, FRAMES, NOTHING)
-    tool_csv(path, [(1, 10, 0.9)], ["FaceScore"])
+    write_tool_points(path, [(1, 10, 0.9)], ["FaceScore"])
     with pytest.raises(DatasetError, match="does not tell whether frames count from"):
         read_points(path, FRAMES, NOTHING)
     path.write_text(path.read_text()[:-9])
@@ -84,6 +80,7 @@ def test_plain_tables_of_any_layout(tmp_path, n_points):
 def test_damaged_plain_tables_are_named_with_file_and_line(tmp_path):
     write_points(tmp_path, "v", [2, 3])
     path = tmp_path / "v.csv"
+    names = ",".join(f"x{k},y{k}" for k in range(1, 69))
     whole = path.read_text()
     for text, message in {
         whole[
@@ -93,6 +90,16 @@ def test_damaged_plain_tables_are_named_with_file_and_line(tmp_path):
         whole + whole: r"v.csv, line 3: frame 2 is in line 1 already",
         "1,2,3\n": r"must have 137 columns .* got 3 columns: '1,2,3'",
         whole[:9] + "\0": r"line 1: holds a NUL byte",
+        whole.replace("\n3.00,", "\n2.50,"): r"v.csv, line 2: .* got the cell '2.50'",
+        whole.replace("\n3.00,", "\nnan,"): r"v.csv, line 2: .* got the cell 'nan'",
+        whole.replace("\n3.00,", "\n0,"): r"v.csv, line 2: frame 0, expected 1 to",
+        whole.replace("\n3.00,", "\n-1,"): r"v.csv, line 2: frame -1, expected 1 to",
+        whole.replace("\n3.00,", "\n1e300,"): r"v.csv, line 2: frame 1\d+, expected",
+        whole.replace(",7.00", ",inf"): r"v.csv, line 1: .* got the cell 'inf'",
+        whole.replace(",7.00", ",1e999"): r"v.csv, line 1: .* got the cell '1e999'",
+        whole.replace(",7.00", ",1_0"): r"v.csv, line 1: .* got the cell '1_0'",
+        f"frame,{names[:-1]}7\n{whole}": r"line 1: expected the columns frame, x1, y1",
+        whole.replace("2.00,2.00", "frame,x"): r"line 1: expected the columns frame",
     }.items():
         path.write_text(text)
         with pytest.raises(DatasetError, match=message):
@@ -124,4 +131,29 @@ def test_where_files_are_looked_for(tmp_path):
     assert found == tmp_path / "second" / "v.csv"
     assert tmp_path / "first" / "v.csv" in looked
     assert landmark_folders(tmp_path, None, ("first",)) == ()
+    for name in (".cache", "one", "two"):
+        (tmp_path / "first" / "v" / name).mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"several folders \(one, two, \.\.\.\)"):
+        landmark_files(folders, "v")
+    (tmp_path / "first" / "v" / "two").rmdir()
+    assert landmark_files(folders, "v")[0].name == "one"
     assert landmark_folders(tmp_path, tmp_path / "first", ()) == (tmp_path / "first",)
+
+
+def test_plain_tables_may_name_their_columns(tmp_path):
+    write_points(tmp_path, "v", [2, 3])
+    path = tmp_path / "v.csv"
+    bare = read_points(path, FRAMES, NOTHING)
+    names = ",".join(f"x{k},y{k}" for k in range(1, 69))
+    path.write_text(f"frame,{names}\n{path.read_text()}")
+    np.testing.assert_array_equal(
+        read_points(path, FRAMES, NOTHING)["points"], bare["points"]
+    )
+
+
+@pytest.mark.parametrize("frame", ["1.5", "-1", "nan"])
+def test_tools_number_frames_by_whole_numbers(tmp_path, frame):
+    path = tmp_path / "v.csv"
+    write_tool_points(path, [(frame, 10, 1)], ["success"])
+    with pytest.raises(DatasetError, match=r"v.csv, line 2: expected a frame and 68"):
+        read_points(path, FRAMES, NOTHING)

@@ -6,7 +6,7 @@ import pytest
 
 from skfau.datasets import load_table
 from skfau.exceptions import DatasetError, LabelError
-from tests.trees import write_image, write_points
+from tests.trees import write_image, write_points, write_tool_points
 
 CSV = """\
 path,subject,video,frame,AU1,AU12,age
@@ -76,6 +76,9 @@ def test_damaged_tables_are_named_with_file_and_line(root):
         (CSV.replace("v,2,", "v,x,"), DatasetError, r"line 3: 'frame' must be a whole"),
         (CSV.replace("path", "file"), DatasetError, r"must have a column 'path'"),
         (CSV.replace("AU12", "AU1"), DatasetError, r"line 1: a column is there twice"),
+        (CSV.replace("AU12", "AU01"), LabelError, r"line 1: AU1 has two columns"),
+        (CSV.replace("age", "images"), DatasetError, r"has a column 'images'; give it"),
+        (CSV.replace("a/2", '"a/2'), LabelError, r"line 3: expected 7 cells"),
         (CSV.replace("v,2", "v,\0"), LabelError, r"line 3: holds a NUL byte"),
         ("", DatasetError, r"must have a column 'path'"),
     ):
@@ -96,5 +99,27 @@ def test_landmarks_by_video(root):
     bunch = load_table(root / "mine.csv", landmarks="points")
     assert bunch.data.landmarks[1, 0, 0] == 2
     assert bunch.report.without_landmarks.tolist() == [2, 5]
+    # Here the table and the file both count from 1, or neither does.
+    write_points(root / "points", "v", [0, 1])
+    with pytest.raises(DatasetError, match=r"line 1: frame 0, expected 1 to"):
+        load_table(root / "mine.csv", landmarks="points")
     with pytest.raises(DatasetError, match="need the columns 'video' and 'frame'"):
         load_table({"path": [root / "a/1.png"], "AU1": [1]}, landmarks=root / "points")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_landmarks_of_tools_follow_the_frames_of_the_table(root, first):
+    text = CSV.replace("v,1,", f"v,{first},").replace("v,2,", f"v,{first + 1},")
+    (root / "mine.csv").write_text(text.replace("v,3,", "v,9,"))
+    write_tool_points(root / "v.csv", [(1, 10, 1), (2, 20, 1)], ["success"])
+    points = load_table(root / "mine.csv", landmarks=root).data.landmarks
+    assert points[:2, 0, 0].tolist() == [10, 20]
+
+
+def test_landmarks_find_their_frame_in_any_order(root):
+    (root / "mine.csv").write_text(
+        "path,video,frame\na/1.png,v,3\na/2.png,v,1\nb/1.png,v,2\n"
+    )
+    write_points(root / "points", "v", [2, 9, 3, 1])
+    points = load_table(root / "mine.csv", landmarks="points").data.landmarks
+    assert points[:, 0, 0].tolist() == [3, 1, 2]

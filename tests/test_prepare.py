@@ -1,8 +1,12 @@
 """Crops that are kept: the same bytes however often the work was interrupted."""
 
 import json
+import os
 import subprocess
 import sys
+import threading
+import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,11 +26,11 @@ from skfau.datasets import make_faces
 from skfau.preprocessing import FaceAligner, _prepare, prepare
 cv2.setNumThreads(1)
 _prepare._BLOCK_ROWS = 4
-put = _prepare._Folder._put
+put = _prepare.PreparedFolder._put
 def slow_put(*arguments):
     time.sleep(0.005)
     return put(*arguments)
-_prepare._Folder._put = slow_put
+_prepare.PreparedFolder._put = slow_put
 faces = make_faces(n_subjects=6, n_frames=4, image_size=48, random_state=0).data
 def run(folder):
     pid = os.fork()
@@ -177,3 +181,74 @@ def test_killed_at_any_time_the_files_end_equal(tmp_path):
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["images.npy", "landmarks.npy", "matrix.npy"])
+@pytest.mark.parametrize("harm", ["gone", "cut"])
+def test_files_that_are_gone_or_cut_are_told_or_made_again(
+    made, blocks, tmp_path, name, harm
+):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    prepare(made.data, ALIGNER, whole)
+    expected = contents(whole)
+    interrupted(made, out, after=4)
+    for path in (whole / name, out / f"{name}.partial"):
+        path.unlink() if harm == "gone" else os.truncate(path, 200)
+    prepare(made.data, ALIGNER, out)
+    assert contents(out) == expected
+    for verify in (False, True):
+        with pytest.raises(DatasetError, match=rf"{name} is damaged .* delete "):
+            prepare(made.data, ALIGNER, whole, verify=verify)
+
+
+def test_a_damaged_manifest_is_told(made, tmp_path):
+    prepare(made.data[:8], ALIGNER, tmp_path)
+    path = tmp_path / "prepared.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(DatasetError, match=r"prepared.json is damaged"):
+        prepare(made.data[:8], ALIGNER, tmp_path)
+
+
+def test_who_comes_second_waits(made, blocks, tmp_path):
+    pytest.importorskip("fcntl")
+    prepare(made.data, ALIGNER, tmp_path / "whole")
+    out, began, second = tmp_path / "out", threading.Event(), []
+
+    class Slow(FaceAligner):
+        def transform(self, X):
+            if not began.is_set():
+                began.set()
+                time.sleep(0.2)
+            return super().transform(X)
+
+    Slow.__qualname__, Slow.__module__ = "FaceAligner", FaceAligner.__module__
+    slow = Slow(output_size=32, landmarks="given", n_jobs=1)
+    first = threading.Thread(target=prepare, args=(made.data, slow, out))
+    first.start()
+    began.wait()
+    second.append(prepare(made.data, ALIGNER, out))
+    first.join()
+    assert contents(out) == contents(tmp_path / "whole")
+    assert second[0].image_shape == (32, 32)
+
+
+def detect(images, threshold):
+    return np.full((len(images), 68, 2), threshold)
+
+
+class Detector:
+    def __init__(self, threshold):
+        self.threshold = threshold
+
+    def detect(self, images):
+        return detect(images, self.threshold)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda t: partial(detect, threshold=t), lambda t: Detector(t).detect]
+)
+def test_what_a_detector_is_bound_to_counts(make):
+    one, same, other = (
+        _prepare._identity(FaceAligner(detector=make(t))) for t in (1, 1, 2)
+    )
+    assert one == same != other

@@ -86,6 +86,9 @@ def test_folds_averaging_and_figures_are_the_published_ones(recorder, bp4d):
     printed = repr(result)
     assert "51.7" in printed and "64.2" in printed and "Table 1" in printed
     assert "Not as published: lr=0.5." in printed
+    # Of 41 subjects' 8 tasks there is one each of six subjects.
+    assert len(result.deviating) == 41 * 8 - 6
+    assert "Not the published data: 322 videos" in printed
 
 
 def test_the_order_of_folds_is_a_choice(recorder, bp4d):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skfau.datasets._bp4d import _read_occurrence
-from skfau.datasets._text_files import int_table, read_lines
+from skfau.datasets._text_files import csv_rows, int_table, read_lines
 from skfau.exceptions import LabelError
 
 WHOLE = b"0,1,2,12\n" + b"".join(b"%d,%d,9,0\n" % (k, k % 2) for k in range(5, 15))
@@ -81,9 +81,19 @@ def test_line_ends_and_byte_order_marks(path, end):
         ("1,2\n3,4,5\n", r"line 2: .* got 3 cells in '3,4,5'"),
         ("1,2\n3,1_0\n", r"line 2: .* the cell '1_0'"),
         ("1,2\n3,99999999999999999999\n", r"line 2: .* the cell '9999999"),
+        ("1,2\n3,\u0661\n", r"line 2: .* the cell '\u0661'"),
+        ("1,2\n3,1.0\n", r"line 2: .* the cell '1.0'"),
     ],
 )
 def test_messages(path, text, message):
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(LabelError, match=message):
         int_table(path, read_lines(path))
+
+
+def test_rows_begin_where_they_begin_and_quotes_must_close(path):
+    lines = ["a,b", "", '1,"2', '3"', "4,5"]
+    assert list(csv_rows(path, lines, skip=1)) == [(3, ["1", "23"]), (5, ["4", "5"])]
+    lines = ["a,b", "1,2", '"3,4', *["x" * 1000] * 200]
+    with pytest.raises(LabelError, match=r"csv, line 3: .*is a quote not closed"):
+        list(csv_rows(path, lines, skip=1))

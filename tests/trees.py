@@ -53,3 +53,14 @@ def write_video(path, greys):
     for grey in greys:
         writer.write(np.full((64, 64, 3), grey, np.uint8))
     writer.release()
+
+
+def write_tool_points(path, rows, extra):
+    """Write rows of (frame, x of all points, extras) under a tool's header."""
+    names = ["frame", *extra, *(f"x_{k}" for k in range(68))]
+    names += [f"y_{k}" for k in range(68)]
+    lines = [", ".join(names)]
+    for frame, x, *values in rows:
+        cells = [frame, *values, *([x] * 68), *([x] * 68)]
+        lines.append(", ".join("" if c is None else str(c) for c in cells))
+    path.write_text("\n".join(lines) + "\n")

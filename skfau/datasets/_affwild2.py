@@ -1,7 +1,6 @@
 """Aff-Wild2's action units, as the ABAW challenges distribute them."""
 
 import re
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from skfau.datasets._assemble import (
     NOT_CODED,
     Recording,
+    check_aus,
     code_table,
     load_recordings,
 )
@@ -18,7 +18,12 @@ from skfau.datasets._landmark_files import (
     landmark_folders,
     read_points,
 )
-from skfau.datasets._text_files import check_codes, int_table, read_lines
+from skfau.datasets._text_files import (
+    check_codes,
+    check_header,
+    int_table,
+    read_lines,
+)
 from skfau.exceptions import DatasetError, LabelError
 from skfau.facs import DATASET_AUS
 
@@ -88,8 +93,8 @@ def load_affwild2(
     """
     return load_recordings(
         *_recordings(Path(root).absolute(), subset, annotations, images, landmarks),
-        read_labels=partial(_labels, aus=tuple(aus)),
-        aus=tuple(aus),
+        read_labels=_labels,
+        aus=check_aus(aus),
         first_frame=1,
         reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
         about=_ABOUT.format(subset=subset),
@@ -139,7 +144,7 @@ def _find(root, folder, names, parameter):
 
 def _children(root, images):
     folder = _find(root, images, _IMAGES, "images")
-    return [p for p in sorted(folder.iterdir()) if is_video(p) or p.is_dir()]
+    return [p for p in sorted(folder.glob("[!.]*")) if is_video(p) or p.is_dir()]
 
 
 def _labels_of(folder, subset):
@@ -148,7 +153,7 @@ def _labels_of(folder, subset):
     for part in _SUBSETS[subset]:
         if not (folder / part).is_dir():
             raise FileNotFoundError(f"there is no folder {folder / part}")
-        for path in sorted((folder / part).glob("*.txt")):
+        for path in sorted((folder / part).glob("[!.]*.txt")):
             if path.stem in files:
                 raise LabelError(
                     f"{path} and {files[path.stem]} annotate the same video; it cannot "
@@ -168,6 +173,7 @@ def _read(source, path, points):
             f"{lines[0][:60] if lines else 'nothing'!r}"
         )
     aus = tuple(int(match[1]) for match in matches)
+    check_header(path, aus)
     table, numbers = int_table(path, lines, skip=1, n_columns=len(aus))
     check_codes(path, table, numbers, aus, (-1, 0, 1), "0, 1 or -1 (invalid)")
     # Rows count lines, so a blank one would shift all that follow.
@@ -179,6 +185,11 @@ def _read(source, path, points):
     valid = (table >= 0).all(axis=1)
     frames = numbers[valid] - 1
     record = read_images(source)
+    if 0 in record["images"]:
+        raise DatasetError(
+            f"{source} holds an image 0, and Aff-Wild2's images count from 1: which "
+            "image the first label belongs to cannot be told. Rename them."
+        )
     return {
         **record,
         "frames": frames.astype(np.int32),

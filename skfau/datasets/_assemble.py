@@ -1,6 +1,7 @@
 """Images, labels and landmarks of recordings, joined by frame number to one table."""
 
 import os
+from operator import index
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +12,12 @@ from skfau._stores import PathStore, VideoStore
 from skfau.datasets._expected import warn_of_deviations
 from skfau.datasets._frames import first_image_number
 from skfau.datasets._index import Task, read_indexed
-from skfau.exceptions import LabelError
+from skfau.datasets._text_files import N_CODES
+from skfau.exceptions import DatasetError, LabelError
 from skfau.faces import Faces
 
 #: What the readers put where a file has no column for an AU.
 NOT_CODED = -128
-N_CODES = 100
 
 
 class VideoReport(NamedTuple):
@@ -64,6 +65,23 @@ class Recording(NamedTuple):
     record: dict = {}
 
 
+def check_aus(aus):
+    """Return ``aus`` as a tuple of int; raise unless it names AUs, each once."""
+    try:
+        numbers = tuple(map(index, aus))
+    except TypeError as error:
+        raise TypeError(
+            f"aus must be a sequence of whole numbers, as (6, 12), got {aus!r}"
+        ) from error
+    allowed = all(0 < au < N_CODES for au in numbers)
+    if not numbers or not allowed or len(set(numbers)) < len(numbers):
+        raise ValueError(
+            f"aus must name at least one AU, none twice, by numbers from 1 to "
+            f"{N_CODES - 1}; got {numbers}"
+        )
+    return numbers
+
+
 def code_table(n_frames, aus, values):
     """Return (n_frames, 100) int8: the codes of AU number k in column k."""
     table = np.full((n_frames, N_CODES), NOT_CODED, np.int8)
@@ -98,8 +116,8 @@ def load_recordings(
     unread : list of Path, default=()
         Files that the loader did not understand.
     read_labels : callable
-        Takes a read `Recording` and the places of the wanted frames in its record;
-        returns target and intensity, float32 (n, n_aus), the latter None if not coded.
+        Takes a read `Recording`, the places of the wanted frames in it, and `aus`;
+        returns target and intensity, float32 (n, n_aus), or None if not coded.
     aus : tuple of int
         AUs of the columns.
     first_frame, every_frame : object
@@ -120,7 +138,9 @@ def load_recordings(
         r._replace(record=record) for r, record in zip(recordings, records, strict=True)
     ]
     joined = _join_all(recordings, first_frame, every_frame, root=name[1])
-    labels = [read_labels(r, j.coded) for r, j in zip(recordings, joined, strict=True)]
+    labels = [
+        read_labels(r, j.coded, aus) for r, j in zip(recordings, joined, strict=True)
+    ]
     return Bunch(
         data=_faces(recordings, joined),
         target=np.concatenate([target for target, _ in labels]),
@@ -140,9 +160,11 @@ def _join_all(recordings, first_frame, every_frame, root):
     first = first_image_number(first_frame, numbers, every_frame=every_frame)
     joined = [_join(recording, first) for recording in recordings]
     if not any(len(rows.frames) for rows in joined):
+        odd = [file for r in recordings for file in r.record["unread"].tolist()]
         raise LabelError(
             f"no frame in {root} has both an image and a label; are the images "
             "unpacked?"
+            + (f" No frame number is in {os.fsdecode(odd[0])}, ..." if odd else "")
         )
     return joined
 
@@ -188,10 +210,11 @@ def _join(recording, first):
     coded = np.flatnonzero(np.isin(frames, images))
     frames = frames[coded].astype(np.int64)
     points, bare = None, frames
-    seen = np.isin(record["seen"], frames)
+    known = record["seen"] + (1 - first if len(record["by_image"]) else 0)
+    seen = np.isin(known, frames)
     if seen.any():
         points = np.full((len(frames), 68, 2), np.nan, np.float32)
-        points[np.searchsorted(frames, record["seen"][seen])] = record["points"][seen]
+        points[np.searchsorted(frames, known[seen])] = record["points"][seen]
         bare = frames[np.isnan(points).all(axis=(1, 2))]
     report = VideoReport(
         np.setdiff1d(images, record["frames"]),
@@ -248,6 +271,7 @@ def _video_faces(recordings, joined, landmarks):
             "recordings are videos; pass images= the folder that holds them all"
         )
     store = VideoStore(paths)
+    _check_counts(store, [recordings[k].record for k in used])
     starts = np.cumsum(store.counts) - store.counts
     rows = np.concatenate(
         [start + joined[k].images for start, k in zip(starts, used, strict=True)]
@@ -259,6 +283,16 @@ def _video_faces(recordings, joined, landmarks):
         frame=np.concatenate([np.arange(1, n + 1) for n in store.counts]),
     )[rows]
     return faces if landmarks is None else faces.with_columns(landmarks=landmarks)
+
+
+def _check_counts(store, records):
+    """Raise if a video in a folder was replaced: that leaves the folder's date."""
+    for path, count, record in zip(store.paths, store.counts, records, strict=True):
+        if count != len(record["images"]):
+            raise DatasetError(
+                f"{path} has {count} frames and had {len(record['images'])} when its "
+                "folder was read; touch the folder, or pass index=None"
+            )
 
 
 def _describe(about, root, joined):

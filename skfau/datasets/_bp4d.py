@@ -1,7 +1,6 @@
 """BP4D and BP4D+ from the folders in which they are distributed."""
 
 import re
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from skfau.datasets._assemble import (
     NOT_CODED,
     Recording,
+    check_aus,
     code_table,
     load_recordings,
 )
@@ -20,7 +20,7 @@ from skfau.datasets._landmark_files import (
 )
 from skfau.datasets._text_files import (
     check_codes,
-    check_distinct,
+    check_frames,
     int_table,
     read_lines,
 )
@@ -28,6 +28,8 @@ from skfau.exceptions import DatasetError, LabelError
 from skfau.facs import DATASET_AUS
 
 _VIDEO = re.compile(r"([FM]\d{3})_T(\d+)")
+# AU06/F001_T1_AU06, or without the AU at the end.
+_INTENSITY = re.compile(r"AU0*(\d{1,2})/([FM]\d{3}_T\d+)(?:_AU0*\1)?")
 _WORD = re.compile(r"[A-Za-z][\w .-]*")
 _TASK = re.compile(r"T\d+")
 # "BP4D-training", "BP4D-AUCoding" and "BP4D-fpoints" are FERA 2015's names.
@@ -178,8 +180,8 @@ def _load(name, root, aus, landmarks, first_frame, *, reading):
         )
     return load_recordings(
         *(recordings, _read, (name, str(root), str(landmarks)), unread),
-        read_labels=partial(_labels, aus=tuple(aus)),
-        aus=tuple(aus),
+        read_labels=_labels,
+        aus=check_aus(aus),
         first_frame=first_frame,
         reading=reading,
         about=_ABOUT[name],
@@ -233,9 +235,9 @@ def _intensity_files(root):
     files = {}
     for folder in (root / name for name in _INTENSITY_FOLDERS):
         for path in sorted(folder.glob("AU[0-9]*/*.csv")):
-            match = _VIDEO.match(path.stem)
+            match = _INTENSITY.fullmatch(f"{path.parent.name}/{path.stem}")
             if match:
-                files.setdefault(match[0], {})[int(path.parent.name[2:])] = path
+                files.setdefault(match[2], {})[int(match[1])] = path
     return files
 
 
@@ -271,7 +273,7 @@ def _read_occurrence(path):
             f"separated by commas, got {lines[0][:60] if lines else 'nothing'!r}"
         )
     table, numbers = int_table(path, lines, skip=1, n_columns=len(header))
-    check_distinct(path, table[:, 0], numbers, "frame")
+    check_frames(path, table[:, 0], numbers)
     columns = {au: k for au, k in columns.items() if au < 100}
     codes = table[:, list(columns.values())]
     check_codes(path, codes, numbers, tuple(columns), range(100), "0, 1 or 9")
@@ -288,7 +290,7 @@ def _read_intensities(levels, frames):
         # Intensities come without a header; FERA 2015's with one.
         skip = int(bool(lines) and not lines[0].split(",")[0].strip().isdecimal())
         table, numbers = int_table(path, lines, skip=skip, n_columns=2)
-        check_distinct(path, table[:, 0], numbers, "frame")
+        check_frames(path, table[:, 0], numbers)
         check_codes(
             path, table[:, 1:], numbers, (au,), (*range(6), _UNKNOWN), "0 to 5 or 9"
         )

@@ -10,6 +10,7 @@ import numpy as np
 from skfau.datasets._assemble import (
     NOT_CODED,
     Recording,
+    check_aus,
     code_table,
     load_recordings,
 )
@@ -21,7 +22,7 @@ from skfau.datasets._landmark_files import (
 )
 from skfau.datasets._text_files import (
     check_codes,
-    check_distinct,
+    check_frames,
     int_table,
     read_lines,
 )
@@ -29,7 +30,7 @@ from skfau.exceptions import DatasetError, LabelError
 from skfau.facs import DATASET_AUS
 
 _SUBJECT = re.compile(r"SN\d{3}")
-_AU_FILE = re.compile(r"SN\d{3}_au0*(\d+)\.txt", re.IGNORECASE)
+_AU_FILE = re.compile(r"(SN\d{3})_au0*(\d{1,2})\.txt", re.IGNORECASE)
 _LABEL_FOLDERS = ("ActionUnit_Labels", ".")
 _LANDMARK_FOLDERS = ("landmarks68", "Landmark_Points")
 _ABOUT = """\
@@ -91,8 +92,8 @@ def load_disfa(
     """
     return load_recordings(
         *_find(Path(root).absolute(), images, camera, landmarks),
-        read_labels=partial(_labels, aus=tuple(aus), threshold=threshold),
-        aus=tuple(aus),
+        read_labels=partial(_labels, threshold=threshold),
+        aus=check_aus(aus),
         first_frame=first_frame,
         every_frame=True,
         reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
@@ -138,8 +139,19 @@ def _label_folders(root):
 
 
 def _au_files(folder):
-    matches = ((_AU_FILE.fullmatch(path.name), path) for path in folder.iterdir())
-    files = {int(match[1]): path for match, path in matches if match}
+    files = {}
+    for path in sorted(folder.iterdir()):
+        match = _AU_FILE.fullmatch(path.name)
+        if not match:
+            continue
+        if match[1].upper() != folder.name:
+            raise DatasetError(f"{path} is of another subject than its folder; move it")
+        au = int(match[2])
+        if au in files:
+            raise DatasetError(
+                f"{files[au]} and {path.name} both code AU{au}; keep one"
+            )
+        files[au] = path
     return dict(sorted(files.items()))
 
 
@@ -175,7 +187,11 @@ def _subjects(folder, camera):
     for path in sorted(folder.iterdir()):
         match = _SUBJECT.search(path.name)
         told = f"{folder.name}/{path.name}".lower()
-        if not match or (other in told and camera not in path.name.lower()):
+        if (
+            not match
+            or path.name.startswith(".")
+            or (other in told and camera not in path.name.lower())
+        ):
             continue
         if not (is_video(path) or _holds_frames(path)):
             continue
@@ -203,7 +219,7 @@ def _read(source, files, points):
     frames, intensity = np.empty(0, np.int32), code_table(0, (), ())
     for k, (au, path) in enumerate(files.items()):
         table, numbers = int_table(path, read_lines(path), n_columns=2)
-        check_distinct(path, table[:, 0], numbers, "frame")
+        check_frames(path, table[:, 0], numbers, first=1)
         check_codes(path, table[:, 1:], numbers, (au,), range(6), "0 to 5")
         table = table[np.argsort(table[:, 0])]
         if k == 0:

@@ -1,6 +1,5 @@
 """EmotioNet: images from the Internet, matched to their labels by file name."""
 
-import csv
 import os
 import re
 import warnings
@@ -11,10 +10,10 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfau._stores import PathStore
-from skfau.datasets._assemble import NOT_CODED, code_table
+from skfau.datasets._assemble import NOT_CODED, check_aus, code_table
 from skfau.datasets._frames import IMAGE_SUFFIXES
 from skfau.datasets._index import Task, read_indexed
-from skfau.datasets._text_files import read_lines
+from skfau.datasets._text_files import check_header, csv_rows, read_lines
 from skfau.exceptions import DatasetError, DatasetWarning, LabelError
 from skfau.faces import Faces
 from skfau.facs import DATASET_AUS
@@ -89,7 +88,7 @@ def load_emotionet(
     >>> from skfau.datasets import load_emotionet
     >>> bunch = load_emotionet("/data/EmotioNet", subset="manual")  # doctest: +SKIP
     """
-    root = Path(root).absolute()
+    root, aus = Path(root).absolute(), check_aus(aus)
     subset, files = _label_files(root, subset)
     records = read_indexed(
         _read,
@@ -99,7 +98,7 @@ def load_emotionet(
         n_jobs=n_jobs,
         verbose=verbose,
     )
-    return _join(root, subset, files, records, tuple(aus), images)
+    return _join(root, subset, files, records, aus, images)
 
 
 def _join(root, subset, files, records, aus, images):
@@ -175,16 +174,16 @@ def _read(path, subset):
     """Read one file of labels; the index keeps what this returns."""
     lines = read_lines(path)
     if subset == "manual":
-        rows = list(csv.reader(lines))
-        columns = _manual_columns(path, rows[0])
-        address = [cell.strip("'\" ") for cell in rows[0]].index("URL")
-        rows = list(enumerate(rows[1:], 2))
+        (_, header), *rows = csv_rows(path, lines, skip=0)
+        columns = _manual_columns(path, header)
+        address = [cell.strip("'\" ") for cell in header].index("URL")
+        width = len(header)
     else:
         columns, address = {au: au + 1 for au in range(1, _N_AUS + 1)}, 0
+        width = _N_AUS + 2
         rows = [(k, line.split("\t")) for k, line in enumerate(lines, 1)]
         # Some copies carry a header.
         rows = rows[1:] if rows and "URL" in rows[0][1][0] else rows
-    width = max([address, *columns.values()]) + 1
     names, numbers, codes = [], [], []
     for number, cells in rows:
         if not any(cell.strip() for cell in cells):
@@ -202,10 +201,11 @@ def _read(path, subset):
 
 def _manual_columns(path, header):
     matches = {k: _AU.fullmatch(cell) for k, cell in enumerate(header)}
+    check_header(path, [int(match[1]) for match in matches.values() if match])
     columns = {int(match[1]): k for k, match in matches.items() if match}
-    if not columns:
+    if not columns or "URL" not in [cell.strip("'\" ") for cell in header]:
         raise LabelError(
-            f"{path}, line 1: expected columns 'AU 1', 'AU 2', ..., got "
+            f"{path}, line 1: expected columns URL, 'AU 1', 'AU 2', ..., got "
             f"{','.join(header)[:60]!r}"
         )
     return columns
@@ -213,7 +213,8 @@ def _manual_columns(path, header):
 
 def _name(path, number, cells, address, width):
     """Return the file name at the end of an address."""
-    if len(cells) < width:
+    # More cells are no better: a comma in an address moves those behind it.
+    if len(cells) < width or any(cell.strip() for cell in cells[width:]):
         raise LabelError(
             f"{path}, line {number}: expected {width} cells, got {len(cells)} in "
             f"{' '.join(cells)[:60]!r}; the file may be truncated, or not separated by "
@@ -290,7 +291,7 @@ def _find_images(folder):
         folders.sort()
         start = os.fsencode(place) + b"/"
         for name in names:
-            if not name.lower().endswith(IMAGE_SUFFIXES):
+            if name.startswith(".") or not name.lower().endswith(IMAGE_SUFFIXES):
                 continue
             key = os.fsencode(name)
             if key in found:

@@ -12,13 +12,15 @@ from skfau.exceptions import DatasetError, FaceImageError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".wmv")
 _NUMBERED = re.compile(r"(.*?)(\d+)")
+_LAST_NUMBER = 2**31 - 1
 
 
 def read_images(source):
     """Return the frames of one recording: image files, or a video.
 
     File names are numbers of any padding (``1.jpg``, ``0001.jpg``), or end in one
-    behind the same beginning (``LeftVideoSN001_comp_00000000.jpg``).
+    behind the same beginning (``LeftVideoSN001_comp_00000000.jpg``). Hidden files, as
+    systems put beside others (``._1.jpg``), are nothing.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ def read_images(source):
     clip = source
     if source.is_dir():
         with os.scandir(source) as entries:
-            names = sorted(entry.name for entry in entries)
+            names = sorted(e.name for e in entries if not e.name.startswith("."))
         pictures = [n for n in names if n.lower().endswith(IMAGE_SUFFIXES)]
         clips = [n for n in names if n.lower().endswith(VIDEO_SUFFIXES)]
         if pictures or not clips:
@@ -58,26 +60,38 @@ def read_images(source):
 def _numbered(folder, names):
     """Sort the images of a folder by number."""
     parts = [_NUMBERED.fullmatch(name[: name.rindex(".")]) for name in names]
-    starts = Counter(match[1] for match in parts if match)
-    start = "" if "" in starts else max(starts, key=starts.get, default="")
+    start = _beginning(folder, Counter(match[1] for match in parts if match))
     numbers, files, unread = [], [], []
     for name, match in zip(names, parts, strict=True):
-        if match and match[1] == start:
+        if match and match[1] == start and int(match[2]) <= _LAST_NUMBER:
             numbers.append(int(match[2]))
             files.append(os.fsencode(name))
         else:
             unread.append(os.fsencode(name))
-    numbers = np.array(numbers, np.int64)
+    numbers = np.array(numbers, np.int32)
     order = np.argsort(numbers, kind="stable")
     twice = np.flatnonzero(np.diff(numbers[order]) == 0)
     if len(twice):
         one, other = (os.fsdecode(files[k]) for k in order[twice[0] : twice[0] + 2])
         raise FaceImageError(f"{folder / one} and {other} are the same frame; keep one")
     return {
-        "images": numbers[order].astype(np.int32),
+        "images": numbers[order],
         "files": np.array([files[k] for k in order], "S"),
         "unread": np.array(unread, "S"),
     }
+
+
+def _beginning(folder, starts):
+    """Return what the names of frames begin with: nothing, or what most do."""
+    if "" in starts or not starts:
+        return ""
+    (start, count), *others = starts.most_common(2)
+    if others and 2 * others[0][1] > count:
+        raise FaceImageError(
+            f"{folder} holds {count} images {start}... and {others[0][1]} images "
+            f"{others[0][0]}...; keep the frames of one recording in a folder"
+        )
+    return start
 
 
 def _n_frames(path):

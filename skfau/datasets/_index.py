@@ -5,7 +5,6 @@ import json
 import os
 import time
 import warnings
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from skfau import __version__
 from skfau._arrays import digest, stamp
 
 # Raise it whenever a reader returns something else for the same files.
-_FORMAT = 1
+_FORMAT = 2
 # Starting worker processes takes about as long.
 _SERIAL_SECONDS = 2.0
 # A file that was written this shortly before it was read may have been written again
@@ -116,9 +115,9 @@ def _read_all(read, tasks, title, n_jobs, verbose):
             records.append(read(*task.arguments))
             bar.update()
         rest = tasks[len(records) :]
-        for record in Parallel(n_jobs=n_jobs, return_as="generator")(
-            delayed(read)(*task.arguments) for task in rest
-        ):
+        # Even for nothing joblib prepares its workers.
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator") if rest else list
+        for record in parallel(delayed(read)(*task.arguments) for task in rest):
             records.append(record)
             bar.update()
     return records
@@ -126,6 +125,7 @@ def _read_all(read, tasks, title, n_jobs, verbose):
 
 def _write(path, keys, stamps, records):
     about = {"format": [_FORMAT, __version__], "keys": keys, "stamps": stamps}
+    about["fields"] = list(records[0])
     arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
     for field in records[0]:
         parts = [record[field] for record in records]
@@ -156,15 +156,15 @@ def _load(path):
             if about["format"] != [_FORMAT, __version__]:
                 return {}
             split = {
-                name.removeprefix("values_"): np.split(
-                    file[name],
-                    np.cumsum(file[name.replace("values_", "lengths_", 1)])[:-1],
+                field: np.split(
+                    file[f"values_{field}"],
+                    np.cumsum(file[f"lengths_{field}"])[:-1],
                 )
-                for name in file.files
-                if name.startswith("values_")
+                for field in about["fields"]
             }
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        # Absent or damaged: the files themselves are read again.
+    except Exception:
+        # Absent or damaged, at which zipfile raises whatever it stumbles over: the
+        # files themselves are read again.
         return {}
     return {
         key: (stamps, {field: parts[k] for field, parts in split.items()})

@@ -1,17 +1,21 @@
 """Landmarks of one recording from the files in which data sets and tools keep them."""
 
-import csv
 import re
 from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat
 
-from skfau.datasets._text_files import check_distinct, read_lines
+from skfau.datasets._text_files import check_frames, csv_rows, read_lines
 from skfau.exceptions import DatasetError
 from skfau.facs import to_68
 
 _POINTS = (68, 66, 51, 49)
+_NAME = re.compile(r"[ \t]*[A-Za-z_]")
+# As NumPy reads them; float() takes more.
+_NUMBER = re.compile(
+    r"[ \t]*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[nN][aA][nN])[ \t]*"
+)
 _FRAME_FILE = re.compile(r"(.*?)(\d+)_lm\.mat")
 
 
@@ -55,14 +59,19 @@ def landmark_files(folders, *names):
     ]
     found = next((place for place in places if place.exists()), None)
     if found is not None and found.is_dir():
-        inner = sorted(found.glob("*/"))
+        inner = sorted(found.glob("[!.]*/"))
         if inner and not any(found.glob("*_lm.mat")):
+            if len(inner) > 1:
+                raise DatasetError(
+                    f"{found} holds several folders ({inner[0].name}, {inner[1].name}"
+                    ", ...): which of them has the points? Leave one."
+                )
             found = inner[0]
         return found, (*places, found)
     return found, tuple(places)
 
 
-def read_points(path, frames, record):
+def read_points(path, frames, record, first=1):
     """Return the points of those frames that have any.
 
     Parameters
@@ -73,12 +82,17 @@ def read_points(path, frames, record):
         Labelled frames, from 1.
     record : dict
         ``images`` and ``files`` of the recording; tools number what they were given.
+    first : int, default=1
+        Number of the first frame there is: 1, or of whom the frames are.
 
     Returns
     -------
     dict
-        ``seen`` : int32 (k,), frames with points; ``points`` : float32 (k, 68, 2).
+        ``seen`` : int32 (k,), frames with points; ``points`` : float32 (k, 68, 2);
+        ``by_image`` : int8, (1,) where ``seen`` are numbers of images, which need not
+        be those of frames, else (0,).
     """
+    by_image = False
     if path is None:
         numbers, points = np.empty(0, np.int64), np.empty((0, 68, 2))
     elif path.is_dir():
@@ -86,18 +100,27 @@ def read_points(path, frames, record):
     elif path.suffix == ".mat":
         numbers, points = _read_tracked(path)
     else:
-        numbers, points = _read_csv(path, record)
-    wanted = np.isin(numbers, frames)
+        lines = read_lines(path, DatasetError)
+        header = [cell.strip() for cell in (lines[0] if lines else "").split(",")]
+        if "x_0" in header:
+            by_image = len(record["files"]) > 0
+            numbers, points = _read_tool(path, lines, header)
+            numbers = _numbers_of_positions(path, numbers, record, first)
+        else:
+            numbers, points = _read_table(path, lines, header, first)
+    # Image i may be frame i + 1.
+    wanted = np.isin(numbers, np.append(frames, frames - 1) if by_image else frames)
     points = to_68(points[wanted])
     found = ~np.isnan(points).all(axis=(1, 2))
-    return {"seen": numbers[wanted][found].astype(np.int32), "points": points[found]}
+    return {
+        "seen": numbers[wanted][found].astype(np.int32),
+        "points": points[found],
+        "by_image": np.ones(int(by_image), np.int8),
+    }
 
 
-def _read_csv(path, record):
-    lines = read_lines(path, DatasetError)
-    header = [cell.strip() for cell in (lines[0] if lines else "").split(",")]
-    if "x_0" in header:
-        return _read_tool(path, lines, header, record)
+def _read_table(path, lines, header, first):
+    """Read frame, x1, y1, x2, y2, ...; these names may be the first line."""
     n_columns = len(header)
     if (n_columns - 1) / 2 not in _POINTS:
         raise DatasetError(
@@ -105,18 +128,35 @@ def _read_csv(path, record):
             f"49, 51 or 66 points, or OpenFace's header; got {n_columns} columns: "
             f"{','.join(header)[:60]!r}"
         )
-    rows, numbers = [], []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            rows.append(line)
-            numbers.append(number)
+    skip = int(_NAME.match(header[0]) is not None)
+    if skip:
+        _check_names(path, header)
+    numbers = [k for k, line in enumerate(lines[skip:], skip + 1) if line.strip()]
+    rows = [lines[k - 1] for k in numbers]
+    if not rows:
+        return np.empty(0, np.int64), np.empty((0, 68, 2))
     try:
         table = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2)
-    except ValueError as error:
-        raise _fault(path, rows, numbers, n_columns) from error
-    frames = table[:, 0].astype(np.int64)
-    check_distinct(path, frames, numbers, "frame", DatasetError)
-    return frames, table[:, 1:].reshape(len(table), -1, 2)
+    except ValueError:
+        table = None
+    if table is None or np.isinf(table).any() or (table[:, 0] % 1 != 0).any():
+        raise _fault(path, rows, numbers, n_columns)
+    # Where frames count from 1, a frame 0 tells that all of them are off by one.
+    check_frames(
+        path, table[:, 0], numbers, first=int(first == 1), error_type=DatasetError
+    )
+    return table[:, 0].astype(np.int64), table[:, 1:].reshape(len(table), -1, 2)
+
+
+def _check_names(path, header):
+    axes = [name[:1].lower() for name in header[1:]]
+    points = [name[1:].lstrip("_") for name in header[1:]]
+    alternate = axes == ["x", "y"] * (len(axes) // 2) and points[::2] == points[1::2]
+    if not alternate or len(set(points)) < len(points) // 2:
+        raise DatasetError(
+            f"{path}, line 1: expected the columns frame, x1, y1, x2, y2, ... in this "
+            f"order, got {','.join(header)[:60]!r}"
+        )
 
 
 def _fault(path, rows, numbers, n_columns):
@@ -124,37 +164,42 @@ def _fault(path, rows, numbers, n_columns):
     number, cells = next(
         (number, row.split(","))
         for number, row in zip(numbers, rows, strict=True)
-        if row.count(",") + 1 != n_columns or not all(map(_is_number, row.split(",")))
+        if row.count(",") + 1 != n_columns
+        or not all(map(_is_number, row.split(",")))
+        or float(row.split(",")[0]) % 1 != 0
     )
-    odd = [cell for cell in cells if not _is_number(cell)]
-    found = f"the cell {odd[0][:40]!r}" if odd else f"{len(cells)} cells"
+    odd = [cell for cell in cells if not _is_number(cell)] or cells[:1]
+    whole = len(cells) == n_columns
+    found = f"the cell {odd[0][:40]!r}" if whole else f"{len(cells)} cells"
     return DatasetError(
-        f"{path}, line {number}: expected {n_columns} numbers separated by commas, got "
-        f"{found}; the file may be truncated"
+        f"{path}, line {number}: expected {n_columns} numbers separated by commas, a "
+        f"frame and its points, got {found}; the file may be truncated"
     )
 
 
 def _is_number(cell):
-    try:
-        return np.isfinite(float(cell)) or cell.strip().lower() == "nan"
-    except ValueError:
-        return False
+    return bool(_NUMBER.fullmatch(cell)) and not np.isinf(float(cell))
 
 
-def _read_tool(path, lines, header, record):
-    """Read what OpenFace or py-feat wrote: the surest face of every frame."""
+def _read_tool(path, lines, header):
+    """Read positions, from 0, and points that OpenFace or py-feat wrote.
+
+    Of several faces in a frame the surest counts.
+    """
     column = {name: k for k, name in enumerate(header)}
     wanted = [column[f"{axis}_{k}"] for k in range(68) for axis in "xy"]
     sure = column.get("confidence", column.get("FaceScore"))
     best = {}
-    for number, row in enumerate(csv.reader(lines[1:]), 2):
-        if not row:
-            continue
+    for number, row in csv_rows(path, lines, skip=1, error_type=DatasetError):
         try:
-            frame = int(float(row[column["frame"]]))
+            frame = float(row[column["frame"]])
             score = _number(row[sure]) if sure is not None else 0.0
             lost = "success" in column and _number(row[column["success"]]) == 0
             points = [_number(row[k]) for k in wanted]
+            if not (frame >= 0 and frame % 1 == 0 and np.isfinite(frame)):
+                raise ValueError(f"frame {frame}")
+            if len(row) > len(header):
+                raise IndexError(f"{len(row)} cells for {len(header)} columns")
         except (IndexError, KeyError, ValueError) as error:
             raise DatasetError(
                 f"{path}, line {number}: expected a frame and 68 points under the "
@@ -176,27 +221,27 @@ def _read_tool(path, lines, header, record):
             f"{path} does not tell whether frames count from 0 or from 1: it has no "
             "frame 0, as py-feat writes it, and no column 'success', as OpenFace does"
         )
-    return _frames_of_positions(path, positions - positions[:1].sum(), record), points
+    return positions - positions[:1].sum(), points
 
 
 def _number(cell):
     return float(cell) if cell.strip() else np.nan
 
 
-def _frames_of_positions(path, positions, record):
-    """Turn positions in what a tool was given into frame numbers."""
+def _numbers_of_positions(path, positions, record, first):
+    """Turn positions in what a tool was given into numbers of images, or frames."""
     images, files = record["images"], record["files"]
     if not len(files) or not len(positions):
-        return positions + 1
+        return positions + min(first, 1)
     # Tools take the images of a folder by name: 1.jpg, 10.jpg, 2.jpg.
-    by_name = images[np.argsort(files, kind="stable")] + (images[0] == 0)
-    if (by_name == np.arange(1, len(images) + 1)).all():
-        return positions + 1
+    by_name = images[np.argsort(files, kind="stable")]
+    if by_name[0] in (0, 1) and (np.diff(by_name) == 1).all():
+        return positions + by_name[0]
     if positions[-1] + 1 != len(images):
         raise DatasetError(
             f"{path} holds {positions[-1] + 1} frames, the folder {len(images)} images "
-            f"that are not numbered from 1 without a gap ({images[0]}, ...): which "
-            "belong together? Run the tool on all images of the folder."
+            f"that are not numbered without a gap from 0 or 1 ({images[0]}, ...): "
+            "which belong together? Run the tool on all images of the folder."
         )
     return by_name[positions]
 
@@ -260,7 +305,8 @@ def _load_mat(path, name):
 
 def _read_frame_files(folder, frames):
     """Read one file of ``pts`` per frame, as DISFA has them."""
-    matches = [_FRAME_FILE.fullmatch(path.name) for path in folder.iterdir()]
+    files = folder.glob("[!.]*_lm.mat")
+    matches = [_FRAME_FILE.fullmatch(path.name) for path in files]
     matches = [match for match in matches if match]
     numbers = np.array([int(match[2]) for match in matches], np.int64)
     order = np.argsort(numbers)

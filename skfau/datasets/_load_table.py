@@ -1,6 +1,5 @@
 """Faces and labels from a table of one's own."""
 
-import csv
 import os
 import re
 from pathlib import Path
@@ -8,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfau.datasets._assemble import VideoReport
+from skfau.datasets._assemble import VideoReport, check_aus
 from skfau.datasets._frames import read_images
 from skfau.datasets._landmark_files import (
     landmark_files,
     landmark_folders,
     read_points,
 )
-from skfau.datasets._text_files import read_lines
+from skfau.datasets._text_files import check_header, csv_rows, read_lines
 from skfau.exceptions import DatasetError, LabelError
 from skfau.faces import Faces
 
@@ -49,7 +48,8 @@ def load_table(
         Codes of labels that are not known, besides NaN and an empty cell: ``(9,)``.
     landmarks : str, Path or None, default=None
         Folder with a file ``VIDEO.csv`` per video, as in `load_bp4d`; needs ``video``
-        and ``frame``.
+        and ``frame``. To the files of OpenFace and py-feat, frames count from 0 if the
+        table has a frame 0, else from 1.
 
     Returns
     -------
@@ -75,11 +75,10 @@ def load_table(
     ((1, 12), array([[ 0., nan]], dtype=float32))
     """
     name, columns, lines = _columns(source)
-    if "path" not in columns:
-        raise DatasetError(f"{name} must have a column 'path'; it has {[*columns]}")
+    _check_names(name, columns)
     _check_frames(name, columns, lines)
-    coded = {int(m[1]): c for c in columns if (m := _AU.fullmatch(c))}
-    aus = tuple(coded) if aus is None else tuple(aus)
+    coded = _coded(name, columns)
+    aus = tuple(coded) if aus is None else check_aus(aus)
     if not coded.keys() >= set(aus):
         raise LabelError(f"{name} has no column for AU {set(aus) - coded.keys()}")
     labels = {au: columns[coded[au]] for au in aus}
@@ -87,6 +86,20 @@ def load_table(
     columns = {c: v for c, v in columns.items() if c not in coded.values()}
     root = _root(source, root)
     return _bunch(name, root, lines, columns, levels, threshold, aus, landmarks)
+
+
+def _check_names(name, columns):
+    if "path" not in columns:
+        raise DatasetError(f"{name} must have a column 'path'; it has {[*columns]}")
+    for column in {"images", "landmarks"} & columns.keys():
+        raise DatasetError(f"{name} has a column {column!r}; give it another name")
+
+
+def _coded(name, columns):
+    """Map AU to the name of its column."""
+    matches = {c: m for c in columns if (m := _AU.fullmatch(c))}
+    check_header(name, [int(match[1]) for match in matches.values()])
+    return {int(match[1]): c for c, match in matches.items()}
 
 
 def _root(source, root):
@@ -139,23 +152,20 @@ def _columns(source):
     lines = read_lines(path)
     first = lines[0] if lines else ""
     separator = max(",;\t", key=first.count)
-    header = [
-        cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])
-    ]
+    _, cells = next(csv_rows(path, [first], skip=0, separator=separator), (1, []))
+    header = [cell.strip() for cell in cells]
     if len(set(header)) < len(header):
         raise DatasetError(f"{path}, line 1: a column is there twice: {first[:80]!r}")
     rows, numbers = [], []
-    reader = csv.reader(lines[1:], delimiter=separator)
-    for row in reader:
-        if row and len(row) != len(header):
+    for number, row in csv_rows(path, lines, skip=1, separator=separator):
+        if len(row) != len(header):
             raise LabelError(
-                f"{path}, line {reader.line_num + 1}: expected {len(header)} cells as "
+                f"{path}, line {number}: expected {len(header)} cells as "
                 f"in the header, got {len(row)} in {separator.join(row)[:60]!r}; the "
                 "file may be truncated"
             )
-        if row:
-            rows.append(row)
-            numbers.append(reader.line_num + 1)
+        rows.append(row)
+        numbers.append(number)
     columns = dict(zip(header, zip(*rows, strict=True), strict=False))
     columns = {name: np.array(columns.get(name, ()), object) for name in header}
     return str(path), columns, np.array(numbers, np.int64)
@@ -261,6 +271,8 @@ def _points(landmarks, root, columns):
     if not {"video", "frame"} <= columns.keys():
         raise DatasetError("landmarks need the columns 'video' and 'frame'")
     folders = landmark_folders(root, landmarks, ())
+    # Who has a frame 0 anywhere counts from 0, whatever the tool does.
+    first = int(columns["frame"].min())
     points = np.full((len(columns["frame"]), 68, 2), np.nan, np.float32)
     for video in np.unique(columns["video"]):
         rows = np.flatnonzero(columns["video"] == video)
@@ -272,8 +284,9 @@ def _points(landmarks, root, columns):
             )
         path, _ = landmark_files(folders, str(video))
         frames = columns["frame"][rows]
-        read = read_points(path, frames, read_images(None))
-        points[rows[np.isin(frames, read["seen"])]] = read["points"]
+        read = read_points(path, frames, read_images(None), first)
+        # Files need not be in the order of frames.
+        points[rows[np.searchsorted(frames, read["seen"])]] = read["points"]
     return {"landmarks": points}
 
 

@@ -1,10 +1,20 @@
-"""Tables of whole numbers in text files; errors name the file and the line."""
+"""Tables in text files; errors name the file and the line."""
+
+import csv
+import re
+import warnings
 
 import numpy as np
 
 from skfau.exceptions import LabelError
 
 _SEPARATORS = {",": "commas", "\t": "tabs", " ": "spaces", ";": "semicolons"}
+# ASCII, as NumPy takes no other digits, and int() does.
+_WHOLE = re.compile(r"[ \t]*[+-]?[0-9]{1,18}[ \t]*")
+_LAST_FRAME = 2**31 - 1
+
+#: AU numbers are below.
+N_CODES = 100
 
 
 def read_lines(path, error_type=LabelError):
@@ -60,10 +70,13 @@ def int_table(path, lines, *, skip=0, n_columns=None, separator=","):
     if n_columns is None:
         n_columns = rows[0].count(separator) + 1
     try:
-        table = np.loadtxt(
-            rows, delimiter=separator, dtype=np.int64, comments=None, ndmin=2
-        )
-    except ValueError:
+        with warnings.catch_warnings():
+            # Older NumPy reads 1.5 as 1, with a warning.
+            warnings.simplefilter("error", DeprecationWarning)
+            table = np.loadtxt(
+                rows, delimiter=separator, dtype=np.int64, comments=None, ndmin=2
+            )
+    except (ValueError, DeprecationWarning):
         table = None
     if table is None or table.shape != (len(rows), n_columns):
         raise _first_fault(path, numbers, rows, n_columns, separator)
@@ -76,10 +89,10 @@ def _first_fault(path, numbers, rows, n_columns, separator):
         (number, row)
         for number, row in zip(numbers, rows, strict=True)
         if row.count(separator) + 1 != n_columns
-        or not all(map(_is_whole, row.split(separator)))
+        or not all(map(_WHOLE.fullmatch, row.split(separator)))
     )
     cells = row.split(separator)
-    odd = [cell for cell in cells if not _is_whole(cell)]
+    odd = [cell for cell in cells if not _WHOLE.fullmatch(cell)]
     found = [f"{len(cells)} cells"] * (len(cells) != n_columns)
     found += [f"the cell {odd[0][:40]!r}"] if odd else []
     others = [
@@ -93,23 +106,53 @@ def _first_fault(path, numbers, rows, n_columns, separator):
     )
 
 
-def _is_whole(cell):
+def csv_rows(path, lines, *, skip, separator=",", error_type=LabelError):
+    """Yield the number of the line in which a row begins, and its cells.
+
+    Quoted cells may go on over several lines; blank lines give no row.
+    """
+    reader = csv.reader(lines[skip:], delimiter=separator)
+    number = skip + 1
     try:
-        return "_" not in cell and abs(int(cell)) < 2**63
-    except ValueError:
-        return False
-
-
-def check_distinct(path, numbers, lines, what, error_type=LabelError):
-    """Raise if a number is there twice; ``lines`` tell where."""
-    order = np.argsort(numbers, kind="stable")
-    twice = np.flatnonzero(np.diff(numbers[order]) == 0)
-    if len(twice):
-        first, second = order[twice[0]], order[twice[0] + 1]
+        for row in reader:
+            if row:
+                yield number, row
+            number = skip + reader.line_num + 1
+    except csv.Error as error:
         raise error_type(
-            f"{path}, line {lines[second]}: {what} {numbers[second]} is in line "
-            f"{lines[first]} already; keep one of the two"
+            f"{path}, line {number}: {error}; is a quote not closed?"
+        ) from error
+
+
+def check_frames(path, frames, lines, *, first=0, error_type=LabelError):
+    """Raise if a frame number is below ``first`` or there twice; ``lines`` tell where.
+
+    Frames must fit int32, as which they are kept.
+    """
+    outside = np.flatnonzero((frames < first) | (frames > _LAST_FRAME))
+    if len(outside):
+        at = outside[0]
+        raise error_type(
+            f"{path}, line {lines[at]}: frame {frames[at]:.0f}, expected {first} to "
+            f"{_LAST_FRAME}: whose images these are cannot be told. Renumber them."
         )
+    order = np.argsort(frames, kind="stable")
+    twice = np.flatnonzero(np.diff(frames[order]) == 0)
+    if len(twice):
+        one, other = order[twice[0]], order[twice[0] + 1]
+        raise error_type(
+            f"{path}, line {lines[other]}: frame {frames[other]:.0f} is in line "
+            f"{lines[one]} already; keep one of the two"
+        )
+
+
+def check_header(path, aus):
+    """Raise LabelError if an AU has two columns, or a number that no AU has."""
+    for au in aus:
+        if aus.count(au) > 1:
+            raise LabelError(f"{path}, line 1: AU{au} has two columns; keep one")
+        if not 0 < au < N_CODES:
+            raise LabelError(f"{path}, line 1: there is no AU{au}")
 
 
 def check_codes(path, values, lines, aus, allowed, meaning):

@@ -6,6 +6,11 @@ import numpy as np
 
 from skfau.protocols._protocol import Protocol
 
+_OTHER_DATA = (
+    "Not the published data: {} videos lack frames or are others, so that the figures "
+    "do not compare."
+)
+
 
 @dataclass(frozen=True, repr=False)
 class ProtocolResult:
@@ -17,6 +22,8 @@ class ProtocolResult:
         What was run.
     overrides : dict
         Parameters that were not the published ones.
+    deviating : tuple of str
+        Videos in which the data were not the published ones.
     aus : tuple of int
         AU of every column.
     y_true : ndarray of shape (n_samples, n_aus)
@@ -35,6 +42,7 @@ class ProtocolResult:
 
     protocol: Protocol
     overrides: dict
+    deviating: tuple
     aus: tuple
     y_true: np.ndarray
     y_proba: np.ndarray
@@ -76,6 +84,7 @@ class ProtocolResult:
             *lines,
             f"Published: {self.protocol.source}.",
             *([f"Not as published: {changed}."] if changed else []),
+            *([_OTHER_DATA.format(len(self.deviating))] if self.deviating else []),
             *self.protocol.silent,
         ]
         return "\n".join(notes)

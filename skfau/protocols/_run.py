@@ -54,8 +54,7 @@ def run(
     verbose : bool, default=False
         Whether to show progress.
     **overrides : object
-        Other parameters of the estimator: ``random_state=0``; ``weights=None``, where
-        the published ones cannot be downloaded.
+        Other parameters of the estimator; ``weights=None`` downloads nothing.
 
     Returns
     -------
@@ -75,17 +74,18 @@ def run(
     protocol = _protocol(system, dataset)
     options = (loader or {}, aligner or {}, prepared, verbose)
     start = _pretrained(protocol, pretrain_root, options, overrides)
-    faces, target = _load(protocol, root, *options)
+    faces, target, deviating = _load(protocol, root, *options)
     model = _make(protocol, verbose, overrides | start)
-    given = {**(loader or {}), **(aligner or {}), **overrides}
-    return _evaluate(protocol, model, faces, target, numbering, given)
-
-
-def _evaluate(protocol, model, faces, target, numbering, given):
     y_proba, fold = _out_of_fold(model, faces, target, protocol.folds, numbering)
+    overrides = {**options[0], **options[1], **overrides}
+    return _result(protocol, overrides, deviating, target, y_proba, fold)
+
+
+def _result(protocol, overrides, deviating, target, y_proba, fold):
     return ProtocolResult(
         protocol=protocol,
-        overrides=given,
+        overrides=overrides,
+        deviating=deviating,
         aus=protocol.aus,
         y_true=target,
         y_proba=y_proba,
@@ -103,14 +103,16 @@ def _protocol(system, dataset):
 
 
 def _load(protocol, root, loader, aligner, prepared, verbose):
-    """Return aligned faces and labels."""
+    """Return aligned faces, labels, and videos unlike the published ones."""
     options = {**protocol.loader, **loader}
     bunch = _LOADERS[protocol.dataset](root, verbose=verbose, **options)
     align = FaceAligner(**{**protocol.aligner, **aligner})
     if prepared is None:
-        return align.fit_transform(bunch.data), bunch.target
-    out = Path(prepared) / protocol.dataset
-    return prepare(bunch.data, align, out, verbose=verbose), bunch.target
+        faces = align.fit_transform(bunch.data)
+    else:
+        out = Path(prepared) / protocol.dataset
+        faces = prepare(bunch.data, align, out, verbose=verbose)
+    return faces, bunch.target, bunch.report.deviating
 
 
 def _make(protocol, verbose, parameters):
@@ -132,7 +134,7 @@ def _pretrained(protocol, root, options, overrides):
         )
     loader, *rest = options
     shared = {k: v for k, v in loader.items() if k == "n_jobs"}
-    faces, target = _load(first, root, shared, *rest)
+    faces, target, _ = _load(first, root, shared, *rest)
     model = _make(first, rest[-1], overrides)
     return {"init_from": model.fit(faces, target)}
 

@@ -1,0 +1,263 @@
+"""The folder of prepared faces: arrays, and the journal that makes them resumable."""
+
+import contextlib
+import json
+import os
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from skfau.exceptions import DatasetError, FaceImageError
+
+_COLUMNS = ("landmarks", "matrix")
+
+
+@contextlib.contextmanager
+def alone(path):
+    """Wait until no other process prepares faces in a folder, and keep others out."""
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:
+        # Windows cannot lock a folder.
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        # Some network file systems cannot lock folders, either.
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+class PreparedFolder:
+    """The files of prepared faces, and the journal of the blocks that are in them.
+
+    A block counts once its pixels are on the disk and then its line is in the
+    journal; whatever an interruption leaves of other blocks is written over.
+    """
+
+    def __init__(self, path, identity, blocks):
+        self.path = path
+        self.blocks = blocks
+        self._identity = identity
+        self._journal = path / "journal.jsonl"
+        self._manifest = path / "prepared.json"
+        self._entries = {}
+        self._files = {}
+        self.look()
+
+    def look(self):
+        """Look whether the folder is finished."""
+        text = self._manifest.read_text() if self._manifest.exists() else ""
+        self.finished = bool(text)
+        if text:
+            try:
+                content = json.loads(text)
+            except ValueError as error:
+                raise self._damage(self._manifest, error) from error
+            self._check(content)
+            # It outlives an interruption between the last two steps.
+            self._journal.unlink(missing_ok=True)
+            self._entries = {e["block"]: e for e in content["blocks"]}
+
+    @property
+    def status(self):
+        """Why rows have no face: dict of row number, as str, to reason."""
+        return {
+            row: why for e in self._entries.values() for row, why in e["status"].items()
+        }
+
+    def _check(self, content):
+        if content["identity"] != self._identity:
+            raise DatasetError(
+                f"{self.path} holds other faces, or these aligned with other "
+                "parameters, or from images that have changed; choose another folder, "
+                "or delete it"
+            )
+
+    def _damage(self, file, error):
+        return DatasetError(
+            f"{file} is damaged ({error}); delete {self.path} and prepare the faces "
+            "again"
+        )
+
+    def _name(self, array):
+        return self.path / f"{array}.npy{'' if self.finished else '.partial'}"
+
+    def open(self, verify):
+        """Read the journal of an interrupted run; return the blocks to be done."""
+        kept, head = b"", None
+        lines = self._journal.read_bytes() if self._journal.exists() else b""
+        for line in lines.splitlines(keepends=True):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                # The line that was being written.
+                break
+            if head is None:
+                head = entry
+                self._check(head)
+            else:
+                self._entries[entry["block"]] = entry
+            kept += line
+        if head is not None:
+            os.truncate(self._journal, len(kept))
+            try:
+                self._open_files(head["arrays"])
+            except (OSError, ValueError, EOFError):
+                # A file is gone or cut: nothing that is in it is sure.
+                self._forget()
+        if verify:
+            for block in self.damaged():
+                del self._entries[block]
+        return [k for k in range(len(self.blocks)) if k not in self._entries]
+
+    def _open_files(self, names):
+        for name in names:
+            path = self._name(name)
+            if not path.exists():
+                # Interrupted while the files were given their names.
+                path.with_suffix("").replace(path)
+            layout = np.load(path, mmap_mode="r")
+            self._files[name] = (path.open("r+b", buffering=0), layout)
+
+    def _forget(self):
+        """Begin anew."""
+        self.close()
+        self._files, self._entries = {}, {}
+        self._journal.unlink()
+
+    def _create(self, arrays):
+        """Begin the files that one block's arrays are to go to."""
+        n_rows = self.blocks[-1][1]
+        for name, (shape, dtype) in arrays.items():
+            file = np.lib.format.open_memmap(
+                self._name(name), "w+", dtype, (n_rows, *shape)
+            )
+            file.flush()
+        self._open_files(arrays)
+        self._log({"identity": self._identity, "arrays": list(arrays)})
+
+    def _log(self, entry):
+        with self._journal.open("ab") as file:
+            file.write(json.dumps(entry).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def write(self, block, aligned, batch_size, bar):
+        """Write one block, on the disk before it is in the journal."""
+        start, stop = self.blocks[block]
+        if len(aligned) != stop - start:
+            raise FaceImageError(
+                f"the aligner made {len(aligned)} faces of {stop - start}; prepare "
+                "needs one for each."
+            )
+        columns = [name for name in _COLUMNS if name in aligned.columns]
+        values = {name: aligned.column(name) for name in columns}
+        if not self._files:
+            shapes = {"images": ((*aligned.image_shape, 3), np.dtype(np.uint8))}
+            shapes |= {n: (v.shape[1:], v.dtype) for n, v in values.items()}
+            self._create(shapes)
+        sums = {name: self._put(name, start, v, 0) for name, v in values.items()}
+        sums["images"] = 0
+        with ThreadPoolExecutor(1) as writer:
+            pending = None
+            for at in range(0, stop - start, batch_size):
+                images = aligned.images[at : at + batch_size]
+                # While one batch is written the next is warped.
+                if pending is not None:
+                    sums["images"] = pending.result()
+                pending = writer.submit(
+                    self._put, "images", start + at, images, sums["images"]
+                )
+                bar.update(len(images))
+            sums["images"] = pending.result()
+        for file, _ in self._files.values():
+            os.fsync(file.fileno())
+        why = aligned.column("status") if "status" in aligned.columns else ()
+        status = {str(start + k): str(text) for k, text in enumerate(why) if text}
+        self._entries[block] = {"block": block, "crc32": sums, "status": status}
+        self._log(self._entries[block])
+
+    def _put(self, name, start, values, crc):
+        file, layout = self._files[name]
+        if layout.shape[1:] != values.shape[1:]:
+            raise FaceImageError(
+                f"crops differ in size: {layout.shape[1:]} and {values.shape[1:]}; the "
+                "aligner must give one size."
+            )
+        values = np.ascontiguousarray(values)
+        # Not through the map: a full disk is an error here and a crash there.
+        file.seek(layout.offset + start * layout[:1].nbytes)
+        data = memoryview(values).cast("B")
+        while data:
+            data = data[file.write(data) :]
+        return zlib.crc32(values, crc)
+
+    def close(self):
+        """Close the files."""
+        for file, _ in self._files.values():
+            file.close()
+
+    def finish(self):
+        """Give the files their names and write down what is in them."""
+        for name in self._files:
+            partial = self._name(name)
+            partial.replace(partial.with_suffix(""))
+        content = {
+            "identity": self._identity,
+            "rows": self.blocks,
+            "blocks": [self._entries[k] for k in range(len(self.blocks))],
+        }
+        partial = self._manifest.with_suffix(".partial")
+        partial.write_text(json.dumps(content))
+        partial.replace(self._manifest)
+        # Who sees the manifest removes the journal, too.
+        self._journal.unlink(missing_ok=True)
+        self.finished = True
+
+    def _maps(self):
+        """Return the arrays, mapped, by name."""
+        names = next(iter(self._entries.values()), {"crc32": ()})["crc32"]
+        maps = {}
+        for name in names:
+            try:
+                maps[name] = np.load(self._name(name), mmap_mode="r")
+            except (OSError, ValueError, EOFError) as error:
+                raise self._damage(self._name(name), error) from error
+        return maps
+
+    def verify(self):
+        """Raise DatasetError if a finished folder does not match its checksums."""
+        if damaged := self.damaged():
+            raise DatasetError(
+                f"blocks {damaged} of {self.path} are not what was written; delete the "
+                "folder and prepare the faces again"
+            )
+
+    def damaged(self):
+        """List the blocks whose checksums are not those that were written down."""
+        arrays = self._maps()
+        bad = []
+        for block, entry in sorted(self._entries.items()):
+            for name, expected in entry["crc32"].items():
+                crc = 0
+                for row in range(*self.blocks[block], 256):
+                    stop = min(row + 256, self.blocks[block][1])
+                    crc = zlib.crc32(np.ascontiguousarray(arrays[name][row:stop]), crc)
+                if crc != expected:
+                    bad.append(block)
+                    break
+        return bad
+
+    def faces(self, faces):
+        """Return the rows of `faces` over the prepared arrays."""
+        maps = self._maps()
+        status = np.full(len(faces), "", object)
+        for row, why in self.status.items():
+            status[int(row)] = why
+        return faces.with_images(maps.pop("images"), **maps, status=status)
