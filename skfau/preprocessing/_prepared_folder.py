@@ -176,8 +176,6 @@ class PreparedFolder:
                 )
                 bar.update(len(images))
             sums["images"] = pending.result()
-        for file, _ in self._files.values():
-            os.fsync(file.fileno())
         why = aligned.column("status") if "status" in aligned.columns else ()
         status = {str(start + k): str(text) for k, text in enumerate(why) if text}
         self._entries[block] = {"block": block, "crc32": sums, "status": status}
@@ -196,6 +194,8 @@ class PreparedFolder:
         data = memoryview(values).cast("B")
         while data:
             data = data[file.write(data) :]
+        # Now, while the next batch is warped, instead of all at the block's end.
+        os.fsync(file.fileno())
         return zlib.crc32(values, crc)
 
     def close(self):
