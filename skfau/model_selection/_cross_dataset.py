@@ -50,8 +50,7 @@ def cross_dataset_scores(
     Raises
     ------
     LabelError, TypeError, ValueError
-        If a data set is no such Bunch or shares no AU, or the parameter ``aus`` of an
-        estimator names others than `train` has.
+        If a data set is no such Bunch, shares no AU, or ``aus=`` names others.
 
     Examples
     --------
@@ -63,19 +62,18 @@ def cross_dataset_scores(
     >>> cross_dataset_scores({"small": a}, lab, {"wild": wild})["wild"].index
     ('AU1', 'AU12', 'mean')
     """
-    check_estimators(estimators)
     train = _check_bunch("train", train)
+    _check_aus(estimators, train.aus)
     tests = {name: _check_bunch(f"tests[{name!r}]", b) for name, b in tests.items()}
     shared = {name: _shared_aus(train, bunch, name) for name, bunch in tests.items()}
-    _check_aus(estimators, train.aus)
     for aus in shared.values():
         check_table_options(table, aus, len(aus))
     rows = [(bunch.data, slice(None)) for bunch in tests.values()]
-    parts = [(train.data, train.target, slice(None), rows)]
-    outcomes = run_all(estimators, parts, error_score, n_jobs, verbose)
+    part = train.data, train.target, slice(None), rows
+    outcomes = run_all(estimators, [part], error_score, n_jobs, verbose)
     results = sort_out(outcomes, estimators)
-    numbered = enumerate(tests.items())
-    return {n: _score(k, train, b, shared[n], results, table) for k, (n, b) in numbered}
+    pairs = enumerate(tests.items())
+    return {n: _score(k, train, b, shared[n], results, table) for k, (n, b) in pairs}
 
 
 def _score(k, train, bunch, aus, results, table):
@@ -105,6 +103,7 @@ def _check_bunch(name, bunch):
 
 def _check_aus(estimators, aus):
     """Refuse estimators that would take the columns for those of other AUs."""
+    check_estimators(estimators)
     for name, estimator in estimators.items():
         for key, value in estimator.get_params().items():
             if key.split("__")[-1] != "aus" or value is None:
