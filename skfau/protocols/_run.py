@@ -37,7 +37,7 @@ def run(
     Parameters
     ----------
     system : str
-        "fau_transformer", "wsarl", "sevnet", "mlgcn", "mscam" or "resnet".
+        "fau_transformer", "wsarl", "sevnet", "aunet", "mlgcn", "mscam" or "resnet".
     dataset : str
         "bp4d", "bp4d_plus" or "disfa"; `PROTOCOLS` has the pairs.
     root : str or Path
