@@ -62,7 +62,7 @@ REGIONS = {"channels": 4, "lr": 0.02, "batch_size": 8}
 DRML = {"channels": 8, "image_size": 82, "lr": 2e-3, "batch_size": 16, "dropout": 0.0}
 TEXT = ADAM | {"hidden_dim": 384, "feed_forward_dim": 512}
 SYSTEMS = {
-    "FAU-Transformer": (FAUTransformerClassifier, FAU),
+    "FAU-Transformer": (FAUTransformerClassifier, FAU | {"lr": 3e-4}),
     "FAU w/o encoder": (FAUTransformerClassifier, FAU | {"encoder_layers": 0}),
     "FAU w/o attention": (
         FAUTransformerClassifier,
