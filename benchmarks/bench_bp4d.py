@@ -22,11 +22,12 @@ from time import perf_counter
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from skfau import FaceAligner, FAUTransformerClassifier
+from bench_systems import cut_apart, in_memory
+from skfau import FAUTransformerClassifier
 from skfau.datasets import load_bp4d, make_faces
 from skfau.estimators import FaceAugmentation, hog_baseline
 from skfau.metrics import au_f1_score, fold_mean_f1, score_table
-from skfau.model_selection import PublishedKFold, best_f1_thresholds
+from skfau.model_selection import PublishedKFold
 
 SETTINGS = {
     "paper": {},
@@ -65,11 +66,8 @@ def pretrained(options, epochs):
     if not options.people:
         return None
     made = make_faces(n_subjects=options.people, n_frames=3, random_state=0)
-    aligner = FaceAligner(output_size=options.image_size, landmarks="given")
-    faces = aligner.fit_transform(made.data)
-    faces = faces.with_images(faces.images[...])
-    model = network(epochs, options.image_size, options.setting)
-    return model.fit(faces, made.target)
+    faces, target = in_memory(made.data, made.target, size=options.image_size)
+    return network(epochs, options.image_size, options.setting).fit(faces, target)
 
 
 def fit_network(options, epochs, start, faces, target):
@@ -130,16 +128,9 @@ def main():
     options.people = min(options.people, 40) if options.small else options.people
 
     bunch = load_bp4d(options.data)
-    aligner = FaceAligner(output_size=options.image_size, landmarks="given")
-    faces = aligner.fit_transform(bunch.data)
     # Aligned once for all sides and epochs.
-    faces = faces.with_images(faces.images[...])
-    found = np.isfinite(faces.landmarks).any(axis=(1, 2))
-    faces, target = faces[found], bunch.target[found]
+    faces, target = in_memory(bunch.data, bunch.target, size=options.image_size)
     folds = list(PublishedKFold("bp4d").split(faces))
-    fold = np.full(len(faces), -1)
-    for number, (_, test) in enumerate(folds):
-        fold[test] = number
     began, proba = perf_counter(), {}
     for name, fit in sides(options, epochs, faces, target).items():
         proba[name] = np.full(target.shape, np.nan)
@@ -147,27 +138,20 @@ def main():
             proba[name][test] = fit(train, test)
         print(f"{name}: {perf_counter() - began:.0f} s", flush=True)
         began = perf_counter()
-    report(bunch.aus, faces.subject, target, proba, fold, options.csv)
+    report(bunch.aus, faces.subject, target, proba, folds, options.csv)
 
 
-def cut_apart(target, proba, fold):
-    """Return labels, each fold cut where the other folds' F1 is best."""
-    labels = np.empty_like(proba)
-    for number in np.unique(fold):
-        others = fold != number
-        cuts = best_f1_thresholds(target[others], proba[others])
-        labels[~others] = proba[~others] >= cuts
-    return labels
-
-
-def report(aus, subject, target, proba, fold, path):
+def report(aus, subject, target, proba, folds, path):
     """Print the tables and the network's lead, keep F1 per AU in a file."""
     means, lines = {}, []
+    fold = np.empty(len(target), int)
+    for number, (_, test) in enumerate(folds):
+        fold[test] = number
     for name, values in proba.items():
         halves = (values >= 0.5).astype(float)
         print(f"\n{name}, cut at 0.5")
         print(score_table(target, halves, aus, subjects=subject, random_state=0))
-        cuts = {"0.5": halves, "learned": cut_apart(target, values, fold)}
+        cuts = {"0.5": halves, "learned": cut_apart(target, values, folds)}
         for cut, labels in cuts.items():
             means[name, cut] = fold_mean_f1(target, labels, fold)
             per_au = au_f1_score(target, labels, average=None).round(4)

@@ -14,22 +14,18 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from sklearn.utils import Bunch
 
-from bench_systems import MADE, SYSTEMS, TUNED, made_people, make_system
-from skfau import FaceAligner
+from bench_systems import MADE, SYSTEMS, TUNED, in_memory, made_people, make_system
 from skfau.datasets import load_bp4d, load_disfa
 from skfau.model_selection import cross_dataset_scores
 
 
-def in_memory(bunch, step, **aligner):
-    """Return a bunch with every n-th face, aligned to 96 px and in memory."""
-    rows = slice(None, None, step)
-    faces = FaceAligner(output_size=96, **aligner).fit_transform(bunch.data[rows])
-    faces = faces.with_images(faces.images[...])
-    found = np.isfinite(faces.landmarks).any(axis=(1, 2))
-    return Bunch(data=faces[found], target=bunch.target[rows][found], aus=bunch.aus)
+def load(loader, path, step):
+    """Return every n-th face of a data set, aligned and in memory, as a bunch."""
+    bunch = loader(path)
+    faces, target = in_memory(bunch.data, bunch.target, step, landmarks="auto")
+    return Bunch(data=faces, target=target, aus=bunch.aus)
 
 
 def started(name, options, made, folder):
@@ -58,8 +54,8 @@ def main():
         options.epochs = options.made_epochs = 1
         options.people, options.step = 20, 20
     sets = {
-        "bp4d": in_memory(load_bp4d(options.data / "bp4d"), options.step),
-        "disfa": in_memory(load_disfa(options.data / "disfa"), options.step),
+        "bp4d": load(load_bp4d, options.data / "bp4d", options.step),
+        "disfa": load(load_disfa, options.data / "disfa", options.step),
     }
     made = made_people(options.people, 0)
     with tempfile.TemporaryDirectory() as folder:

@@ -51,7 +51,7 @@ def load(root, **options):
     return load_bp4d(root, aus=(1,), index=root.parent / "index.npz", **options)
 
 
-def same(one, other):
+def assert_same(one, other):
     np.testing.assert_array_equal(one.target, other.target)
     np.testing.assert_array_equal(one.data.landmarks, other.data.landmarks)
     assert one.data.frame.tolist() == other.data.frame.tolist()
@@ -67,8 +67,8 @@ def test_a_second_load_reads_nothing_and_says_the_same(root, reads):
     # No workers are started for nothing.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_index, "Parallel", None)
-        same(load(root), first)
-    same(load(root), load_bp4d(root, aus=(1,), index=None))
+        assert_same(load(root), first)
+    assert_same(load(root), load_bp4d(root, aus=(1,), index=None))
     assert len(reads) == 6
 
 
@@ -90,14 +90,14 @@ def test_only_what_changed_is_read_again(root, reads, change):
     change(root)
     changed = load(root)
     assert reads == ["F002_T1"]
-    same(changed, load_bp4d(root, aus=(1,), index=None))
+    assert_same(changed, load_bp4d(root, aus=(1,), index=None))
 
 
 def test_recordings_come_and_go(root):
     load(root)
     write_bp4d(root, "F003_T1", ["1"], {1: {1: 1}})
     (root / "AUCoding" / "AU_OCC" / "F001_T1.csv").unlink()
-    same(load(root), load_bp4d(root, aus=(1,), index=None))
+    assert_same(load(root), load_bp4d(root, aus=(1,), index=None))
 
 
 def test_files_written_just_now_are_not_trusted(root, reads):
@@ -115,11 +115,11 @@ def test_a_damaged_index_is_built_again(root, damage):
     first = load(root)
     path = root.parent / "index.npz"
     path.write_bytes(damage(path.read_bytes()))
-    same(load(root), first)
+    assert_same(load(root), first)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 255
     path.write_bytes(data)
-    same(load(root), first)
+    assert_same(load(root), first)
 
 
 def test_an_index_damaged_anywhere_is_built_again(root):
@@ -132,7 +132,7 @@ def test_an_index_damaged_anywhere_is_built_again(root):
         data = bytearray(whole)
         data[at] ^= 1 << rng.integers(8)
         path.write_bytes(data)
-        same(load(root), first)
+        assert_same(load(root), first)
 
 
 def test_by_default_it_is_in_the_users_cache(root, monkeypatch, tmp_path):
@@ -155,7 +155,7 @@ def test_workers_read_the_same(root, monkeypatch, capsys):
     assert pickle.loads(pickle.dumps(_bp4d._read)) is _bp4d._read
     with joblib.parallel_config("threading"):
         bunch = load(root, n_jobs=2, verbose=True)
-    same(bunch, load_bp4d(root, aus=(1,), index=None, n_jobs=1))
+    assert_same(bunch, load_bp4d(root, aus=(1,), index=None, n_jobs=1))
     assert "3/3" in capsys.readouterr().err
 
 

@@ -19,6 +19,7 @@ from skfau.datasets._landmark_files import (
     read_points,
 )
 from skfau.datasets._text_files import (
+    N_CODES,
     check_codes,
     check_frames,
     int_table,
@@ -274,7 +275,7 @@ def _read_occurrence(path):
         )
     table, numbers = int_table(path, lines, skip=1, n_columns=len(header))
     check_frames(path, table[:, 0], numbers)
-    columns = {au: k for au, k in columns.items() if au < 100}
+    columns = {au: k for au, k in columns.items() if au < N_CODES}
     codes = table[:, list(columns.values())]
     check_codes(path, codes, numbers, tuple(columns), range(100), "0, 1 or 9")
     order = np.argsort(table[:, 0])

@@ -1,9 +1,13 @@
 """Dice loss of single labels."""
 
-import torch
 from torch import nn
 
-from skfau.losses._inputs import as_class_weight, known_labels, logits_of
+from skfau.losses._inputs import (
+    as_class_weight,
+    known_labels,
+    logits_of,
+    mean_of_known,
+)
 
 __all__ = ["WeightedDice"]
 
@@ -71,6 +75,4 @@ class WeightedDice(nn.Module):
         p = logits.sigmoid()
         above = 2 * labels * p + self.eps
         each = 1 - above / (labels.square() + p.square() + self.eps)
-        if self.class_weight is not None:
-            each = each * self.class_weight
-        return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+        return mean_of_known(each, known, self.class_weight)

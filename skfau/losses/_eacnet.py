@@ -3,7 +3,12 @@
 import torch
 from torch import nn
 
-from skfau.losses._inputs import at_least_float32, known_labels, logits_of
+from skfau.losses._inputs import (
+    at_least_float32,
+    known_labels,
+    logits_of,
+    mean_of_known,
+)
 
 __all__ = ["EACNetLoss"]
 
@@ -83,4 +88,4 @@ class EACNetLoss(nn.Module):
             for p in (logits.sigmoid(), (-logits).sigmoid())
         )
         each = -labels * present - (1 - labels) * absent
-        return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+        return mean_of_known(each, known)

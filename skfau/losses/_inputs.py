@@ -4,7 +4,14 @@ import torch
 
 from skfau.exceptions import LabelError
 
-__all__ = ["as_class_weight", "at_least_float32", "aux_of", "known_labels", "logits_of"]
+__all__ = [
+    "as_class_weight",
+    "at_least_float32",
+    "aux_of",
+    "known_labels",
+    "logits_of",
+    "mean_of_known",
+]
 
 
 def at_least_float32(values):
@@ -55,6 +62,13 @@ def known_labels(targets, shape, like):
     labels = labels.to(like)
     known = ~labels.isnan()
     return torch.where(known, labels, 0.0), known
+
+
+def mean_of_known(each, known, class_weight=None):
+    """Return the mean of known entries times their AU's weight, 0 if there are none."""
+    if class_weight is not None:
+        each = each * class_weight
+    return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
 
 
 def as_class_weight(class_weight):

@@ -4,7 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skfau.losses._inputs import as_class_weight, known_labels, logits_of
+from skfau.losses._inputs import (
+    as_class_weight,
+    known_labels,
+    logits_of,
+    mean_of_known,
+)
 
 __all__ = ["WeightedBCE", "WeightedTversky"]
 
@@ -60,9 +65,7 @@ class WeightedBCE(nn.Module):
         logits = logits_of(outputs)
         labels, known = known_labels(targets, logits.shape, logits)
         each = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        if self.class_weight is not None:
-            each = each * self.class_weight
-        return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+        return mean_of_known(each, known, self.class_weight)
 
 
 class WeightedTversky(nn.Module):
@@ -134,7 +137,4 @@ class WeightedTversky(nn.Module):
         misses = self.alpha * (present * (1 - labels)).sum(dim=0)
         misses = misses + self.beta * (absent * labels).sum(dim=0) + self.eps
         each = misses / (hits + misses)
-        if self.class_weight is not None:
-            each = each * self.class_weight
-        seen = known.any(dim=0)
-        return torch.where(seen, each, 0.0).sum() / seen.sum().clamp(min=1)
+        return mean_of_known(each, known.any(dim=0), self.class_weight)

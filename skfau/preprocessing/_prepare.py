@@ -142,8 +142,8 @@ def _fill(folder, faces, aligner, batch_size, verify, verbose):
 
 
 def _fill_blocks(folder, todo, faces, aligner, batch_size, verbose):
-    done = sum(stop - start for k, (start, stop) in enumerate(folder.blocks))
-    done -= sum(folder.blocks[k][1] - folder.blocks[k][0] for k in todo)
+    left = (folder.blocks[block] for block in todo)
+    done = len(faces) - sum(stop - start for start, stop in left)
     with tqdm(total=len(faces), initial=done, disable=not verbose, unit="face") as bar:
         for block in todo:
             rows = slice(*folder.blocks[block])

@@ -61,6 +61,7 @@ _JACOB = "Jacob and Stenger, CVPR 2021, Table"
 _SHAO = "Shao et al., arXiv:1808.03457v1, Table"
 _YANG = "Yang et al., CVPR 2021, Table"
 _HRISTOV = "Yang, Hristov et al., Proceedings of the IEEE 2023, Table"
+_SEEN = "The network that is fine-tuned has seen all 41 subjects of BP4D."
 _BOX = {"template": "box", "output_size": 224}
 _ARL = {"template": "arl", "output_size": 200, "border_value": 128}
 _SEV = {"output_size": 256}
@@ -168,7 +169,7 @@ _ALL = (
         silent=(
             _CUT,
             _EPOCHS,
-            "The network that is fine-tuned has seen all 41 subjects of BP4D.",
+            _SEEN,
         ),
     ),
     _make(
@@ -203,7 +204,7 @@ _ALL = (
         silent=(
             _CUT,
             *_LANDMARKS,
-            "The network that is fine-tuned has seen all 41 subjects of BP4D.",
+            _SEEN,
         ),
     ),
     _on_bp4d_plus("sevnet", "SEV-Net", "SEVNetClassifier"),
