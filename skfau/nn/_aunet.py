@@ -63,9 +63,9 @@ class AUNet(nn.Module):
     -----
     Behind the FAN are 1,857,164 parameters for 12 AUs (``temporal=False``), or
     2,657,036. The differences have the sign of the authors' code, which the paper
-    writes the other way round for the later frame. Pooling and the layer behind the
-    differences come before subtraction: the result is the same, up to rounding, and
-    each frame goes through them once, whatever it is compared with.
+    writes the other way round for the later frame. Pooling and, at inference, the
+    layer behind the differences come before subtraction: the result is the same, up to
+    rounding, and each frame goes through them once, whatever it is compared with.
 
     Neighbours may be moved to where the face itself is: see `moves` of `forward`. In
     the paper their pixels are moved; here it is their features, so that those of a
@@ -219,13 +219,15 @@ class AUNet(nn.Module):
         -------
         logits : Tensor of shape (n, n_aus)
         """
-        parts = self.summary(features)
         if previous is None or self.motion is None:
-            return self.compare(*parts)
-        channels = previous.shape[1]
-        before = F.conv2d(previous, self.reduce_motion.weight[:, :channels])
-        after = F.conv2d(following, self.reduce_motion.weight[:, channels:])
-        return self.compare(*parts, before, after, moves)
+            return self.compare(*self.summary(features))
+        if moves is not None:
+            previous = _moved(previous, moves[:, 0])
+            following = _moved(following, moves[:, 1])
+        half = self.half(features)
+        # Half of what `summary` of three frames takes, but anew for every pair.
+        motion = self.reduce_motion(torch.cat([half - previous, following - half], 1))
+        return self._join(self.reduce(features), motion)
 
     def summary(self, features):
         """Return all that is needed of a frame, whatever it is compared with.
@@ -281,13 +283,15 @@ class AUNet(nn.Module):
             before, after = _moved(before, moves[:, 0]), _moved(after, moves[:, 1])
         bias = self.reduce_motion.bias[:, None, None]
         # Frame minus earlier frame, later frame minus frame.
-        motion = (earlier - before) + (after - later) + bias
+        return self._join(maps, (earlier - before) + (after - later) + bias)
+
+    def _join(self, maps, motion):
         maps = self.first(self._add(maps, motion))
         return self._predict(self._add(maps, self.motion(motion)))
 
     def _add(self, maps, motion):
-        motion = F.interpolate(motion, maps.shape[-2:])
-        return self.static_share * maps + self.motion_share * motion
+        motion = F.interpolate(self.motion_share * motion, maps.shape[-2:])
+        return torch.add(motion, maps, alpha=self.static_share)
 
     def _predict(self, maps):
         return self.predictor(self.rest(maps).mean(dim=(2, 3)))
