@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
+from sklearn.utils.metaestimators import _BaseComposition
 
 from skfau.exceptions import FaceImageError, LabelError, MissingColumnError
 from skfau.faces import Faces
@@ -20,6 +21,7 @@ __all__ = [
     "InvalidParameterError",
     "Options",
     "StrOptions",
+    "_BaseComposition",
     "_fit_context",
     "check_au_labels",
     "check_faces",

@@ -1,20 +1,42 @@
-"""HOG and LBP against slow definitions; machines per AU; the chain in scikit-learn."""
+"""HOG and LBP against slow definitions; linear models per AU; the chains."""
 
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.svm import LinearSVC
 
-from skfau import Faces
-from skfau.estimators import AULinearSVC, hog_baseline
-from skfau.exceptions import FaceImageError, LabelError, MissingFaceWarning
+from skfau import FaceAligner, Faces
+from skfau.estimators import (
+    AULinearSVC,
+    AULogisticRegression,
+    hog_baseline,
+    landmark_baseline,
+)
+from skfau.exceptions import (
+    FaceImageError,
+    LabelError,
+    MissingColumnError,
+    MissingFaceWarning,
+)
+from skfau.facs import to_68
 from skfau.metrics import f1_scorer
 from skfau.model_selection import SubjectKFold, oof_predict_proba
-from skfau.preprocessing import HOGFeatures, LBPFeatures
+from skfau.preprocessing import HOGFeatures, LandmarkFeatures, LBPFeatures
 
 LUMA = np.array([0.299, 0.587, 0.114])
 DESCRIPTORS = pytest.mark.parametrize("cls", [HOGFeatures, LBPFeatures])
+LINEAR = {
+    AULinearSVC: LinearSVC(C=0.1, class_weight="balanced", dual=False, tol=1e-3),
+    AULogisticRegression: LogisticRegression(C=0.1, class_weight="balanced"),
+}
+PER_AU = pytest.mark.parametrize("cls", LINEAR)
+CHAINS = {
+    "hog": lambda: hog_baseline("hog", output_size=48),
+    "lbp": lambda: hog_baseline("lbp", output_size=48),
+    "landmarks": landmark_baseline,
+}
 
 
 @pytest.mark.parametrize(
@@ -110,13 +132,13 @@ def table():
     return X, y
 
 
-def test_each_au_has_the_machine_of_its_known_rows(table):
+@PER_AU
+def test_each_au_has_the_machine_of_its_known_rows(cls, table):
     X, y = table
-    clf = AULinearSVC(C=0.1, aus=(1, 2, 4)).fit(X, y)
+    clf = cls(C=0.1, aus=(1, 2, 4)).fit(X, y)
     for au in range(3):
         known = np.isfinite(y[:, au])
-        machine = LinearSVC(C=0.1, class_weight="balanced", dual=False, tol=1e-3)
-        machine.fit(X[known], y[known, au])
+        machine = clone(LINEAR[cls]).fit(X[known], y[known, au])
         np.testing.assert_allclose(
             clf.decision_function(X)[:, au], machine.decision_function(X), rtol=1e-4
         )
@@ -126,24 +148,36 @@ def test_each_au_has_the_machine_of_its_known_rows(table):
     assert clf.score(X, y) > 0.8
 
 
-def test_rows_with_nan_neither_train_nor_get_a_guess(table):
+def test_a_logistic_regression_gives_its_own_probabilities(table):
+    X, y = table
+    y = np.nan_to_num(y)
+    clf = AULogisticRegression(C=0.1, aus=None).fit(X, y)
+    model = LogisticRegression(C=0.1, class_weight="balanced").fit(X, y[:, 2])
+    np.testing.assert_allclose(
+        clf.predict_proba(X)[:, 2], model.predict_proba(X)[:, 1], atol=1e-5
+    )
+
+
+@PER_AU
+def test_rows_with_nan_neither_train_nor_get_a_guess(cls, table):
     X, y = table
     holes = X.copy()
     holes[::3, 2] = np.nan
     seen = np.isfinite(holes).all(axis=1)
-    clf = AULinearSVC(aus=None).fit(holes, y)
-    whole = AULinearSVC(aus=None).fit(X[seen], y[seen])
+    clf = cls(aus=None).fit(holes, y)
+    whole = cls(aus=None).fit(X[seen], y[seen])
     np.testing.assert_array_equal(clf.coef_, whole.coef_)
     for output in (clf.predict(holes), clf.predict_proba(holes)):
         np.testing.assert_array_equal(np.isnan(output).all(axis=1), ~seen)
         assert np.isfinite(output[seen]).all()
 
 
-def test_an_au_that_never_occurs_is_never_called(table):
+@PER_AU
+def test_an_au_that_never_occurs_is_never_called(cls, table):
     X, y = table
     y[:, 0] = 0
     with pytest.warns(UserWarning, match="AU1 never occurs in the 60 training rows"):
-        clf = AULinearSVC(aus=(1, 2, 4)).fit(X, y)
+        clf = cls(aus=(1, 2, 4)).fit(X, y)
     assert not clf.predict(X)[:, 0].any()
 
 
@@ -159,11 +193,11 @@ def test_labels_that_do_not_fit_are_refused(table):
         AULinearSVC(C=0.0, aus=None).fit(X, y)
 
 
-@pytest.mark.parametrize("features", ["hog", "lbp"])
+@pytest.mark.parametrize("features", CHAINS)
 def test_the_chain_works_in_scikit_learn(features, made):
     target = made.target.copy()
     target[::5, ::2] = np.nan
-    clf = hog_baseline(features, output_size=48)
+    clf = CHAINS[features]()
     cv = SubjectKFold(2)
     scores = cross_val_score(
         clf, made.data, target, cv=cv, scoring=f1_scorer, error_score="raise"
@@ -186,11 +220,12 @@ def test_the_chain_can_be_searched(made):
     assert search.fit(made.data, made.target).best_params_["features__cell_size"] == 12
 
 
-def test_a_face_that_was_not_found_stays_unknown_through_the_chain(made):
+@pytest.mark.parametrize("features", CHAINS)
+def test_a_face_that_was_not_found_stays_unknown_through_the_chain(features, made):
     landmarks = made.data.landmarks.copy()
     landmarks[3] = np.nan
     faces = made.data.with_columns(landmarks=landmarks)
-    clf = hog_baseline(output_size=48).set_params(align__landmarks="given")
+    clf = CHAINS[features]().set_params(align__landmarks="given")
     with pytest.warns(MissingFaceWarning, match="row 3: no landmarks"):
         proba = clf.fit(faces, made.target).predict_proba(faces)
     assert np.isnan(proba[3]).all() and np.isfinite(np.delete(proba, 3, 0)).all()
@@ -199,3 +234,28 @@ def test_a_face_that_was_not_found_stays_unknown_through_the_chain(made):
 def test_other_features_are_refused():
     with pytest.raises(ValueError, match=r"must be 'hog' or 'lbp'\. Got 'sift'"):
         hog_baseline("sift")
+
+
+def test_landmark_features_are_positions_from_the_middle(made):
+    faces = FaceAligner(output_size=100).fit_transform(made.data[:5])
+    points = to_68(faces.landmarks[:, np.setdiff1d(np.arange(17, 68), [60, 64])])
+    features = LandmarkFeatures().fit_transform(faces.with_columns(landmarks=points))
+    assert features.shape == (5, 98) and features.dtype == np.float32
+    # BP4D's 49 points and all 68 give the same.
+    np.testing.assert_array_equal(LandmarkFeatures().transform(faces), features)
+    nose = features[:, 2 * (30 - 17) :][:, :2]
+    np.testing.assert_allclose(100 * nose + 49.5, faces.landmarks[:, 30], atol=1e-4)
+
+
+def test_landmark_features_read_no_pixel(made):
+    def refuse(rows):
+        raise AssertionError("a pixel was read")
+
+    faces = FaceAligner(output_size=64).fit_transform(made.data)
+    faces.store.gather = refuse
+    assert np.isfinite(LandmarkFeatures().fit_transform(faces)).all()
+
+
+def test_landmark_features_need_landmarks():
+    with pytest.raises(MissingColumnError, match="no column 'landmarks'"):
+        LandmarkFeatures().fit(Faces(np.zeros((2, 8, 8, 3), np.uint8)))

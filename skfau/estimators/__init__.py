@@ -2,10 +2,12 @@
 
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._aunet import AUNetClassifier
+from skfau.estimators._baselines import hog_baseline, landmark_baseline
 from skfau.estimators._drml import DRMLClassifier
 from skfau.estimators._eacnet import EACNetClassifier
 from skfau.estimators._fau_transformer import FAUTransformerClassifier
 from skfau.estimators._jaanet import JAANetClassifier
+from skfau.estimators._linear import AULinearSVC, AULogisticRegression
 from skfau.estimators._mlgcn import MLGCNClassifier
 from skfau.estimators._mscam import MSCAMClassifier
 from skfau.estimators._multi_label_transformer import (
@@ -13,11 +15,11 @@ from skfau.estimators._multi_label_transformer import (
 )
 from skfau.estimators._resnet import ResNetClassifier
 from skfau.estimators._sevnet import SEVNetClassifier
-from skfau.estimators._svm import AULinearSVC, hog_baseline
 from skfau.estimators._wsarl import WSARLClassifier
 
 __all__ = [
     "AULinearSVC",
+    "AULogisticRegression",
     "AUNetClassifier",
     "DRMLClassifier",
     "EACNetClassifier",
@@ -31,4 +33,5 @@ __all__ = [
     "SEVNetClassifier",
     "WSARLClassifier",
     "hog_baseline",
+    "landmark_baseline",
 ]

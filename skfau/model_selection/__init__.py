@@ -1,4 +1,4 @@
-"""Folds of subjects, out-of-fold probabilities, smoothing and thresholds per AU."""
+"""Folds of subjects, out-of-fold probabilities, thresholds, smoothing and votes."""
 
 from skfau.model_selection._best_cut import best_f1_thresholds
 from skfau.model_selection._compare import compare
@@ -8,9 +8,11 @@ from skfau.model_selection._published import PublishedKFold
 from skfau.model_selection._smoothing import ProbabilitySmoother, SmoothedClassifier
 from skfau.model_selection._split import SubjectKFold, subject_train_test_split
 from skfau.model_selection._threshold import AUThresholdClassifier
+from skfau.model_selection._vote import AUVotingClassifier
 
 __all__ = [
     "AUThresholdClassifier",
+    "AUVotingClassifier",
     "ProbabilitySmoother",
     "PublishedKFold",
     "SmoothedClassifier",

@@ -12,12 +12,17 @@ from skfau.metrics._scorers import find_aus
 
 
 class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Base of classifiers that change what one other AU classifier says."""
+    """Base of classifiers that change what other AU classifiers, mostly one, say."""
 
     @property
     @abstractmethod
     def _cuts(self):
         """Probability from which an AU counts as present, one or one per AU."""
+
+    @property
+    def _example(self):
+        """Return the classifier whose input is that of all."""
+        return self.estimator
 
     def _fit_on_all(self, X, y):
         """Fit `estimator_` and set what tells of its AUs."""
@@ -80,7 +85,7 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags = get_tags(self.estimator).input_tags
+        tags.input_tags = get_tags(self._example).input_tags
         tags.classifier_tags.multi_label = True
         tags.classifier_tags.multi_class = False
         tags.target_tags.two_d_labels = True

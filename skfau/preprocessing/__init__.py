@@ -5,6 +5,7 @@ from skfau.preprocessing._descriptors import HOGFeatures, LBPFeatures
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._dlib import DlibDetector
 from skfau.preprocessing._heatmaps import ROIHeatmaps, roi_heatmaps
+from skfau.preprocessing._landmark_features import LandmarkFeatures
 from skfau.preprocessing._prepare import prepare
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "FaceAligner",
     "HOGFeatures",
     "LBPFeatures",
+    "LandmarkFeatures",
     "MeshDetector",
     "ROIHeatmaps",
     "prepare",

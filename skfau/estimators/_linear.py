@@ -1,12 +1,12 @@
-"""A linear support vector machine per AU on rows of features; the classical chain."""
+"""A linear classifier per AU, on rows of features whose label is known."""
 
+from abc import abstractmethod
 from numbers import Real
 
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,60 +15,10 @@ from skfau.estimators._labels import count_labels, resolve_aus, set_aus
 from skfau.exceptions import LabelError
 from skfau.facs import DATASET_AUS
 from skfau.metrics import au_f1_score
-from skfau.preprocessing import FaceAligner, HOGFeatures, LBPFeatures
-
-_DESCRIPTORS = {"hog": HOGFeatures, "lbp": LBPFeatures}
 
 
-class AULinearSVC(ClassifierMixin, BaseEstimator):
-    """A linear support vector machine per AU, on the rows whose label is known.
-
-    Parameters
-    ----------
-    C : float, default=0.0001
-        Inverse strength of the penalty.
-    class_weight : {"balanced"} or None, default="balanced"
-        Weigh the rows of rare AUs, as in scikit-learn.
-    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0.
-
-    Attributes
-    ----------
-    coef_ : ndarray of shape (n_aus, n_features), dtype float64
-        Weights of the features.
-    intercept_ : ndarray of shape (n_aus,), dtype float64
-        Added to the weighted sum.
-    aus_ : tuple of int
-        AU numbers, in the order of the columns.
-    n_aus_ : int
-        Their number.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
-    label_counts_ : ndarray of shape (2, n_aus)
-        Positive and known labels of every AU in the training rows.
-
-    See Also
-    --------
-    hog_baseline : The chain from faces to this classifier.
-
-    Notes
-    -----
-    The machines are scikit-learn's `LinearSVC`, in the primal. An AU that never, or
-    always, occurs in the training rows has the margin -1, or 1, everywhere.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skfau.estimators import AULinearSVC
-    >>> features = np.float32([[-2, 1], [-1, 0], [1, 0], [2, 1]])
-    >>> y = [[0, 1], [0, np.nan], [1, 0], [1, 1]]
-    >>> AULinearSVC(C=1.0, aus=(1, 12)).fit(features, y).predict(features)
-    array([[0., 1.],
-           [0., 0.],
-           [1., 0.],
-           [1., 1.]], dtype=float32)
-    """
+class _LinearPerAU(ClassifierMixin, BaseEstimator):
+    """One linear classifier of scikit-learn per AU; what both kinds share."""
 
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="neither")],
@@ -76,14 +26,13 @@ class AULinearSVC(ClassifierMixin, BaseEstimator):
         "aus": [tuple, list, np.ndarray, None],
     }
 
-    def __init__(self, *, C=1e-4, class_weight="balanced", aus=DATASET_AUS["bp4d"]):
-        self.C = C
-        self.class_weight = class_weight
-        self.aus = aus
+    @abstractmethod
+    def _make_machine(self):
+        """Return the unfitted classifier of one AU."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
-        """Fit one machine per AU.
+        """Fit one classifier per AU.
 
         Parameters
         ----------
@@ -94,7 +43,7 @@ class AULinearSVC(ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        self : AULinearSVC
+        self : object
             The fitted classifier.
 
         Raises
@@ -126,10 +75,7 @@ class AULinearSVC(ClassifierMixin, BaseEstimator):
         if np.ptp(label) == 0:
             self.intercept_[au] = 2 * label[0] - 1
             return
-        machine = LinearSVC(
-            C=self.C, class_weight=self.class_weight, dual=False, tol=1e-3
-        )
-        machine.fit(X, label)
+        machine = self._make_machine().fit(X, label)
         self.coef_[au], self.intercept_[au] = machine.coef_[0], machine.intercept_[0]
 
     def decision_function(self, X):
@@ -151,8 +97,8 @@ class AULinearSVC(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X):
         """Return the margins through a sigmoid.
 
-        They order the faces as the margins do and are 0.5 where the machine changes
-        its mind; as probabilities they are not calibrated.
+        They order the faces as the margins do and are 0.5 where the classifier changes
+        its mind. Those of support vector machines are not calibrated.
 
         Parameters
         ----------
@@ -210,54 +156,122 @@ class AULinearSVC(ClassifierMixin, BaseEstimator):
         return tags
 
 
-def hog_baseline(
-    features="hog", *, output_size=112, C=1e-4, aus=DATASET_AUS["bp4d"], **options
-):
-    """Return the classical chain: align, describe, standardise, one machine per AU.
-
-    What detectors of AUs were before networks, and what networks have to beat. It
-    learns from hundreds of faces in seconds, on any computer.
+class AULinearSVC(_LinearPerAU):
+    """A linear support vector machine per AU, on the rows whose label is known.
 
     Parameters
     ----------
-    features : {"hog", "lbp"}, default="hog"
-        `HOGFeatures` or `LBPFeatures`.
-    output_size : int, default=112
-        Side of the aligned faces, pixels.
     C : float, default=0.0001
-        Of `AULinearSVC`.
+        Inverse strength of the penalty.
+    class_weight : {"balanced"} or None, default="balanced"
+        Weigh the rows of rare AUs, as in scikit-learn.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y.
-    **options : dict
-        More parameters of the features, such as ``cell_size``.
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0.
 
-    Returns
-    -------
-    pipeline : sklearn.pipeline.Pipeline
-        Of the steps ``align``, ``features``, ``scale`` and ``svm``, which take part in
-        `cross_val_score`, `GridSearchCV` and all else that takes a classifier.
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_aus, n_features), dtype float64
+        Weights of the features.
+    intercept_ : ndarray of shape (n_aus,), dtype float64
+        Added to the weighted sum.
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
 
-    Raises
-    ------
-    ValueError
-        If `features` is something else.
+    See Also
+    --------
+    hog_baseline : The chain from faces to this classifier.
+
+    Notes
+    -----
+    The machines are scikit-learn's `LinearSVC`, in the primal. An AU that never, or
+    always, occurs in the training rows has the margin -1, or 1, everywhere.
 
     Examples
     --------
-    >>> from skfau.datasets import make_faces
-    >>> from skfau.estimators import hog_baseline
-    >>> faces = make_faces(n_subjects=6, n_frames=8, image_size=64, random_state=0)
-    >>> clf = hog_baseline(output_size=64).fit(faces.data, faces.target)
-    >>> clf.predict_proba(faces.data).shape
-    (48, 12)
+    >>> import numpy as np
+    >>> from skfau.estimators import AULinearSVC
+    >>> features = np.float32([[-2, 1], [-1, 0], [1, 0], [2, 1]])
+    >>> y = [[0, 1], [0, np.nan], [1, 0], [1, 1]]
+    >>> AULinearSVC(C=1.0, aus=(1, 12)).fit(features, y).predict(features)
+    array([[0., 1.],
+           [0., 0.],
+           [1., 0.],
+           [1., 1.]], dtype=float32)
     """
-    if features not in _DESCRIPTORS:
-        raise ValueError(f"features must be 'hog' or 'lbp'. Got {features!r}.")
-    return Pipeline(
-        [
-            ("align", FaceAligner(output_size=output_size)),
-            ("features", _DESCRIPTORS[features](**options)),
-            ("scale", StandardScaler()),
-            ("svm", AULinearSVC(C=C, aus=aus)),
-        ]
-    )
+
+    def __init__(self, *, C=1e-4, class_weight="balanced", aus=DATASET_AUS["bp4d"]):
+        self.C = C
+        self.class_weight = class_weight
+        self.aus = aus
+
+    def _make_machine(self):
+        return LinearSVC(C=self.C, class_weight=self.class_weight, dual=False, tol=1e-3)
+
+
+class AULogisticRegression(_LinearPerAU):
+    """A logistic regression per AU, on the rows whose label is known.
+
+    Parameters
+    ----------
+    C : float, default=0.1
+        Inverse strength of the penalty.
+    class_weight : {"balanced"} or None, default="balanced"
+        Weigh the rows of rare AUs, as in scikit-learn.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_aus, n_features), dtype float64
+        Weights of the features.
+    intercept_ : ndarray of shape (n_aus,), dtype float64
+        Added to the weighted sum.
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+
+    See Also
+    --------
+    landmark_baseline : The chain from faces to this classifier.
+    AULinearSVC : Margins that are not calibrated.
+
+    Notes
+    -----
+    An AU that never, or always, occurs in the training rows has the margin -1, or 1,
+    everywhere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfau.estimators import AULogisticRegression
+    >>> features = np.float32([[-2, 1], [-1, 0], [1, 0], [2, 1]])
+    >>> y = [[0, 1], [0, np.nan], [1, 0], [1, 1]]
+    >>> AULogisticRegression(C=10.0, aus=(1, 12)).fit(features, y).predict(features)
+    array([[0., 1.],
+           [0., 0.],
+           [1., 0.],
+           [1., 1.]], dtype=float32)
+    """
+
+    def __init__(self, *, C=0.1, class_weight="balanced", aus=DATASET_AUS["bp4d"]):
+        self.C = C
+        self.class_weight = class_weight
+        self.aus = aus
+
+    def _make_machine(self):
+        return LogisticRegression(
+            C=self.C, class_weight=self.class_weight, max_iter=1000
+        )

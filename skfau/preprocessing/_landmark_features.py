@@ -1,0 +1,93 @@
+"""Landmarks of aligned faces as rows of numbers."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from skfau._validation import check_faces
+
+# Without the outline of the face, which tells who it is rather than what it does, and
+# the inner corners of the mouth, which the conventions of 49 and 66 points lack.
+_POINTS = np.setdiff1d(np.arange(17, 68), [60, 64])
+
+
+class LandmarkFeatures(TransformerMixin, BaseEstimator):
+    """Where the landmarks of brows, eyes, nose and mouth are in an aligned face.
+
+    See Also
+    --------
+    HOGFeatures : Of pixels.
+    skfau.estimators.landmark_baseline : A classifier on top.
+
+    Notes
+    -----
+    A position says most after `FaceAligner`, which takes the head's place, size and
+    roll out of it. No pixel is read. Used are the 49 points that all conventions of
+    `skfau.facs.to_68` have.
+
+    Examples
+    --------
+    >>> from skfau import FaceAligner
+    >>> from skfau.datasets import make_faces
+    >>> from skfau.preprocessing import LandmarkFeatures
+    >>> faces = make_faces(n_subjects=2, n_frames=3, image_size=48, random_state=0).data
+    >>> aligned = FaceAligner(output_size=64).fit_transform(faces)
+    >>> LandmarkFeatures().fit_transform(aligned).shape
+    (6, 98)
+    """
+
+    def fit(self, X, y=None):
+        """Check that there are landmarks; nothing is learned.
+
+        Parameters
+        ----------
+        X : Faces
+            With landmarks.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : LandmarkFeatures
+            This transformer.
+
+        Raises
+        ------
+        TypeError, MissingColumnError
+            If `X` is not `Faces`, or has no landmarks.
+        """
+        check_faces(X, need=("landmarks",))
+        return self
+
+    def transform(self, X):
+        """Return the positions.
+
+        Parameters
+        ----------
+        X : Faces
+            With landmarks, of one size.
+
+        Returns
+        -------
+        features : ndarray of shape (n_samples, 98), dtype float32
+            x and y of one point after the other, measured from the middle of the image
+            in widths of it; NaN in rows without a face.
+
+        Raises
+        ------
+        TypeError, MissingColumnError
+            If `X` is not `Faces`, or has no landmarks.
+        """
+        faces = check_faces(X, need=("landmarks",))
+        height, width = faces.image_shape[:2]
+        middle = np.float32([width - 1, height - 1]) / 2
+        places = (faces.landmarks[:, _POINTS] - middle) / np.float32(width)
+        return places.reshape(len(faces), -1)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        return tags
