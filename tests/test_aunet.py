@@ -90,6 +90,9 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path):
         make_network(temporal=False).load_published(path)
     with pytest.raises(ValueError, match=r"must have the shape \(4, 8\) of"):
         make_network(4).load_published(path)
+    torch.save([torch.zeros(2)], path)
+    with pytest.raises(ValueError, match="must be a dict of entry names.*Got a list"):
+        make_network().load_published(path)
 
 
 def test_every_image_has_features_of_its_own():

@@ -109,8 +109,8 @@ class AUNetClassifier(BaseAUClassifier):
         Epochs without a better F1 before training stops.
     init_from : AUNetClassifier, path or None, default=None
         Fitted classifier, or file of `save`: all is copied but the outputs of AUs that
-        only one of them knows. The face alignment network comes along and is not
-        trained again.
+        only one of them knows. The face alignment network comes along: it is not
+        trained again, nor read from `fan_weights`.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None

@@ -9,7 +9,7 @@ from skfau.nn._blocks import init_xavier_
 from skfau.nn._fan import FAN, BatchNorm, MultiScaleBlock
 from skfau.nn._resnet import BasicBlock
 from skfau.nn._transfer import declare_au_axes
-from skfau.nn._weights import init_kaiming_, read_checkpoint
+from skfau.nn._weights import check_state_dict, init_kaiming_, read_checkpoint
 
 __all__ = ["AUNet"]
 
@@ -321,13 +321,15 @@ class AUNet(nn.Module):
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is no such file, or an entry is missing, left over or of another
-            shape.
+            If there is no such file, it is no state dict, or an entry is missing, left
+            over or of another shape.
         """
         own = self.state_dict()
         order = ["reduce", "first", "motion", "rest", "predictor", "reduce_motion"]
         names = [name for part in order for name in own if name.startswith(f"{part}.")]
-        given = list(read_checkpoint(path).items())
+        state = read_checkpoint(path)
+        check_state_dict(state, repr(str(path)))
+        given = list(state.items())
         if len(given) != len(names):
             raise ValueError(
                 f"{str(path)!r} must hold the {len(names)} entries of a published "

@@ -135,8 +135,8 @@ def read_checkpoint(path):
         ) from error
 
 
-def _check_entries(trunk, name, state, source):
-    """Return the entries of `state` that belong to `trunk`, all of them checked."""
+def check_state_dict(state, source):
+    """Raise ValueError if what a file, named `source`, held is not names to tensors."""
     plain = isinstance(state, dict) and all(
         isinstance(key, str) and isinstance(value, torch.Tensor)
         for key, value in state.items()
@@ -148,6 +148,11 @@ def _check_entries(trunk, name, state, source):
             f"{type(state).__name__}{content}; save the network's state dict itself "
             "in a file of its own."
         )
+
+
+def _check_entries(trunk, name, state, source):
+    """Return the entries of `state` that belong to `trunk`, all of them checked."""
+    check_state_dict(state, source)
     own = trunk.state_dict()
     given = {k: v for k, v in state.items() if not k.startswith(trunk.unused_entries)}
     missing = [
