@@ -1,5 +1,7 @@
 """Intervals over subjects: against resampled rows, and against known spreads."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.exceptions import UndefinedMetricWarning
@@ -42,6 +44,39 @@ def test_counts_give_what_resampled_rows_give(name, function, average):
     )
     for one, other in zip(by_counts, by_rows, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+@pytest.mark.parametrize("average", ["macro", "pooled", None])
+@pytest.mark.parametrize("absent", ["skip", "zero"])
+def test_pairs_of_subjects_give_what_resampled_rows_give(average, absent):
+    y_true, y_pred, subjects = predictions(n_subjects=5)
+    y_score = (y_pred + np.random.default_rng(1).normal(size=y_pred.shape)).round(1)
+    # Only one subject has the first AU, and the second is never labelled.
+    y_true[subjects > 0, 0] = 0
+    y_true[:, 1] = np.nan
+    options = {"n_resamples": 60, "random_state": 3}
+
+    def by_rows(t, p):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            return au_roc_auc_score(t, p, average=average, absent=absent)
+
+    data = y_true, y_score, subjects
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        fast = bootstrap_ci("roc_auc", *data, average=average, absent=absent, **options)
+    slow = bootstrap_ci(by_rows, *data, **options)
+    for one, other in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+def test_auc_of_more_subjects_than_are_paired_goes_by_rows(monkeypatch):
+    y_true, y_pred, subjects = predictions()
+    data = "roc_auc", y_true, y_pred + 0.1 * y_true, subjects
+    pairs = bootstrap_ci(*data, n_resamples=20, random_state=0)
+    monkeypatch.setattr("skfau.metrics._bootstrap._MAX_PAIRED", 7)
+    rows = bootstrap_ci(*data, n_resamples=20, random_state=0)
+    np.testing.assert_allclose(pairs, rows, atol=1e-12)
 
 
 def test_auc_of_probabilities_has_an_interval():

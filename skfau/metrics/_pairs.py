@@ -1,0 +1,47 @@
+"""The area under the ROC curve of resampled subjects, from pairs of subjects."""
+
+import numpy as np
+
+
+def resampled_auc(labels, scores, subjects, weights):
+    """Score one AU on every resample of the subjects.
+
+    The area is the share of pairs of a positive and a negative frame in which the
+    positive one scores higher. Drawing a subject again repeats its frames, so that the
+    pairs between two subjects, counted once, serve all resamples.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,)
+        0, 1 or NaN.
+    scores : ndarray of shape (n_samples,)
+        Higher means more likely present; NaN where there is no face.
+    subjects : ndarray of shape (n_samples,), dtype int
+        Subject number of every row.
+    weights : ndarray of shape (n_resamples, n_subjects)
+        How often each resample draws each subject.
+
+    Returns
+    -------
+    areas : ndarray of shape (n_resamples,), dtype float64
+        NaN without a positive or without a negative.
+    n_known : ndarray of shape (n_resamples,), dtype float64
+        Rows that count.
+    """
+    n_subjects = weights.shape[1]
+    weights = weights.astype(np.float64)
+    known = ~(np.isnan(labels) | np.isnan(scores))
+    positive, negative = known & (labels == 1), known & (labels == 0)
+    own, ours = scores[positive], subjects[positive]
+    higher = np.empty((n_subjects, n_subjects))
+    for subject in range(n_subjects):
+        theirs = np.sort(scores[negative & (subjects == subject)])
+        # Ties count one half.
+        below = np.searchsorted(theirs, own) + np.searchsorted(theirs, own, "right")
+        higher[:, subject] = np.bincount(ours, below / 2, n_subjects)
+    n_positive = weights @ np.bincount(ours, minlength=n_subjects)
+    n_negative = weights @ np.bincount(subjects[negative], minlength=n_subjects)
+    pairs = n_positive * n_negative
+    won = np.sum((weights @ higher) * weights, axis=1)
+    areas = np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return areas, n_positive + n_negative
