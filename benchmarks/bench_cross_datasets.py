@@ -1,7 +1,7 @@
 """Trained on one data set, tested on another: BP4D's and DISFA's layouts, both ways.
 
     python benchmarks/bench_cross_datasets.py --data PATH [--systems NAME ...]
-        [--epochs 3] [--people 1000] [--csv FOLDER] [--small]
+        [--epochs 3] [--people 1500] [--csv FOLDER] [--small]
 
 PATH holds the folders ``bp4d`` and ``disfa``. Systems, starts and training are those
 of ``bench_systems.py``, without its second, slower stage; every system sees all
@@ -16,7 +16,15 @@ from pathlib import Path
 
 from sklearn.utils import Bunch
 
-from bench_systems import MADE, SYSTEMS, TUNED, in_memory, made_people, make_system
+from bench_systems import (
+    MADE,
+    SYSTEMS,
+    TUNED,
+    frames_ten_apart,
+    in_memory,
+    made_people,
+    make_system,
+)
 from skfau.datasets import load_bp4d, load_disfa
 from skfau.model_selection import cross_dataset_scores
 
@@ -34,7 +42,7 @@ def started(name, options, made, folder):
     path = Path(folder) / f"{name.replace(' ', '_').replace('/', '')}.safetensors"
     start.fit(*made).save(path)
     system = make_system(name, 0, max_epochs=options.epochs, augmentation=TUNED)
-    return system.set_params(init_from=path)
+    return frames_ten_apart(system).set_params(init_from=path)
 
 
 def main():
@@ -44,7 +52,7 @@ def main():
     default = ["ResNet", "ResNet-A", "AU-FAN", "AU-VAE", "AU-TDN", "AUNet"]
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=default)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--people", type=int, default=1000, help="of made faces")
+    parser.add_argument("--people", type=int, default=1500, help="of made faces")
     parser.add_argument("--made-epochs", type=int, default=4)
     parser.add_argument("--step", type=int, default=2, help="take every n-th frame")
     parser.add_argument("--csv", type=Path, help="folder for a table each way")

@@ -141,7 +141,7 @@ def consistency(logits, labels, encoders, dataset=None):
     return loss.parts["consistency"].item()
 
 
-def test_consistency_is_equation_3_of_each_data_sets_encoder():
+def test_consistency_is_the_mean_of_equation_3_with_each_data_sets_encoder():
     vaes, labels = [make_vae(0), make_vae(1)], draw_labels(5)
     logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
     dataset, total = [1, 0, -1, 1, 1], 0
@@ -152,8 +152,8 @@ def test_consistency_is_equation_3_of_each_data_sets_encoder():
         p = torch.where(known, logits[row].sigmoid(), NAN)
         mean_p, log_p = encode(vaes[number], p)
         mean_g, log_g = encode(vaes[number], labels[row : row + 1])
-        total += ((mean_p - mean_g) ** 2).sum()
-        total += ((np.exp(log_p) - np.exp(log_g)) ** 2).sum()
+        total += ((mean_p - mean_g) ** 2).mean()
+        total += ((np.exp(log_p) - np.exp(log_g)) ** 2).mean()
     got = consistency(logits, labels, vaes, dataset)
     assert got == pytest.approx(total / 4, rel=1e-4)
 

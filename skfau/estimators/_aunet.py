@@ -178,7 +178,8 @@ class AUNetClassifier(BaseAUClassifier):
 
     Departures: the authors also blur, compress and cut holes in training, turn by 13.5
     degrees by a slip, and average the logits of a face and its mirror image at test.
-    The learning rate falls to 30 %, as in their code; the text has by 30 %.
+    The learning rate falls to 30 %, and agreement is averaged over the code, as in
+    their code; the text has by 30 %, and a sum.
     `kl_weight` was picked from 0.1, 0.2 and 0.3; which, is not stated. A face alignment
     network trained here knows the training faces only.
 
