@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.cluster import KMeans
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
@@ -117,8 +118,16 @@ def test_members_of_other_aus_are_refused():
         AUVotingClassifier(members).fit(faces, y)
 
 
-@pytest.mark.parametrize("names", [[], ["a", "a"]])
-def test_names_must_tell_members_apart(names):
-    faces, y = draw_faces()
-    with pytest.raises(ValueError, match="each with a name of its own"):
-        AUVotingClassifier([(n, MidpointClassifier()) for n in names]).fit(faces, y)
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([], "at least one"),
+        ([MidpointClassifier()], r"list of \(name, classifier with predict_proba\)"),
+        ([("a", KMeans())], r"classifier with predict_proba.*KMeans"),
+        ([("a", MidpointClassifier()), ("a", MidpointClassifier())], "not unique"),
+        ([("a__b", MidpointClassifier())], "must not contain __"),
+    ],
+)
+def test_members_need_names_that_tell_them_apart(members, message):
+    with pytest.raises(ValueError, match=message):
+        AUVotingClassifier(members).fit(*draw_faces())

@@ -84,15 +84,10 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         Raises
         ------
         ValueError
-            If there is no classifier, two have one name, or they do not agree on the
-            AUs.
+            If there is no classifier, one has no name or that of another, or they do
+            not agree on the AUs.
         """
-        names = [name for name, _ in self.estimators]
-        if not names or len(set(names)) < len(names):
-            raise ValueError(
-                "estimators must be a list of (name, classifier), at least one, each "
-                f"with a name of its own. Got the names {names}."
-            )
+        names = self._checked_names()
         labels = check_au_labels(y, n_samples=len(X))
         y = keep_names(y, labels)
         self.estimators_ = [clone(each).fit(X, y) for _, each in self.estimators]
@@ -107,6 +102,23 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         if told:
             self.aus_ = next(iter(told.values()))
         return self
+
+    def _checked_names(self):
+        named = [
+            isinstance(each, tuple)
+            and len(each) == 2
+            and isinstance(each[0], str)
+            and hasattr(each[1], "predict_proba")
+            for each in self.estimators
+        ]
+        if not named or not all(named):
+            raise ValueError(
+                "estimators must be a list of (name, classifier with predict_proba), "
+                f"at least one. Got {self.estimators!r}."
+            )
+        names = [name for name, _ in self.estimators]
+        self._validate_names(names)
+        return names
 
     def predict_proba(self, X):
         """Return the average of the classifiers' log-odds, as probabilities.
