@@ -1,6 +1,7 @@
 """Saved classifiers: one file, no code, the same predictions."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -97,3 +98,28 @@ def test_a_module_as_backbone_cannot_be_written_as_text(cls, made, tmp_path):
     clf = make_small(cls, backbone=backbone, max_epochs=1).fit(made.data, made.target)
     with pytest.raises(TypeError, match="parameter 'backbone' is a Conv2d"):
         clf.save(tmp_path / "x")
+
+
+def test_parameters_of_another_network_are_refused(cls, made, tmp_path):
+    clf = make_small(cls, max_epochs=1, aus=made.aus).fit(made.data, made.target)
+    clf.set_params(aus=made.aus, batch_size=3)
+    clf.save(tmp_path / "same")
+    assert pickle.loads(pickle.dumps(clf)).batch_size == 3
+    shaping = {"channels": 12, "fan_width": 48, "backbone": "resnet18"}
+    name = next(name for name in shaping if name in clf.get_params())
+    was = clf.get_params()[name]
+    clf.set_params(**{name: shaping[name]})
+    uses = [
+        pickle.dumps,
+        lambda c: c.save(tmp_path / "other"),
+        lambda c: c.set_params(warm_start=True).fit(made.data, made.target),
+    ]
+    for use in uses:
+        with pytest.raises(ValueError, match=f"of another network.*{name}"):
+            use(clf)
+    # Nothing is lost.
+    clf.set_params(**{name: was}).save(tmp_path / "back")
+    np.testing.assert_array_equal(
+        cls.load(tmp_path / "back").predict_proba(made.data),
+        clf.predict_proba(made.data),
+    )

@@ -116,8 +116,12 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         MissingColumnError
             If early stopping finds no subjects in `X`, or landmarks are needed and
             missing.
+        ValueError
+            If a warm start finds a network of another shape.
         """
         going_on = self.warm_start and hasattr(self, "net_")
+        if going_on:
+            _persistence.check_described(self)
         faces, labels = _fitting.check_training_data(self, X, y, going_on=going_on)
         seed = _fitting.draw_seed(self.random_state)
         checkpoint = _fitting.find_checkpoint(self, faces, labels, going_on=going_on)
@@ -328,6 +332,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         TypeError
             If a parameter is an object, such as a backbone of your own; pickle keeps
             those.
+        ValueError
+            If parameters set after the fit are of a network of another shape.
         """
         check_is_fitted(self, "net_")
         _persistence.save_classifier(self, path)

@@ -17,6 +17,18 @@ from skfau.estimators._training import INIT, ProgressBar, make_training_net
 from skfau.exceptions import LabelError
 from skfau.model_selection import subject_train_test_split
 
+# How and where a fit ran; a loaded classifier starts with the defaults.
+NOT_SAVED = {
+    *("init_from", "checkpoint_dir", "feature_cache"),
+    *("callbacks", "device", "n_threads"),
+}
+
+
+def kept_parameters(estimator):
+    """Return the parameters that say what a classifier is."""
+    parameters = estimator.get_params(deep=False).items()
+    return {name: value for name, value in parameters if name not in NOT_SAVED}
+
 
 def draw_seed(random_state):
     """Draw the one seed from which everything random in a fit derives."""
@@ -77,7 +89,7 @@ def start_net(estimator, seed, *, pretrained=True):
         module = estimator._prepare(estimator._make_network(pretrained=pretrained))
         module.autocast = autocast_dtype(estimator.precision, device)
         loss = estimator._make_loss()
-    return make_training_net(
+    net = make_training_net(
         module.to(memory_format=torch.channels_last),
         loss,
         optimizer=estimator._optimizer,
@@ -91,6 +103,8 @@ def start_net(estimator, seed, *, pretrained=True):
         parts=estimator._parts,
         part_factors=estimator._part_factors if estimator._parts else None,
     )
+    net.made_with = kept_parameters(estimator)
+    return net
 
 
 def find_checkpoint(estimator, faces, labels, *, going_on):

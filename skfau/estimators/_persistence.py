@@ -10,29 +10,24 @@ from safetensors.numpy import save_file
 
 from skfau import __version__
 from skfau.estimators._augmentation import FaceAugmentation
-from skfau.estimators._fitting import start_net
+from skfau.estimators._fitting import kept_parameters, start_net
 from skfau.estimators._labels import set_aus
 from skfau.estimators._training import load_history
 from skfau.nn import transfer_state
 
 FORMAT = 1
-# How and where a fit ran; a loaded classifier starts with the defaults.
-NOT_SAVED = {
-    *("init_from", "checkpoint_dir", "feature_cache"),
-    *("callbacks", "device", "n_threads"),
-}
 
 
 def save_classifier(estimator, path):
     """Write a fitted classifier; see `BaseAUClassifier.save`."""
+    check_described(estimator)
     header = {
         "skfau_format": FORMAT,
         "skfau_version": __version__,
         "class": type(estimator).__name__,
         "parameters": {
             name: _to_json(name, value)
-            for name, value in estimator.get_params(deep=False).items()
-            if name not in NOT_SAVED
+            for name, value in kept_parameters(estimator).items()
         },
         "aus": estimator.aus_,
         "label_counts": estimator.label_counts_.tolist(),
@@ -53,10 +48,30 @@ def picklable(estimator, state):
     """Return a classifier's attributes with arrays in place of its `net_`."""
     net = state.pop("net_", None)
     if net is not None:
+        check_described(estimator)
         loss_state = {k: v.cpu() for k, v in net.criterion_.state_dict().items()}
         kept = estimator.network_state(), estimator.history_, net.seed, loss_state
         state["_network"] = kept
     return state
+
+
+def check_described(estimator):
+    """Raise if parameters set after the fit are of another network than the fitted."""
+    made_with = estimator.net_.made_with
+    now = kept_parameters(estimator)
+    changed = {n: made_with[n] for n, value in now.items() if value is not made_with[n]}
+    if not changed:
+        return
+    fitted, described = (
+        {k: v.shape for k, v in net.module_.network.state_dict().items()}
+        for net in (estimator.net_, start_net(estimator, 0, pretrained=False))
+    )
+    if fitted != described:
+        raise ValueError(
+            "the parameters are of another network than the fitted one, which they "
+            "could neither read from a file nor train on. Set back which of them "
+            f"shapes it (in the fit: {changed}), or fit afresh, without warm_start."
+        )
 
 
 def _to_json(name, value):
