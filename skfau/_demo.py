@@ -93,3 +93,4 @@ def draw(table, pipeline, made, test, folder):
         path = folder / f"{name}.png"
         display.figure_.savefig(path, dpi=110)
         print(f"wrote {path}")
+    print("(After so short a training attention is faint and not yet on the muscles.)")
