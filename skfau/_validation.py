@@ -24,6 +24,7 @@ __all__ = [
     "_BaseComposition",
     "_fit_context",
     "check_au_labels",
+    "check_au_names",
     "check_faces",
     "validate_params",
 ]
@@ -137,3 +138,34 @@ def check_au_labels(y, n_samples=None, n_aus=None):
             "skfau.model_selection.oof_predict_proba."
         )
     return labels.astype(np.float32, copy=False)
+
+
+def check_au_names(y, aus, of_whom):
+    """Raise if a DataFrame's columns are other AUs than ``aus``, or in another order.
+
+    Parameters
+    ----------
+    y : array-like of shape (n, n_aus)
+        Only a DataFrame names its columns; all else passes.
+    aus : sequence of int or str, or None
+        12 or "AU12"; None passes.
+    of_whom : str
+        Whose AUs these are, for the message.
+
+    Raises
+    ------
+    LabelError
+        If the columns are others.
+    """
+    names = getattr(y, "columns", None)
+    if names is None or aus is None:
+        return
+    if [_bare(name) for name in names] != [_bare(au) for au in aus]:
+        raise LabelError(
+            f"the columns of y are {tuple(names)}, but those of {of_whom} are "
+            f"{tuple(aus)}. Take y[...] of the same columns in the same order."
+        )
+
+
+def _bare(name):
+    return str(name).upper().removeprefix("AU")

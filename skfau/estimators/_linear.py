@@ -10,7 +10,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
-from skfau._validation import Interval, StrOptions, _fit_context, check_au_labels
+from skfau._validation import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_au_labels,
+    check_au_names,
+)
 from skfau.estimators._labels import count_labels, resolve_aus, set_aus
 from skfau.exceptions import LabelError
 from skfau.facs import DATASET_AUS
@@ -143,7 +149,9 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         f1 : float
             Macro F1 in [0, 1].
         """
-        return float(au_f1_score(check_au_labels(y), self.predict(X)))
+        predicted = self.predict(X)
+        check_au_names(y, self.aus_, "the classifier")
+        return float(au_f1_score(check_au_labels(y), predicted))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
