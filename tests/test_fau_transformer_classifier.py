@@ -75,6 +75,13 @@ def test_both_heads_maps_and_relations_are_the_networks(fitted, made):
         fitted.predict_proba(faces, head="both")
 
 
+def test_training_that_diverges_is_an_error(made):
+    """NaN probabilities would pass for faces that were not found."""
+    clf = make_small(FAUTransformerClassifier, lr=1e8, max_epochs=3)
+    with pytest.raises(FloatingPointError, match=r"diverged.*Lower lr \(it is 1000000"):
+        clf.fit(made.data, made.target)
+
+
 def test_what_was_left_out_cannot_be_shown(made):
     plain = {"multi_task": False, "attention": False, "center_loss": None}
     clf = make_small(FAUTransformerClassifier, encoder_layers=0, max_epochs=1, **plain)
