@@ -64,8 +64,8 @@ def hold_out_subjects(estimator, faces, labels, seed):
     )
     if not (labels[test] == 1).any():
         raise LabelError(
-            "early_stopping scores F1 on held-out subjects, but no AU is known to "
-            f"occur in the {len(test)} rows of {len(set(faces.subject[test]))} of them. "
+            "early_stopping scores F1 on held-out subjects; no AU is known to occur in "
+            f"the {len(test)} rows of {len(set(faces.subject[test]))} of them. "
             "Raise validation_fraction, or pass early_stopping=False."
         )
     held_out = EarlyStopping(
