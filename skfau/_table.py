@@ -157,7 +157,13 @@ class RowTable:
         -------
         array-like
             Its rows need not be those of this view.
+
+        Raises
+        ------
+        MissingColumnError
+            If there is no such column.
         """
+        self.column(name, slice(0))
         return self._columns[name].data
 
     def with_columns(self, **columns):
