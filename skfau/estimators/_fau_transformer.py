@@ -56,7 +56,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
     attention_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
         Label losses of the attention branch (equation 3).
     classifier_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
-        Label losses of the classifier (equation 6).
+        Label losses of the classifier (equation 6), at least one.
     tversky_alpha : float, default=0.25
         Weight of false positives.
     tversky_beta : float, default=0.75
