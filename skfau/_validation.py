@@ -23,6 +23,7 @@ __all__ = [
     "StrOptions",
     "_BaseComposition",
     "_fit_context",
+    "bare_au",
     "check_au_labels",
     "check_au_names",
     "check_faces",
@@ -148,7 +149,7 @@ def check_au_names(y, aus, of_whom):
     y : array-like of shape (n, n_aus)
         Only a DataFrame names its columns; all else passes.
     aus : sequence of int or str, or None
-        12 or "AU12"; None passes.
+        4, "AU4" or "AU04"; None passes.
     of_whom : str
         Whose AUs these are, for the message.
 
@@ -160,12 +161,14 @@ def check_au_names(y, aus, of_whom):
     names = getattr(y, "columns", None)
     if names is None or aus is None:
         return
-    if [_bare(name) for name in names] != [_bare(au) for au in aus]:
+    if [bare_au(name) for name in names] != [bare_au(au) for au in aus]:
         raise LabelError(
             f"the columns of y are {tuple(names)}, but those of {of_whom} are "
             f"{tuple(aus)}. Take y[...] of the same columns in the same order."
         )
 
 
-def _bare(name):
-    return str(name).upper().removeprefix("AU")
+def bare_au(name):
+    """Return the number that names an AU, as 4, "AU4" or "AU04"; else the name."""
+    text = str(name).upper().removeprefix("AU")
+    return int(text) if text.isdecimal() else text

@@ -149,7 +149,9 @@ def test_labels_named_in_another_order_are_refused_and_not_scored_askew(drawn):
     pixels = clf._pixels(faces)
     linear = AULogisticRegression(aus=None).fit(pixels, named)
     proba = pd.DataFrame(clf.predict_proba(faces), columns=named.columns)
-    assert f1_scorer(clf, faces, named) == f1_scorer(clf, faces, y)
+    padded = named.set_axis([f"au{au:02}" for au in AUS], axis=1)
+    for same in (named, padded):
+        assert f1_scorer(clf, faces, same) == f1_scorer(clf, faces, y)
     assert vote.score(faces, named) == vote.score(faces, y)
     for score in (
         lambda: f1_scorer(clf, faces, turned),
