@@ -34,6 +34,8 @@ def hash_array(array):
     if array.dtype.hasobject:
         total.update(repr(array.tolist()).encode())
     else:
+        # Dates have no buffer of their own.
+        array = array.view("i8") if array.dtype.kind in "mM" else array
         # Row blocks bound the copy that a non-contiguous array needs.
         for start in range(0, len(array), 1024):
             total.update(np.ascontiguousarray(array[start : start + 1024]).data)

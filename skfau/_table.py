@@ -145,6 +145,27 @@ class RowTable:
             )
         return np.asarray(data[at])
 
+    def column_source(self, name):
+        """Return what was given as a column, lazy ones unread, for all its rows.
+
+        Parameters
+        ----------
+        name : str
+            One of `columns`.
+
+        Returns
+        -------
+        array-like
+            Its rows need not be those of this view.
+
+        Raises
+        ------
+        MissingColumnError
+            If there is no such column.
+        """
+        self.column(name, slice(0))
+        return self._columns[name].data
+
     def with_columns(self, **columns):
         """Return faces of the same rows with columns added, replaced or removed.
 

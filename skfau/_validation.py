@@ -23,7 +23,9 @@ __all__ = [
     "StrOptions",
     "_BaseComposition",
     "_fit_context",
+    "bare_au",
     "check_au_labels",
+    "check_au_names",
     "check_faces",
     "validate_params",
 ]
@@ -137,3 +139,36 @@ def check_au_labels(y, n_samples=None, n_aus=None):
             "skfau.model_selection.oof_predict_proba."
         )
     return labels.astype(np.float32, copy=False)
+
+
+def check_au_names(y, aus, of_whom):
+    """Raise if a DataFrame's columns are other AUs than ``aus``, or in another order.
+
+    Parameters
+    ----------
+    y : array-like of shape (n, n_aus)
+        Only a DataFrame names its columns; all else passes.
+    aus : sequence of int or str, or None
+        4, "AU4" or "AU04"; None passes.
+    of_whom : str
+        Whose AUs these are, for the message.
+
+    Raises
+    ------
+    LabelError
+        If the columns are others.
+    """
+    names = getattr(y, "columns", None)
+    if names is None or aus is None:
+        return
+    if [bare_au(name) for name in names] != [bare_au(au) for au in aus]:
+        raise LabelError(
+            f"the columns of y are {tuple(names)}, but those of {of_whom} are "
+            f"{tuple(aus)}. Take y[...] of the same columns in the same order."
+        )
+
+
+def bare_au(name):
+    """Return the number that names an AU, as 4, "AU4" or "AU04"; else the name."""
+    text = str(name).upper().removeprefix("AU")
+    return int(text) if text.isdecimal() else text

@@ -163,6 +163,7 @@ def test_rows_with_nan_neither_train_nor_get_a_guess(cls, table):
     X, y = table
     holes = X.copy()
     holes[::3, 2] = np.nan
+    holes[4, 1] = np.inf
     seen = np.isfinite(holes).all(axis=1)
     clf = cls(aus=None).fit(holes, y)
     whole = cls(aus=None).fit(X[seen], y[seen])
@@ -191,6 +192,21 @@ def test_labels_that_do_not_fit_are_refused(table):
         AULinearSVC(aus=None).fit(np.full_like(X, np.nan), y)
     with pytest.raises(ValueError, match="'C' parameter of AULinearSVC"):
         AULinearSVC(C=0.0, aus=None).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (np.zeros(60), ValueError, "Expected 2D array"),
+        (np.zeros((60, 4)), ValueError, "X has 4 features, .* is expecting 5"),
+        (np.full((60, 5), "a"), ValueError, "could not convert"),
+        (Faces(np.zeros((60, 8, 8, 3), np.uint8)), TypeError, "put HOGFeatures"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(table, X, error, message):
+    clf = AULinearSVC(aus=None).fit(*table)
+    with pytest.raises(error, match=message):
+        clf.predict(X)
 
 
 @pytest.mark.parametrize("features", CHAINS)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,3 +191,18 @@ def test_importing_inspection_imports_neither_torch_nor_matplotlib():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert printed.strip() == "[]"
+
+
+def test_labels_named_in_another_order_are_not_drawn_askew(faces, looker, ax):
+    turned = pd.DataFrame(ALL_ABSENT, columns=["AU12", "AU6", "AU1"])
+    timed = faces.with_columns(video=["v"] * 4, frame=range(4))
+    images, maps = faces.images[...], looker.attention_maps(faces)
+    proba = np.full((4, 3), 0.5)
+    for draw in (
+        lambda: AttentionMapDisplay.from_predictions(images, maps, AUS, y=turned),
+        lambda: AURelationsDisplay.from_labels(turned, AUS),
+        lambda: AUTimelineDisplay.from_predictions(proba, AUS, y=turned),
+        lambda: AUTimelineDisplay.from_estimator(looker, timed, y=turned),
+    ):
+        with pytest.raises(LabelError, match=r"columns of y are \('AU12'.*same order"):
+            draw()

@@ -263,6 +263,10 @@ def test_composite_runs_on_plain_logits_when_all_else_is_off():
             lambda: losses.FAUTransformerLoss(A, D, attention_losses=("bce",)),
             "attention_losses may hold 'wce', 'tversky'",
         ),
+        (
+            lambda: losses.FAUTransformerLoss(A, D, classifier_losses=()),
+            "leave the network's own predictions untrained",
+        ),
         (lambda: losses.FAUTransformerLoss(A, D, center_loss="x"), "center_loss may"),
         (lambda: losses.FAUTransformerLoss(A, D, loss_weights=(1,)), "four numbers"),
     ],

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.exceptions import UndefinedMetricWarning
@@ -10,14 +11,18 @@ from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validat
 from sklearn.pipeline import Pipeline
 
 from skfau import Faces
+from skfau.estimators import AULogisticRegression
+from skfau.exceptions import LabelError
 from skfau.metrics import (
     au_f1_score,
     au_roc_auc_score,
     au_scorer,
+    compare_predictions,
     f1_scorer,
     per_au_f1_scorer,
+    score_table,
 )
-from skfau.model_selection import SubjectKFold
+from skfau.model_selection import AUVotingClassifier, SubjectKFold
 from tests._midpoint import MidpointClassifier, draw_faces
 
 AUS = (1, 6, 12)
@@ -132,3 +137,29 @@ def test_errors_come_before_the_first_fit(drawn):
     clf = Listing().fit(faces, y)
     with pytest.raises(TypeError, match=r"predict_proba must return one array.*list"):
         au_scorer("roc_auc")(clf, faces, y)
+
+
+def test_labels_named_in_another_order_are_refused_and_not_scored_askew(drawn):
+    """By place, AU1 of the classifier would be scored against AU12 of the labels."""
+    faces, y = drawn
+    named = pd.DataFrame(y, columns=[f"AU{au}" for au in AUS])
+    turned = named[named.columns[::-1]]
+    clf = MidpointClassifier(aus=AUS).fit(faces, y)
+    vote = AUVotingClassifier([("one", clf)]).fit(faces, y)
+    pixels = clf._pixels(faces)
+    linear = AULogisticRegression(aus=None).fit(pixels, named)
+    proba = pd.DataFrame(clf.predict_proba(faces), columns=named.columns)
+    padded = named.set_axis([f"au{au:02}" for au in AUS], axis=1)
+    for same in (named, padded):
+        assert f1_scorer(clf, faces, same) == f1_scorer(clf, faces, y)
+    assert vote.score(faces, named) == vote.score(faces, y)
+    for score in (
+        lambda: f1_scorer(clf, faces, turned),
+        lambda: vote.score(faces, turned),
+        lambda: linear.score(pixels, turned),
+        lambda: au_roc_auc_score(turned, proba),
+        lambda: score_table(turned, clf.predict(faces), AUS),
+        lambda: compare_predictions(turned, {"a": y}, faces.subject, aus=AUS),
+    ):
+        with pytest.raises(LabelError, match=r"columns of y are \('AU12'.*same order"):
+            score()

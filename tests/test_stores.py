@@ -237,6 +237,13 @@ def test_a_fingerprint_changes_with_whatever_matters(tmp_path):
     assert faces[1:3].fingerprint() == faces[[1, 2]].fingerprint()
 
 
+def test_dates_have_a_fingerprint_too():
+    faces = Faces(np.zeros((3, 8, 8, 3), np.uint8))
+    days = np.array(["2024-02-28", "2024-02-29", "2024-03-01"], "M8[D]")
+    one, other = (faces.with_columns(day=d).fingerprint() for d in (days, days + 1))
+    assert one == faces.with_columns(day=days).fingerprint() != other
+
+
 def test_faces_are_decoded_once_into_a_memory_map(tmp_path):
     images = [photo() for _ in range(5)]
     paths = [tmp_path / f"{i}.png" for i in range(5)]

@@ -117,6 +117,13 @@ def test_early_stopping_with_one_subject_is_an_error(cls, made):
         make_small(cls, early_stopping=True).fit(made.data[rows], made.target[rows])
 
 
+def test_early_stopping_on_subjects_without_any_au_is_an_error(cls, made):
+    """F1 would be undefined in every epoch, and the first one would be kept."""
+    target = made.target * (made.data.subject == made.data.subject[0])[:, None]
+    with pytest.raises(LabelError, match=r"no AU is known to occur.*validation_frac"):
+        make_small(cls, early_stopping=True).fit(made.data, target)
+
+
 class Interrupt(Callback):
     """Stand in for a user's Ctrl-C after an epoch."""
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skfau.metrics import au_roc_auc_score, f1_scorer
 from skfau.model_selection import (
@@ -129,5 +129,8 @@ def test_members_of_other_aus_are_refused():
     ],
 )
 def test_members_need_names_that_tell_them_apart(members, message):
+    clf = AUVotingClassifier(members)
     with pytest.raises(ValueError, match=message):
-        AUVotingClassifier(members).fit(*draw_faces())
+        clf.fit(*draw_faces())
+    with pytest.raises(ValueError, match=message):
+        cross_val_score(clf, *draw_faces(), cv=SubjectKFold(2), scoring=f1_scorer)

@@ -111,13 +111,16 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         LabelError
-            If `y` holds other values, does not fit `X` or `aus`, or leaves an AU
-            without one known label.
+            If `y` holds other values, does not fit `X` or `aus`, leaves an AU without
+            one known label, or the subjects held out for early stopping without one
+            AU that occurs.
         MissingColumnError
             If early stopping finds no subjects in `X`, or landmarks are needed and
             missing.
         ValueError
             If a warm start finds a network of another shape.
+        FloatingPointError
+            If training diverges.
         """
         going_on = self.warm_start and hasattr(self, "net_")
         if going_on:

@@ -18,7 +18,7 @@ class EarlyStopping:
     faces : Faces
         Rows of the held-out subjects.
     labels : ndarray of shape (n, n_aus), dtype float32
-        Their labels.
+        Their labels; at least one AU is known to occur.
     patience : int
         Epochs without a better F1 before training ends.
     """
@@ -40,8 +40,7 @@ class EarlyStopping:
             warnings.simplefilter("ignore", UndefinedMetricWarning)
             f1 = float(au_f1_score(self.labels, predicted.astype(np.float32)))
         net.history.record("valid_f1", f1)
-        # An AU absent from all held-out rows leaves NaN, which beats nothing.
-        if self.best_module is None or f1 > self.best_f1:
+        if f1 > self.best_f1:
             self.best_f1, self.stale_epochs = f1, 0
             self.best_module = {
                 name: tensor.detach().cpu().clone()

@@ -56,7 +56,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
     attention_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
         Label losses of the attention branch (equation 3).
     classifier_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
-        Label losses of the classifier (equation 6).
+        Label losses of the classifier (equation 6), at least one.
     tversky_alpha : float, default=0.25
         Weight of false positives.
     tversky_beta : float, default=0.75
@@ -289,6 +289,13 @@ class FAUTransformerClassifier(BaseAUClassifier):
             "pass attention_supervision=False."
         )
 
+    def _make_batches(self, faces, labels):
+        if "heatmaps" in self._target_columns(faces):
+            drawn = getattr(faces.column_source("heatmaps"), "aus", self.aus_)
+            if drawn != self.aus_:
+                self._refuse_heatmaps(f"be of the AUs {self.aus_}, got {drawn}")
+        return super()._make_batches(faces, labels)
+
     def _make_targets(self, labels, landmarks=None, heatmaps=None):
         if landmarks is not None:
             heatmaps = roi_heatmaps(
@@ -302,12 +309,14 @@ class FAUTransformerClassifier(BaseAUClassifier):
             return {"labels": labels}
         expected = (len(labels), self.n_aus_, self.map_size_, self.map_size_)
         if heatmaps.shape != expected:
-            raise ValueError(
-                f"A batch's heatmaps must have shape {expected}, got {heatmaps.shape}. "
-                f"Use ROIHeatmaps(aus={self.aus_}, size={self.map_size_}), or leave it "
-                "out: landmarks are enough."
-            )
+            self._refuse_heatmaps(f"have shape {expected}, got {heatmaps.shape}")
         return {"labels": labels, "maps": heatmaps}
+
+    def _refuse_heatmaps(self, fault):
+        raise ValueError(
+            f"A batch's heatmaps must {fault}. Use ROIHeatmaps(aus={self.aus_}, "
+            f"size={self.map_size_}), or leave it out: landmarks are enough."
+        )
 
     def predict_proba(self, X, head="classifier"):
         """Return the probability of every AU in every face.

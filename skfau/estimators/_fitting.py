@@ -74,6 +74,12 @@ def hold_out_subjects(estimator, faces, labels, seed):
     train, test = subject_train_test_split(
         faces, labels, test_fraction=estimator.validation_fraction, random_state=seed
     )
+    if not (labels[test] == 1).any():
+        raise LabelError(
+            "early_stopping scores F1 on held-out subjects; no AU is known to occur in "
+            f"the {len(test)} rows of {len(set(faces.subject[test]))} of them. "
+            "Raise validation_fraction, or pass early_stopping=False."
+        )
     held_out = EarlyStopping(
         estimator._probabilities, faces[test], labels[test], estimator.patience
     )

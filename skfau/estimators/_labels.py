@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from skfau._validation import bare_au
 from skfau.exceptions import LabelError
 from skfau.losses import inverse_rate_weights, soft_balance_weights
 
@@ -43,13 +44,13 @@ def resolve_aus(aus, y, n_columns):
 
 
 def au_number(name):
-    text = str(name).upper().removeprefix("AU")
-    if not text.isdecimal():
+    number = bare_au(name)
+    if not isinstance(number, int):
         raise LabelError(
             f"An AU is named by its number, as 12 or 'AU12'; got {name!r}. Rename the "
             "columns of y, or pass numbers."
         )
-    return int(text)
+    return number
 
 
 def set_aus(estimator, aus):

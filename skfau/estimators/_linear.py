@@ -8,11 +8,18 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_array, check_is_fitted
 
-from skfau._validation import Interval, StrOptions, _fit_context, check_au_labels
+from skfau._validation import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_au_labels,
+    check_au_names,
+)
 from skfau.estimators._labels import count_labels, resolve_aus, set_aus
 from skfau.exceptions import LabelError
+from skfau.faces import Faces
 from skfau.facs import DATASET_AUS
 from skfau.metrics import au_f1_score
 
@@ -37,7 +44,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features; rows with NaN, which have no face, are left out.
+            Features; rows that are not finite, which have no face, are left out.
         y : array-like of shape (n_samples, n_aus)
             1 where the AU occurs, 0 where it does not, NaN where that is unknown.
 
@@ -51,8 +58,10 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         LabelError
             If `y` holds other values, does not fit `X` or `aus`, or leaves an AU
             without one known label.
+        TypeError, ValueError
+            If `X` is no table of numbers.
         """
-        X = np.asarray(X)
+        X = self._check_features(X)
         labels = check_au_labels(y, n_samples=len(X))
         aus = resolve_aus(self.aus, y, labels.shape[1])
         seen = np.isfinite(X).all(axis=1)
@@ -64,6 +73,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         X, labels = X[seen], labels[seen]
         self.label_counts_ = count_labels(labels, aus)
         set_aus(self, aus)
+        self.n_features_in_ = X.shape[1]
         self.coef_ = np.zeros((self.n_aus_, X.shape[1]))
         self.intercept_ = np.zeros(self.n_aus_)
         for au, column in enumerate(labels.T):
@@ -89,16 +99,41 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         Returns
         -------
         margins : ndarray of shape (n_samples, n_aus), dtype float32
-            Positive where the AU is called; NaN where features are.
+            Positive where the AU is called; NaN in rows that are not finite.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `X` is no table of numbers, or not of as many columns as in `fit`.
         """
         check_is_fitted(self)
-        return (np.asarray(X) @ self.coef_.T + self.intercept_).astype(np.float32)
+        X = self._check_features(X)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input."
+            )
+        margins = X @ self.coef_.T + self.intercept_
+        margins[~np.isfinite(X).all(axis=1)] = np.nan
+        return margins.astype(np.float32)
+
+    @staticmethod
+    def _check_features(X):
+        """Return X as a 2-D array of floats."""
+        if isinstance(X, Faces):
+            raise TypeError(
+                "X must be rows of features, got Faces; put HOGFeatures, LBPFeatures "
+                "or LandmarkFeatures before this classifier."
+            )
+        dtypes = np.float64, np.float32
+        return check_array(X, dtype=dtypes, ensure_all_finite=False)
 
     def predict_proba(self, X):
         """Return the margins through a sigmoid.
 
         They order the faces as the margins do and are 0.5 where the classifier changes
-        its mind. Those of support vector machines are not calibrated.
+        its mind. Only those of a logistic regression with ``class_weight=None`` say
+        how often the AU occurs.
 
         Parameters
         ----------
@@ -108,7 +143,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
-            In [0, 1]; NaN where features are.
+            In [0, 1]; NaN in rows that are not finite.
         """
         return expit(self.decision_function(X))
 
@@ -123,7 +158,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         Returns
         -------
         occurrence : ndarray of shape (n_samples, n_aus), dtype float32
-            0 or 1; NaN where features are.
+            0 or 1; NaN in rows that are not finite.
         """
         margins = self.decision_function(X)
         return np.where(np.isnan(margins), margins, margins >= 0).astype(np.float32)
@@ -143,7 +178,9 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         f1 : float
             Macro F1 in [0, 1].
         """
-        return float(au_f1_score(check_au_labels(y), self.predict(X)))
+        predicted = self.predict(X)
+        check_au_names(y, self.aus_, "the classifier")
+        return float(au_f1_score(check_au_labels(y), predicted))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -179,6 +216,8 @@ class AULinearSVC(_LinearPerAU):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Their number.
+    n_features_in_ : int
+        Number of features.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -238,6 +277,8 @@ class AULogisticRegression(_LinearPerAU):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Their number.
+    n_features_in_ : int
+        Number of features.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -246,7 +287,7 @@ class AULogisticRegression(_LinearPerAU):
     See Also
     --------
     landmark_baseline : The chain from faces to this classifier.
-    AULinearSVC : Margins that are not calibrated.
+    AULinearSVC : Support vector machines.
 
     Notes
     -----

@@ -108,6 +108,7 @@ class TrainingNet(NeuralNet):
                 iterator, training=True, prefix="train", step_fn=self.train_step
             )
             self.record_epoch_means()
+            self.refuse_divergence()
             finished = after_epoch is not None and after_epoch(self)
             self.notify("on_epoch_end", **on_epoch)
             # Epochs keep their means; rows per batch would grow with the frames.
@@ -124,6 +125,19 @@ class TrainingNet(NeuralNet):
             if name != "train_batch_size":
                 values = [row[name] for row in rows]
                 self.history.record(name, float(np.average(values, weights=sizes)))
+
+    def refuse_divergence(self):
+        """Raise if the epoch's loss is not finite: all that follows would be NaN.
+
+        Probabilities that are NaN stand for faces that were not found, and scores leave
+        them out.
+        """
+        loss = self.history[-1]["train_loss"]
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"training diverged: the mean loss of epoch {len(self.history)} is "
+                f"{loss}. Lower lr (it is {self.lr})."
+            )
 
     def training_state(self):
         """Return everything a resumed run needs, as tensors and plain values."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfau._validation import check_au_labels, check_faces
+from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.exceptions import FaceImageError
 from skfau.inspection._models import find, transform
 from skfau.inspection._mosaic import Cell, draw_mosaic
@@ -166,6 +166,7 @@ class AttentionMapDisplay:
                 f"{len(images)} images and {len(aus)} AUs, got {maps.shape}."
             )
         if y is not None:
+            check_au_names(y, aus, "aus=")
             y = check_au_labels(y, len(images), len(aus))
         display = cls(images, maps.astype(np.float32, copy=False), aus, active=y)
         return display.plot(ax=ax, shown=shown, combined=combined)

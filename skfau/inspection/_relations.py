@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfau._validation import check_au_labels
+from skfau._validation import check_au_labels, check_au_names
 from skfau.inspection._models import find, transform
 from skfau.inspection._plotting import au_codes, axes_for, need_matplotlib
 from skfau.metrics import au_adjacency
@@ -147,6 +147,7 @@ class AURelationsDisplay:
         """
         need_matplotlib(f"{cls.__name__}.from_labels")
         aus = tuple(aus)
+        check_au_names(y, aus, "aus=")
         matrix = au_adjacency(check_au_labels(y, n_aus=len(aus)))
         return cls(matrix, aus, kind="phi").plot(ax=ax)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfau._validation import check_au_labels, check_faces
+from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.inspection._frames import alone, in_order, rows_of_video, spans, usual_step
 from skfau.inspection._models import find, layers
 from skfau.inspection._plotting import (
@@ -119,6 +119,7 @@ class AUTimelineDisplay:
         model, _ = find(estimator, "aus_")
         faces = check_faces(X, need=() if video is None else ("video",))
         rows, title = rows_of_video(faces, video)
+        check_au_names(y, model.aus_, "the classifier")
         y = None if y is None else check_au_labels(y, len(faces))[rows]
         tuned = (getattr(m, "thresholds_", None) for m, _ in layers(estimator))
         return cls.from_predictions(
@@ -182,6 +183,7 @@ class AUTimelineDisplay:
         y_proba, aus = _check_probabilities(y_proba, len(aus)), tuple(aus)
         order, frames, gaps = in_order(frames, len(y_proba))
         if y is not None:
+            check_au_names(y, aus, "aus=")
             y = check_au_labels(y, *y_proba.shape)
             y = np.insert(y[order], gaps, np.nan, axis=0)
         if thresholds is not None:

@@ -25,7 +25,7 @@ class FAUTransformerLoss(nn.Module):
         Losses of the attention branch's logits (equation 3), `WeightedBCE` and
         `WeightedTversky`; () for a network without attention.
     classifier_losses : tuple of {"wce", "tversky"}, default=('wce', 'tversky')
-        Losses of the classifier's logits (equation 6).
+        Losses of the classifier's logits (equation 6), at least one.
     tversky_alpha : float, default=0.25
         Weight of false positives.
     tversky_beta : float, default=0.75
@@ -52,7 +52,8 @@ class FAUTransformerLoss(nn.Module):
     Raises
     ------
     ValueError
-        If a loss has an unknown name.
+        If a loss has an unknown name, the classifier has none, or there are not four
+        weights.
 
     Notes
     -----
@@ -100,6 +101,11 @@ class FAUTransformerLoss(nn.Module):
         center_losses = {"contrastive": CenterContrastive, "center": CenterLoss}
         _check_names("attention_losses", attention_losses, label_losses)
         _check_names("classifier_losses", classifier_losses, label_losses)
+        if not classifier_losses:
+            raise ValueError(
+                "classifier_losses must hold 'wce', 'tversky' or both. Got none, which "
+                "would leave the network's own predictions untrained."
+            )
         if center_loss is not None:
             _check_names("center_loss", (center_loss,), center_losses)
         if len(loss_weights) != 4:

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skfau._validation import check_au_labels
+from skfau._validation import check_au_labels, check_au_names
 from skfau.metrics._bootstrap import (
     BootstrapInterval,
     Resampler,
@@ -77,7 +77,7 @@ def compare_predictions(
     >>> table.differences["a", "b"].difference.round(3)
     array([0.333, 0.333])
     """
-    y_true, predictions = _check_predictions(y_true, predictions)
+    y_true, predictions = _check_predictions(y_true, predictions, aus)
     index = (*au_labels(aus, y_true.shape[1]), "mean")
     rows_of = rows_by_subject(subjects, len(y_true))
     weights = subject_weights(len(rows_of), n_resamples, random_state)
@@ -118,13 +118,14 @@ def _tabulate(index, metric, published, y_true, predictions, people, weights):
     }
 
 
-def _check_predictions(y_true, predictions):
+def _check_predictions(y_true, predictions, aus):
     if not isinstance(predictions, dict) or not predictions:
         raise TypeError(
             "predictions must be a dict with a name for each array, "
             f"{{'mine': y_pred}}, got {type(predictions).__name__} of length "
             f"{len(predictions)}"
         )
+    check_au_names(y_true, aus, "aus=")
     checked = {}
     for name, values in predictions.items():
         labels, checked[name] = check_same_shape(y_true, values, repr(name))

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skfau._validation import check_au_labels
+from skfau._validation import check_au_labels, check_au_names
 from skfau.exceptions import LabelError
 
 AVERAGES = ("macro", "pooled", None)
@@ -27,6 +27,7 @@ def _as_array(values):
 
 def check_same_shape(y_true, other, name):
     """Return both as 2-D arrays of one shape, or say which of them is not."""
+    check_au_names(y_true, getattr(other, "columns", None), name)
     y_true, other = _as_array(y_true), _as_array(other)
     if y_true.ndim == 1:
         raise LabelError(

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfau._validation import check_au_names
 from skfau.metrics._counts import au_labels, check_rules, nan_mean
 from skfau.metrics._registry import get_metric
 
@@ -42,11 +43,13 @@ class AUScorer:
 
     def __call__(self, estimator, X, y):
         function, _, response = get_metric(self.metric)
+        aus = find_aus(estimator)
+        check_au_names(y, aus, "the classifier")
         output = _respond(estimator, X, response)
         if self.average is not None:
             return function(y, output, average=self.average, absent=self.absent)
         values = function(y, output, average=None, absent=self.absent)
-        names = au_labels(find_aus(estimator), len(values))
+        names = au_labels(aus, len(values))
         scores = dict(zip(names, values.tolist(), strict=True))
         return {**scores, "mean": float(nan_mean(values))}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skfau._validation import check_au_names
 from skfau.metrics._bootstrap import bootstrap_ci
 from skfau.metrics._counts import au_labels, check_same_shape, nan_mean
 from skfau.metrics._ranking import au_average_precision_score, au_roc_auc_score
@@ -109,8 +110,7 @@ def score_table(
     AU12  0.800      0.800               0.667  0.667        3
     mean  0.733      0.733               0.667  0.583        7
     """
-    y_pred = _cut_at_half(y_proba) if y_pred is None else y_pred
-    y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
+    y_true, y_pred = _check(y_true, y_pred, y_proba, aus)
     index = au_labels(aus, y_true.shape[1])
     with warnings.catch_warnings():
         # The notes say it below the table, with the names of the AUs.
@@ -120,6 +120,12 @@ def score_table(
     columns |= _counts(y_true, y_pred)
     ordered = {n: columns[n] for n in _ORDER if n in columns}
     return ScoreTable((*index, "mean"), ordered, _notes(index, columns, y_pred))
+
+
+def _check(y_true, y_pred, y_proba, aus):
+    check_au_names(y_true, aus, "aus=")
+    y_pred = _cut_at_half(y_proba) if y_pred is None else y_pred
+    return check_same_shape(y_true, y_pred, "y_pred")
 
 
 def _cut_at_half(y_proba):

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfau._validation import check_au_labels
+from skfau._validation import check_au_labels, check_au_names
 from skfau.model_selection._jobs import (
     check_estimators,
     check_table_options,
@@ -96,6 +96,7 @@ def _check_bunch(name, bunch):
             "sklearn.utils.Bunch(data=faces, target=y, aus=(1, 2, 4))"
         )
     aus = tuple(bunch.aus)
+    check_au_names(bunch.target, aus, f"{name}.aus")
     target = check_au_labels(bunch.target, len(bunch.data), len(aus))
     subjects = None if name == "train" else subjects_of(bunch.data)
     return Bunch(data=bunch.data, target=target, aus=aus, subjects=subjects)

@@ -173,6 +173,8 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
 
     @property
     def _example(self):
+        # Cross-validation asks for the tags before `fit` can say what is wrong.
+        self._checked_names()
         return self.estimators[0][1]
 
     @property

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._validation import check_au_names
 from skfau.metrics import au_f1_score
 from skfau.metrics._scorers import find_aus
 
@@ -81,6 +82,7 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         score : float
             In [0, 1].
         """
+        check_au_names(y, getattr(self, "aus_", None), "the classifier")
         return au_f1_score(y, self.predict(X))
 
     def __sklearn_tags__(self):

@@ -165,6 +165,11 @@ class _HeatmapColumn:
     def __len__(self):
         return len(self._faces)
 
+    @property
+    def aus(self):
+        """AU of each map, in order."""
+        return tuple(self._parameters["aus"])
+
     def __getitem__(self, rows):
         return roi_heatmaps(self._faces.column("landmarks", rows), **self._parameters)
 
