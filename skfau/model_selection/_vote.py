@@ -87,23 +87,27 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
             If there is no classifier, one has no name or that of another, or they do
             not agree on the AUs.
         """
-        names = self._checked_names()
+        self._check_estimators()
         labels = check_au_labels(y, n_samples=len(X))
         y = keep_names(y, labels)
-        self.estimators_ = [clone(each).fit(X, y) for _, each in self.estimators]
+        self.estimators_, told = [], {}
+        for name, each in self.estimators:
+            self.estimators_.append(clone(each).fit(X, y))
+            aus = find_aus(self.estimators_[-1])
+            if aus is not None:
+                told[name] = tuple(aus)
+            # Now, not after the next has trained for hours.
+            if len(set(told.values())) > 1:
+                raise ValueError(
+                    "all classifiers must be of the same AUs, in the same order. Got "
+                    f"{told}; give each the same aus=."
+                )
         self.classes_ = np.tile([0, 1], (labels.shape[1], 1))
-        told = {n: find_aus(e) for n, e in zip(names, self.estimators_, strict=True)}
-        told = {name: tuple(aus) for name, aus in told.items() if aus is not None}
-        if len(set(told.values())) > 1:
-            raise ValueError(
-                "all classifiers must be of the same AUs, in the same order. Got "
-                f"{told}; give each the same aus=."
-            )
         if told:
             self.aus_ = next(iter(told.values()))
         return self
 
-    def _checked_names(self):
+    def _check_estimators(self):
         named = [
             isinstance(each, tuple)
             and len(each) == 2
@@ -116,9 +120,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
                 "estimators must be a list of (name, classifier with predict_proba), "
                 f"at least one. Got {self.estimators!r}."
             )
-        names = [name for name, _ in self.estimators]
-        self._validate_names(names)
-        return names
+        self._validate_names([name for name, _ in self.estimators])
 
     def predict_proba(self, X):
         """Return the average of the classifiers' log-odds, as probabilities.
@@ -174,7 +176,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
     @property
     def _example(self):
         # Cross-validation asks for the tags before `fit` can say what is wrong.
-        self._checked_names()
+        self._check_estimators()
         return self.estimators[0][1]
 
     @property
