@@ -1,13 +1,15 @@
 """Trained on one data set, tested on another: BP4D's and DISFA's layouts, both ways.
 
     python benchmarks/bench_cross_datasets.py --data PATH [--systems NAME ...]
-        [--epochs 3] [--people 1500] [--csv FOLDER] [--small]
+        [--epochs 3] [--people 1500] [--metric f1] [--csv FOLDER] [--small]
 
 PATH holds the folders ``bp4d`` and ``disfa``. Systems, starts and training are those
 of ``bench_systems.py``, without its second, slower stage; every system sees all
 subjects of one data set and is tested on all of the other, on the AUs they share
-(Tables III to V of Yang et al., 2023). Prints F1 per AU at a cut of 0.5 with intervals
-that resample subjects, and paired tests against the first system.
+(Tables III to V of Yang et al., 2023). Prints F1 per AU at a cut of 0.5, or with
+``--metric roc_auc`` the area under the ROC curve, which asks for no cut where AUs are
+rarer or more frequent than in training, with intervals that resample subjects, and
+paired tests against the first system.
 """
 
 import argparse
@@ -55,6 +57,7 @@ def main():
     parser.add_argument("--people", type=int, default=1500, help="of made faces")
     parser.add_argument("--made-epochs", type=int, default=4)
     parser.add_argument("--step", type=int, default=2, help="take every n-th frame")
+    parser.add_argument("--metric", choices=["f1", "roc_auc"], default="f1")
     parser.add_argument("--csv", type=Path, help="folder for a table each way")
     parser.add_argument("--small", action="store_true", help="one epoch, to try it")
     options = parser.parse_args()
@@ -73,7 +76,8 @@ def main():
                 name: system.set_params(aus=tuple(sets[train].aus))
                 for name, system in systems.items()
             }
-            scores = cross_dataset_scores(own, sets[train], {test: sets[test]})[test]
+            tests, metric = {test: sets[test]}, options.metric
+            scores = cross_dataset_scores(own, sets[train], tests, metric=metric)[test]
             print(f"\ntrained on {train}, tested on {test}\n{scores}", flush=True)
             if options.csv:
                 scores.to_csv(options.csv / f"{train}_{test}.csv")
