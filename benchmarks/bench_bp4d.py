@@ -128,8 +128,9 @@ def main():
     # Aligned once for all sides and epochs.
     faces, target = in_memory(bunch.data, bunch.target, size=options.image_size)
     folds = list(PublishedKFold("bp4d").split(faces))
-    start = pretrained(options, max(1, epochs // 2))
+    # The network's seconds are those of its start, too.
     proba, seconds, began = {}, {}, perf_counter()
+    start = pretrained(options, max(1, epochs // 2))
     for train, test in folds:
         sides = fit_sides(options, epochs, start, faces[train], target[train])
         for name, side in sides:

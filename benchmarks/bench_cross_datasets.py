@@ -19,13 +19,11 @@ from pathlib import Path
 from sklearn.utils import Bunch
 
 from bench_systems import (
-    MADE,
     SYSTEMS,
-    TUNED,
-    frames_ten_apart,
     in_memory,
     made_people,
-    make_system,
+    start_on_made,
+    to_tune,
 )
 from skfau.datasets import load_bp4d, load_disfa
 from skfau.model_selection import cross_dataset_scores
@@ -40,11 +38,9 @@ def load(loader, path, step):
 
 def started(name, options, made, folder):
     """Return a system that will start from what it learned of made faces."""
-    start = make_system(name, 0, max_epochs=options.made_epochs, augmentation=MADE)
     path = Path(folder) / f"{name.replace(' ', '_').replace('/', '')}.safetensors"
-    start.fit(*made).save(path)
-    system = make_system(name, 0, max_epochs=options.epochs, augmentation=TUNED)
-    return frames_ten_apart(system).set_params(init_from=path)
+    start_on_made(name, 0, options.made_epochs, made).save(path)
+    return to_tune(name, 0, options.epochs, path)
 
 
 def main():

@@ -122,19 +122,29 @@ def in_memory(data, target, step=1, size=96, landmarks="given"):
     return faces[found], target[rows][found]
 
 
-def fit_fold(name, epochs, seed, start, faces, target):
-    """Tune a system at its rate, then for a quarter of the epochs at a fifth."""
+def start_on_made(name, seed, epochs, made):
+    """Return a system that knows made faces."""
+    start = make_system(name, seed, max_epochs=epochs, augmentation=MADE)
+    return start.fit(*made)
+
+
+def to_tune(name, seed, epochs, start):
+    """Return a system that will begin from a start, a system or its file."""
     model = make_system(name, seed, max_epochs=epochs, augmentation=TUNED)
-    frames_ten_apart(model).set_params(init_from=start).fit(faces, target)
+    return frames_ten_apart(model).set_params(init_from=start)
+
+
+def fit_fold(name, seed, epochs, start, faces, target):
+    """Tune a system at its rate, then for a quarter of the epochs at a fifth."""
+    model = to_tune(name, seed, epochs, start).fit(faces, target)
     rest = {"lr": model.lr / 5, "max_epochs": max(1, epochs // 4)}
     return model.set_params(warm_start=True, **rest).fit(faces, target)
 
 
 def tuned_system(name, seed, options, made):
     """Return a system that knows made faces, and how to tune it to a fold."""
-    start = make_system(name, seed, max_epochs=options.made_epochs, augmentation=MADE)
-    start.fit(*made)
-    return start, partial(fit_fold, name, options.epochs, seed, start)
+    start = start_on_made(name, seed, options.made_epochs, made)
+    return start, partial(fit_fold, name, seed, options.epochs, start)
 
 
 def classical(made):
