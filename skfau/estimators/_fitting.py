@@ -12,22 +12,11 @@ from skfau.estimators._checkpoint import Checkpoint, fit_fingerprint
 from skfau.estimators._device import autocast_dtype, resolve_device
 from skfau.estimators._early_stopping import EarlyStopping
 from skfau.estimators._labels import drop_faceless, resolve_aus, set_aus
+from skfau.estimators._parameters import kept_parameters
 from skfau.estimators._random import PrivateStream
 from skfau.estimators._training import INIT, ProgressBar, make_training_net
 from skfau.exceptions import LabelError
 from skfau.model_selection import subject_train_test_split
-
-# How and where a fit ran; a loaded classifier starts with the defaults.
-NOT_SAVED = {
-    *("init_from", "checkpoint_dir", "feature_cache"),
-    *("callbacks", "device", "n_threads"),
-}
-
-
-def kept_parameters(estimator):
-    """Return the parameters that say what a classifier is."""
-    parameters = estimator.get_params(deep=False).items()
-    return {name: value for name, value in parameters if name not in NOT_SAVED}
 
 
 def draw_seed(random_state):

@@ -1,4 +1,4 @@
-"""What the parameters that all AU classifiers share may be."""
+"""What the parameters that all AU classifiers share may be, and which are kept."""
 
 from numbers import Integral, Real
 
@@ -29,3 +29,14 @@ SHARED_CONSTRAINTS = {
     "verbose": ["verbose"],
     "random_state": ["random_state"],
 }
+# How and where a fit ran; a loaded classifier starts with the defaults.
+NOT_SAVED = {
+    *("init_from", "checkpoint_dir", "feature_cache"),
+    *("callbacks", "device", "n_threads"),
+}
+
+
+def kept_parameters(estimator):
+    """Return the parameters that say what a classifier is."""
+    parameters = estimator.get_params(deep=False).items()
+    return {name: value for name, value in parameters if name not in NOT_SAVED}

@@ -10,8 +10,9 @@ from safetensors.numpy import save_file
 
 from skfau import __version__
 from skfau.estimators._augmentation import FaceAugmentation
-from skfau.estimators._fitting import kept_parameters, start_net
+from skfau.estimators._fitting import start_net
 from skfau.estimators._labels import set_aus
+from skfau.estimators._parameters import kept_parameters
 from skfau.estimators._training import load_history
 from skfau.nn import transfer_state
 
