@@ -15,10 +15,8 @@ from skfau.metrics._counts import (
     nan_mean,
     rows_by_group,
 )
-from skfau.metrics._pairs import resampled_auc
 from skfau.metrics._registry import get_metric
 
-# With more subjects, pairs of them cost more than resampled rows.
 _MAX_PAIRED = 500
 
 
@@ -149,12 +147,14 @@ class Resampler:
     """Score predictions on all rows, and on every resample of the subjects."""
 
     def __init__(self, metric, average, absent, y_true, rows_of, weights):
-        self.metric, self.average, self.absent = metric, average, absent
+        self.average, self.absent = average, absent
         self.y_true, self.rows_of, self.weights = y_true, rows_of, weights
-        self.kernel = None
+        self.kernel = self.of_pairs = None
         self.of_rows = self.of_resample = metric
         if not callable(metric):
-            function, self.kernel, _ = get_metric(metric)
+            function, self.kernel, _, of_pairs = get_metric(metric)
+            # With more subjects, pairs of them cost more than resampled rows.
+            self.of_pairs = of_pairs if len(rows_of) <= _MAX_PAIRED else None
             self.of_rows = partial(function, average=average, absent=absent)
             softened = "skip" if absent == "error" else absent
             self.of_resample = partial(function, average=average, absent=softened)
@@ -164,7 +164,7 @@ class Resampler:
         estimate = self.of_rows(self.y_true, y_pred)
         if self.kernel is not None:
             return estimate, self._from_counts(y_pred)
-        if self.metric == "roc_auc" and len(self.rows_of) <= _MAX_PAIRED:
+        if self.of_pairs is not None:
             return estimate, self._from_pairs(np.asarray(y_pred))
         with warnings.catch_warnings():
             # All rows together have been reported on; one resample is no news.
@@ -189,7 +189,7 @@ class Resampler:
             subjects = np.repeat(subjects, y_pred.shape[1])
             y_true, y_pred = y_true.reshape(-1, 1), y_pred.reshape(-1, 1)
         columns = zip(y_true.T, y_pred.T, strict=True)
-        scored = [resampled_auc(*pair, subjects, self.weights) for pair in columns]
+        scored = [self.of_pairs(*pair, subjects, self.weights) for pair in columns]
         return self._averaged(*np.stack(scored, axis=-1))
 
     def _averaged(self, values, n_known):

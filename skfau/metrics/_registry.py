@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from skfau.metrics._counts import accuracy_of, f1_of, skew_normalized_f1_of
+from skfau.metrics._pairs import resampled_auc
 from skfau.metrics._ranking import au_average_precision_score, au_roc_auc_score
 from skfau.metrics._scores import (
     au_accuracy_score,
@@ -17,6 +18,7 @@ class Metric(NamedTuple):
     function: callable
     of_counts: callable
     response: str
+    of_pairs: callable = None
 
 
 METRICS = {
@@ -25,7 +27,7 @@ METRICS = {
         au_skew_normalized_f1_score, skew_normalized_f1_of, "predict"
     ),
     "accuracy": Metric(au_accuracy_score, accuracy_of, "predict"),
-    "roc_auc": Metric(au_roc_auc_score, None, "predict_proba"),
+    "roc_auc": Metric(au_roc_auc_score, None, "predict_proba", resampled_auc),
     "average_precision": Metric(au_average_precision_score, None, "predict_proba"),
 }
 

@@ -42,7 +42,8 @@ class AUScorer:
         )
 
     def __call__(self, estimator, X, y):
-        function, _, response = get_metric(self.metric)
+        metric = get_metric(self.metric)
+        function, response = metric.function, metric.response
         aus = find_aus(estimator)
         check_au_names(y, aus, "the classifier")
         output = _respond(estimator, X, response)
