@@ -16,13 +16,14 @@ from skfau.preprocessing._similarity import (
     apply_similarity,
     invert_similarity,
 )
+from skfau.preprocessing._stateless import StatelessMixin
 from skfau.preprocessing._warp import AlignedImages
 
 _BLOCK = 4096  # rows whose transforms are computed at once
 _SHOWN = 5  # rows named in a warning
 
 
-class FaceAligner(TransformerMixin, BaseEstimator):
+class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
     """Align faces by landmarks and crop them to one size.
 
     Each face is moved by one similarity (rotation, scale, shift), fitted in closed
@@ -288,12 +289,3 @@ class FaceAligner(TransformerMixin, BaseEstimator):
             # Over _report, transform and scikit-learn's wrapper of it.
             stacklevel=4,
         )
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.two_d_array = False
-        return tags

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
 from skfau._validation import Interval, _fit_context, check_faces
+from skfau.preprocessing._stateless import StatelessMixin
 
 # ITU-R BT.601 luma.
 _LUMA = np.float32([0.299, 0.587, 0.114])
@@ -48,7 +49,7 @@ def _histograms(bins, weights, n_bins, cell):
     return counts.reshape(n, rows + 1, columns + 1, n_bins)[:, :rows, :columns]
 
 
-class _FaceDescriptor(TransformerMixin, BaseEstimator):
+class _FaceDescriptor(StatelessMixin, TransformerMixin, BaseEstimator):
     """Gather faces in batches, make them grey, describe them; nothing is learned."""
 
     _parameter_constraints = {
@@ -125,15 +126,6 @@ class _FaceDescriptor(TransformerMixin, BaseEstimator):
 
     def _cells_needed(self):
         return 1
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.two_d_array = False
-        return tags
 
 
 class HOGFeatures(_FaceDescriptor):

@@ -17,6 +17,7 @@ from skfau._validation import (
 )
 from skfau.facs import DATASET_AUS, ROI_RULES, _paired_rules
 from skfau.preprocessing._shapes import fill_diamonds, fill_ellipses
+from skfau.preprocessing._stateless import StatelessMixin
 
 # `sigma` is in pixels of images of this side, the input size of the paper.
 _REFERENCE_SIDE = 224
@@ -182,7 +183,7 @@ class _HeatmapColumn:
         return digest(repr(sorted(self._parameters.items())), *landmarks)
 
 
-class ROIHeatmaps(TransformerMixin, BaseEstimator):
+class ROIHeatmaps(StatelessMixin, TransformerMixin, BaseEstimator):
     """Attach a region-of-interest (ROI) heatmap per action unit (AU) to faces.
 
     The maps are what attention is supervised with in `FAUTransformerClassifier`. They
@@ -329,12 +330,3 @@ class ROIHeatmaps(TransformerMixin, BaseEstimator):
         # Raises here, for the parameters, rather than when the column is read.
         roi_heatmaps(faces.column("landmarks", slice(0)), **parameters)
         return faces, _HeatmapColumn(faces, parameters)
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.two_d_array = False
-        return tags

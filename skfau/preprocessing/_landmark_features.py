@@ -4,13 +4,14 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skfau._validation import check_faces
+from skfau.preprocessing._stateless import StatelessMixin
 
 # Without the outline of the face, which tells who it is rather than what it does, and
 # the inner corners of the mouth, which the conventions of 49 and 66 points lack.
 _POINTS = np.setdiff1d(np.arange(17, 68), [60, 64])
 
 
-class LandmarkFeatures(TransformerMixin, BaseEstimator):
+class LandmarkFeatures(StatelessMixin, TransformerMixin, BaseEstimator):
     """Where the landmarks of brows, eyes, nose and mouth are in an aligned face.
 
     See Also
@@ -82,12 +83,3 @@ class LandmarkFeatures(TransformerMixin, BaseEstimator):
         middle = np.float32([width - 1, height - 1]) / 2
         places = (faces.landmarks[:, _POINTS] - middle) / np.float32(width)
         return places.reshape(len(faces), -1)
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.two_d_array = False
-        return tags
