@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skfau.datasets._bp4d import _read_occurrence
@@ -54,6 +54,7 @@ def check(path, data):
 
 @settings(max_examples=150, deadline=None)
 @given(at=st.integers(0, len(WHOLE)), put=st.binary(max_size=3), cut=st.integers(0, 4))
+@example(at=2, put=b"\x1c", cut=0)
 def test_any_small_damage(path, at, put, cut):
     check(path, WHOLE[:at] + put + WHOLE[at + cut :])
 
