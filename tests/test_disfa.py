@@ -91,7 +91,7 @@ def test_damaged_labels_are_named_with_file_and_line(root):
         whole[:-4]: r"SN001_au12.txt and SN001_au4.txt must code the same.* 1 frames",
         whole.replace(",", ";"): r"line 1: .* Is it separated by semicolons\?",
         whole.replace("3,1", "2,1"): r"line 3: frame 2 is in line 2 already",
-        whole.replace("3,1", "3,\0"): r"line 3: holds a NUL byte",
+        whole.replace("3,1", "3,\0"): r"line 3: holds the control character",
         whole.replace("3,1", "3,1.5"): r"line 3: .* the cell '1.5'",
     }.items():
         path.write_text(text)

@@ -88,7 +88,7 @@ def test_damaged_labels_are_named_with_file_and_line(root):
         MANUAL.replace("http://h/N_2", '"http://h/N_2'): r"line 3: expected 4 cells",
         # The comma of an address without quotes moves the codes.
         MANUAL.replace('"', ""): r"line 2: expected 4 cells, got 5",
-        MANUAL.replace("1,999", "1,\0"): r"line 2: holds a NUL byte",
+        MANUAL.replace("1,999", "1,\0"): r"line 2: holds the control character",
     }.items():
         write_manual(root, text)
         with pytest.raises(LabelError, match=message):

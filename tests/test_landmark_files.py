@@ -89,7 +89,7 @@ def test_damaged_plain_tables_are_named_with_file_and_line(tmp_path):
         whole.replace("\n3.00,", "\nx,"): r"v.csv, line 2: .* got the cell 'x'",
         whole + whole: r"v.csv, line 3: frame 2 is in line 1 already",
         "1,2,3\n": r"must have 137 columns .* got 3 columns: '1,2,3'",
-        whole[:9] + "\0": r"line 1: holds a NUL byte",
+        whole[:9] + "\0": r"line 1: holds the control character",
         whole.replace("\n3.00,", "\n2.50,"): r"v.csv, line 2: .* got the cell '2.50'",
         whole.replace("\n3.00,", "\nnan,"): r"v.csv, line 2: .* got the cell 'nan'",
         whole.replace("\n3.00,", "\n0,"): r"v.csv, line 2: frame 0, expected 1 to",

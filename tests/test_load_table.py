@@ -79,7 +79,7 @@ def test_damaged_tables_are_named_with_file_and_line(root):
         (CSV.replace("AU12", "AU01"), LabelError, r"line 1: AU1 has two columns"),
         (CSV.replace("age", "images"), DatasetError, r"has a column 'images'; give it"),
         (CSV.replace("a/2", '"a/2'), LabelError, r"line 3: expected 7 cells"),
-        (CSV.replace("v,2", "v,\0"), LabelError, r"line 3: holds a NUL byte"),
+        (CSV.replace("v,2", "v,\0"), LabelError, r"line 3: holds the control"),
         ("", DatasetError, r"must have a column 'path'"),
     ):
         path.write_text(text)

@@ -23,7 +23,8 @@ def plain(data):
         text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
         lines = text.replace("\r", "\n").split("\n")
         # Columns may have other names than AUs, and the first has any.
-        header = [c if c[:1].isalpha() else int(c) for c in lines[0].split(",")[1:]]
+        names = [c.strip().removeprefix("AU") for c in lines[0].split(",")[1:]]
+        header = [c if c[:1].isalpha() else int(c) for c in names]
         rows = [
             [int(cell) for cell in line.split(",")]
             for line in lines[1:]
@@ -55,6 +56,9 @@ def check(path, data):
 @settings(max_examples=150, deadline=None)
 @given(at=st.integers(0, len(WHOLE)), put=st.binary(max_size=3), cut=st.integers(0, 4))
 @example(at=2, put=b"\x1c", cut=0)
+@example(at=2, put=b" A", cut=0)
+@example(at=2, put=b"AU", cut=0)
+@example(at=9, put=b"\x1c", cut=0)
 def test_any_small_damage(path, at, put, cut):
     check(path, WHOLE[:at] + put + WHOLE[at + cut :])
 

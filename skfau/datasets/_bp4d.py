@@ -262,9 +262,7 @@ def _read_occurrence(path):
         empty = np.empty(0, np.int32)
         return empty, empty, code_table(0, (), ())
     lines = read_lines(path)
-    # Only what an editor shows as blank: a stray control character is damage.
-    cells = [cell.strip(" \t") for cell in (lines or [""])[0].split(",")]
-    header = [cell.removeprefix("AU") for cell in cells]
+    header = [c.strip().removeprefix("AU") for c in (lines or [""])[0].split(",")]
     columns = {
         int(au): k for k, au in enumerate(header) if k and au.isdecimal() and int(au)
     }

@@ -11,6 +11,8 @@ from skfau.exceptions import LabelError
 _SEPARATORS = {",": "commas", "\t": "tabs", " ": "spaces", ";": "semicolons"}
 # ASCII, as NumPy takes no other digits, and int() does.
 _WHOLE = re.compile(r"[ \t]*[+-]?[0-9]{1,18}[ \t]*")
+# All but tab, newline and carriage return. NumPy and str.strip take some for blanks.
+_CONTROL = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1f]")
 _LAST_FRAME = 2**31 - 1
 
 #: AU numbers are below.
@@ -29,11 +31,12 @@ def read_lines(path, error_type=LabelError):
         data = path.read_bytes()
     except OSError as error:
         raise error_type(f"{path} cannot be read: {error.strerror}") from error
-    if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+    control = _CONTROL.search(data)
+    if control:
+        line = data.count(b"\n", 0, control.start()) + 1
         raise error_type(
-            f"{path}, line {line}: holds a NUL byte; the file is damaged, or text in "
-            "UTF-16. Copy it again, or save it as UTF-8."
+            f"{path}, line {line}: holds the control character {control[0]!r}; the "
+            "file is damaged, or text in UTF-16. Copy it again, or save it as UTF-8."
         )
     text = data.decode("utf-8-sig", errors="replace")
     # Not splitlines: it also splits at characters that no editor counts as a line.
