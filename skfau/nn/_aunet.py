@@ -362,4 +362,8 @@ def _moved(maps, move):
     # Positions in bfloat16 would be off by up to half a pixel of the image.
     with torch.autocast(maps.device.type, enabled=False):
         grid = F.affine_grid(move.to(wide), maps.shape, align_corners=False)
-        return F.grid_sample(wide, grid, align_corners=False).to(maps.dtype)
+        moved = F.grid_sample(wide, grid, align_corners=False)
+    # It forgets the layout: mixed ones cost the layers behind it several copies.
+    channels_last = maps.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return moved.to(maps.dtype, memory_format=layout)
