@@ -166,6 +166,23 @@ def test_fit_without_videos_warns(made):
     small(temporal=False).fit(faces, made.target)
 
 
+@pytest.mark.parametrize(("interval", "step"), [(100, 1), (1, 2)])
+def test_fit_on_videos_without_a_frame_at_the_interval_warns(made, interval, step):
+    # As behind a FaceAligner in a pipeline: the frames in between are not there.
+    part = made.data[::step].with_images(made.data.images[::step])
+    clf = small(interval=interval, backbone="tiny", label_vae=False)
+    with pytest.warns(UserWarning, match=f"{interval} frames apart: no face has"):
+        clf.fit(part, made.target[::step])
+
+
+def test_a_frame_that_comes_twice_is_refused_before_anything_is_trained(made):
+    twice = made.data.with_columns(frame=np.ones(len(made.data), int))
+    clf = small()
+    with pytest.raises(ValueError, match="give each recording its own name"):
+        clf.fit(twice, made.target)
+    assert not hasattr(clf, "net_")
+
+
 def test_faces_of_two_sizes_are_not_compared(clf, made):
     images = [*made.data.images[:2], np.zeros((40, 48, 3), np.uint8)]
     columns = {"video": ["v"] * 3, "frame": [1, 2, 3]}

@@ -105,10 +105,11 @@ def test_no_face_at_all_gives_nan_of_the_right_shape(cls, fitted, made):
 
 def test_rows_without_a_face_do_not_train(cls, made):
     landmarks = made.data.landmarks.copy()
-    landmarks[1::2] = np.nan
+    kept = np.arange(len(landmarks)) % 3 > 0
+    landmarks[~kept] = np.nan
     faces = made.data.with_columns(landmarks=landmarks)
     holes = make_small(cls, max_epochs=1).fit(faces, made.target)
-    clean = make_small(cls, max_epochs=1).fit(faces[::2], made.target[::2])
+    clean = make_small(cls, max_epochs=1).fit(faces[kept], made.target[kept])
     np.testing.assert_array_equal(
         holes.predict_proba(made.data), clean.predict_proba(made.data)
     )
@@ -231,7 +232,7 @@ def test_au_without_a_positive_warns_and_trains(cls, made):
 
 def test_faces_of_different_size_say_align_first(cls, made):
     images = [np.zeros((48, 48, 3), np.uint8), np.zeros((50, 40, 3), np.uint8)]
-    videos = {"video": ["v", "w"], "frame": [1, 1]}
+    videos = {"video": ["v", "v"], "frame": [1, 2]}
     faces = Faces(images, landmarks=made.data.landmarks[:2], **videos)
     with pytest.raises(FaceImageError, match="Align the faces first"):
         make_small(cls).fit(faces, np.float32([[0] * 12, [1] * 12]))

@@ -19,10 +19,18 @@ def check_training(estimator, faces, *, going_on):
     check_cacheable(estimator)
     if _trains_fan(estimator) and not going_on and estimator.init_from is None:
         check_landmarks(faces)
-    if estimator.temporal and not {"video", "frame"} <= set(faces.columns):
+    if not estimator.temporal:
+        return
+    interval = estimator.interval
+    around = Neighbourhood(faces, interval)
+    if (around.rows == around.rows[:, :1]).all():
+        reason, remedy = "X has no columns 'video' and 'frame'", "Give them"
+        if around.has_sides:
+            reason = f"no video in X has two faces that are {interval} frames apart"
+            remedy = "Set interval= by the column 'frame'; align before rows are taken"
         warnings.warn(
-            "X has no columns 'video' and 'frame': no face has neighbours, and the "
-            "temporal module learns nothing. Give them, or pass temporal=False.",
+            f"{reason}: no face has neighbours, and the temporal module learns "
+            f"nothing. {remedy}, or pass temporal=False.",
             UserWarning,
             stacklevel=6,
         )
