@@ -237,6 +237,19 @@ def test_every_data_set_has_its_auto_encoder(made):
     assert "consistency" in clf.history_[0]
 
 
+def test_a_data_set_that_comes_later_gets_its_auto_encoder(made):
+    labels, clf = made.target, small()
+    for name, rows in {"disfa": slice(48), "bp4d": slice(48, None)}.items():
+        faces = made.data[rows]
+        faces = faces.with_columns(dataset=[name] * len(faces))
+        first = dict(getattr(clf, "label_vaes_", {}))
+        clf.partial_fit(faces, labels[rows])
+        assert clf.history_[-1]["consistency"] > 0
+    assert list(clf.label_vaes_) == ["disfa", "bp4d"]
+    assert clf.label_vaes_["disfa"] is first["disfa"]
+    assert len(clf.net_.criterion_.encoders) == 2
+
+
 def test_the_auto_encoder_is_left_out_where_not_asked_for(made):
     clf = small(label_vae=False).fit(made.data, made.target)
     assert clf.label_vaes_ == {} and "consistency" not in clf.history_[0]

@@ -52,19 +52,27 @@ def pretrain(estimator, faces, labels, *, fresh):
             seed=net.seed,
             verbose=estimator.verbose,
         )
+    if estimator.label_vae:
+        _train_label_vaes(estimator, faces, labels)
+
+
+def _train_label_vaes(estimator, faces, labels):
+    """Train an auto-encoder for every data set that has none yet."""
+    net = estimator.net_
     # After `load` there are none.
-    if estimator.label_vae and not getattr(estimator, "label_vaes_", None):
-        estimator.label_vaes_ = fit_label_vaes(
-            labels,
-            datasets_of(faces),
-            estimator.aus_,
-            latent_dim=estimator.latent_dim,
-            kl_weight=estimator.kl_weight,
-            seed=net.seed,
-            verbose=estimator.verbose,
-        )
-        give_encoders(estimator, net.criterion_)
-        net.criterion_.to(net.device)
+    trained = getattr(estimator, "label_vaes_", {})
+    new = dataset_numbers(faces, list(trained)) < 0
+    estimator.label_vaes_ = trained | fit_label_vaes(
+        labels[new],
+        datasets_of(faces)[new],
+        estimator.aus_,
+        latent_dim=estimator.latent_dim,
+        kl_weight=estimator.kl_weight,
+        seed=net.seed,
+        verbose=estimator.verbose,
+    )
+    give_encoders(estimator, net.criterion_)
+    net.criterion_.to(net.device)
 
 
 def give_encoders(estimator, loss):
