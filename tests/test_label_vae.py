@@ -120,6 +120,13 @@ def test_every_data_set_has_its_own_over_the_aus_it_codes():
     assert not any(p.requires_grad for vae in vaes.values() for p in vae.parameters())
 
 
+def test_faces_without_a_known_label_teach_it_nothing():
+    labels = draw_labels(20, unknown=0).numpy()
+    more = np.vstack([np.full((60, 4), np.nan, np.float32), labels])
+    alone, among = (fit(each, np.full(len(each), ""))[""] for each in (labels, more))
+    assert torch.equal(alone.mean.weight, among.mean.weight)
+
+
 def test_a_seed_fixes_it_and_touches_nothing_global():
     labels, dataset = draw_labels(20).numpy(), np.full(20, "")
     torch.manual_seed(5)
@@ -156,6 +163,15 @@ def test_consistency_is_the_mean_of_equation_3_with_each_data_sets_encoder():
         total += ((np.exp(log_p) - np.exp(log_g)) ** 2).mean()
     got = consistency(logits, labels, vaes, dataset)
     assert got == pytest.approx(total / 4, rel=1e-4)
+
+
+def test_faces_without_a_known_label_do_not_dilute_consistency():
+    labels, logits = draw_labels(5, unknown=0), torch.ones(5, 4)
+    more = torch.cat([labels, torch.full((15, 4), NAN)])
+    expected = consistency(logits, labels, [make_vae()])
+    assert expected > 0
+    got = consistency(torch.ones(20, 4), more, [make_vae()])
+    assert got == pytest.approx(expected)
 
 
 def test_right_predictions_are_consistent():

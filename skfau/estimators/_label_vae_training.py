@@ -59,10 +59,12 @@ def fit_label_vaes(labels, dataset, aus, *, latent_dim, kl_weight, seed, verbose
     vaes = {}
     for number, name in enumerate(np.unique(dataset)):
         rows = labels[dataset == name]
+        # A face without labels would only draw the code to its prior.
+        rows = rows[np.isfinite(rows).any(axis=1)]
+        if not len(rows):
+            continue
         known = np.isfinite(rows)
         coded = known.any(axis=0)
-        if not coded.any():
-            continue
         with np.errstate(invalid="ignore"):
             rates = np.nansum(rows, axis=0) / known.sum(axis=0)
         size = latent_dim or latent_dim_of(np.array(aus)[coded])

@@ -29,9 +29,9 @@ class AUNetLoss(nn.Module):
     -----
     Agreement (equation 3) is the squared distance between predictions and labels in
     the means and in the variances that an encoder of labels gives them, averaged over
-    the faces that have an encoder. Each data set has its own, trained before and
-    frozen: `set_encoders`. Where a label is unknown, prediction and label both enter as
-    unknown.
+    the faces that have an encoder and a known label. Each data set has its own encoder,
+    trained before and frozen: `set_encoders`. Where a label is unknown, prediction and
+    label both enter as unknown.
 
     It is averaged over the code, too, as in the released code. Summed, which the
     paper's norms would be, it weighs eight times as much beside a cross-entropy that is
@@ -102,7 +102,7 @@ class AUNetLoss(nn.Module):
         labels = torch.where(known, labels, torch.nan)
         total, count = logits.new_zeros(()), 0
         for number, encoder in enumerate(self.encoders):
-            rows = dataset == number
+            rows = (dataset == number) & known.any(dim=1)
             mean, log_variance = encoder.encode(predicted[rows])
             true_mean, true_log_variance = encoder.encode(labels[rows])
             means = (mean - true_mean).square()
