@@ -178,6 +178,28 @@ def test_two_that_begin_one_file_at_once_share_it(cache, monkeypatch):
     assert path.read_bytes() == before
 
 
+def test_a_folder_without_links_keeps_features_too(cache, monkeypatch):
+    def refuse(self, target):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    cache.path.unlink()
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    again = FeatureCache(cache.path.parent, cache.module, cache.neighbourhood, 2)
+    assert again.read(np.arange(3)).shape[0] == 3
+    assert files(cache.path.parent) == [cache.path.name]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(cache, monkeypatch):
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cache.path.unlink()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        cache._create()
+    assert files(cache.path.parent) == []
+
+
 def test_batches_of_features_give_what_batches_of_pixels_give(cache, made):
     faces, labels = made.data[:8], made.target[:8]
     around, rows = Neighbourhood(faces, 2), [5, 0, 3]

@@ -145,9 +145,20 @@ class FeatureCache:
         partial = self.path.with_suffix(f".{uuid4().hex}.partial")
         try:
             np.lib.format.open_memmap(partial, "w+", entry, (n_frames,))
-            # Unlike a rename it never replaces what another process has begun.
+            with partial.open("r+b") as file:
+                os.fsync(file.fileno())
+            self._give_name(partial)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _give_name(self, partial):
+        """Move a new file to its place, unless another process was faster."""
+        # Unlike a rename a link never replaces what another process has begun.
+        try:
             self.path.hardlink_to(partial)
         except FileExistsError:
             return
-        finally:
-            partial.unlink(missing_ok=True)
+        except OSError:
+            # Some removable and network disks have no links. Of two that begin at once
+            # there, `_write` tells one to start again.
+            partial.replace(self.path)
