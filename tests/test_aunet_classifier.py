@@ -1,5 +1,7 @@
 """AUNetClassifier: neighbours in a video, what is trained before, data sets, files."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from skfau import AUNetClassifier, Faces
 from skfau.estimators import FaceAugmentation
 from skfau.estimators._frames import FrameBatches, Neighbourhood
 from skfau.exceptions import FaceImageError, MissingColumnError
+from skfau.facs import DATASET_AUS
 from skfau.nn import FAN
 from tests.small import make_small
 from tests.test_aunet import make_published
@@ -270,8 +273,25 @@ def test_the_fans_training_is_shown(made, capfd):
 def test_published_files_make_a_fitted_classifier(made, tmp_path):
     _, path = make_published(tmp_path, n_aus=8)
     torch.save(FAN(width=16, n_stacks=1).state_dict(), tmp_path / "fan.pth")
-    clf = small(fan_weights=tmp_path / "fan.pth", aus=(1, 2, 4, 6, 9, 12, 25, 26))
+    clf = small(fan_weights=tmp_path / "fan.pth", aus=DATASET_AUS["disfa"])
     proba = clf.load_published(path).predict_proba(made.data[:3])
     assert proba.shape == (3, 8) and np.isfinite(proba).all()
     with pytest.raises(ValueError, match="Give fan_weights="):
         small().load_published(path)
+
+
+def test_published_weights_leave_nothing_of_an_earlier_fit(clf, made, tmp_path):
+    _, path = make_published(tmp_path, n_aus=8)
+    torch.save(FAN(width=16, n_stacks=1).state_dict(), tmp_path / "fan.pth")
+    again = pickle.loads(pickle.dumps(clf))
+    again.set_params(fan_weights=tmp_path / "fan.pth", aus=DATASET_AUS["disfa"])
+    again.load_published(path)
+    assert not hasattr(again, "fan_history_") and again.label_vaes_ == {}
+    again.partial_fit(made.data, made.target[:, :8])
+    assert "consistency" in again.history_[-1]
+
+
+def test_faces_are_compared_as_the_network_was_fitted(clf, made):
+    again = pickle.loads(pickle.dumps(clf)).set_params(temporal=False)
+    expected = clf.predict_proba(made.data)
+    np.testing.assert_array_equal(again.predict_proba(made.data), expected)

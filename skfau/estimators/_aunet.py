@@ -273,7 +273,9 @@ class AUNetClassifier(BaseAUClassifier):
 
     @property
     def _interval(self):
-        return self.interval if self.temporal else None
+        # Not `temporal`, which may have been set since the fit.
+        temporal = self.net_.module_.network.motion is not None
+        return self.interval if temporal else None
 
     def _check_training(self, faces, *, going_on):
         _aunet_fitting.check_training(self, faces, going_on=going_on)
@@ -359,6 +361,8 @@ class AUNetClassifier(BaseAUClassifier):
             )
         set_aus(self, resolve_aus(self.aus, None, len(self.aus)))
         self.label_counts_ = np.zeros((2, self.n_aus_), np.int64)
+        self._set_constants(labels=None)
+        vars(self).pop("fan_history_", None)
         self.net_ = _fitting.start_net(self, _fitting.draw_seed(self.random_state))
         self.net_.module_.network.load_published(path)
         return self
