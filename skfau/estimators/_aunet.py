@@ -172,6 +172,9 @@ class AUNetClassifier(BaseAUClassifier):
     Where its video has no frame `interval` earlier or later (at its ends, in gaps), or
     none with a face, a face is compared with itself. Single images, without the columns
     ``video`` and ``frame``, have no motion: `predict` takes them so, `fit` warns.
+    Neighbours may be outside of the rows at hand, but ``FaceAligner`` in a pipeline
+    knows those rows only, and `feature_cache` keeps each selection anew: align all
+    faces first, then take rows.
     Where there are landmarks, neighbours are aligned to the face by the centres of the
     eyes, nose and corners of the mouth. It is their features that move, not their
     pixels as in the paper: so a video's frames go through the trunk once each.
