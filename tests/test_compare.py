@@ -217,3 +217,18 @@ def test_an_estimator_for_other_aus_than_the_training_data_is_refused():
     clf = {"a": make_pipeline(ResNetClassifier(aus=(1, 2, 4)))}
     with pytest.raises(ValueError, match=r"resnetclassifier__aus=\(1, 2, 4\), but"):
         cross_dataset_scores(clf, train, {"other": test})
+
+
+class Continued(MidpointClassifier):
+    """Begins with the weights of another."""
+
+    def __init__(self, init_from=None):
+        super().__init__()
+        self.init_from = init_from
+
+
+def test_an_estimator_may_begin_with_weights_for_other_aus():
+    train, test = bunches()
+    clf = make_pipeline(Continued(init_from=ResNetClassifier(aus=(1, 2, 4))))
+    tables = cross_dataset_scores({"a": clf}, train, {"other": test}, n_resamples=9)
+    assert tables["other"].index == ("AU1", "AU12", "mean")
