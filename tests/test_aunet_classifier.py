@@ -9,7 +9,7 @@ import torch
 from skfau import AUNetClassifier, Faces
 from skfau.estimators import FaceAugmentation
 from skfau.estimators._frames import FrameBatches, Neighbourhood
-from skfau.exceptions import FaceImageError, MissingColumnError
+from skfau.exceptions import FaceImageError
 from skfau.facs import DATASET_AUS
 from skfau.nn import FAN
 from tests.small import make_small
@@ -195,35 +195,6 @@ def test_faces_of_two_sizes_are_not_compared(clf, made):
         clf.predict_proba(faces)
 
 
-def test_fit_without_landmarks_needs_weights_of_the_fan(clf, made, tmp_path):
-    faces = made.data.with_columns(landmarks=None)
-    with pytest.raises(MissingColumnError, match="Give fan_weights="):
-        small().fit(faces, made.target)
-    path = tmp_path / "fan.pth"
-    torch.save(clf.net_.module_.network.trunk.state_dict(), path)
-    given = small().fit(made.data, made.target)
-    given.set_params(fan_weights=path).fit(faces, made.target)
-    assert not hasattr(given, "fan_history_")
-    for name, array in clf.network_state().items():
-        if name.startswith("trunk."):
-            np.testing.assert_array_equal(given.network_state()[name], array, name)
-
-
-def test_the_fan_learns_where_landmarks_are(made):
-    clf = small(fan_epochs=12, temporal=False, label_vae=False, batch_size=4)
-    clf.fit(made.data[::4], made.target[::4])
-    losses = [row["train_loss"] for row in clf.fan_history_]
-    assert len(losses) == 12 and losses[-1] < 0.85 * losses[0]
-
-
-def test_init_from_brings_the_fan_along(clf, made):
-    again = small(init_from=clf, random_state=1)
-    again.fit(made.data.with_columns(landmarks=None), made.target)
-    assert not hasattr(again, "fan_history_")
-    wider = small(fan_width=32, init_from=clf).fit(made.data, made.target)
-    assert len(wider.fan_history_) == 1
-
-
 def test_every_data_set_has_its_auto_encoder(made):
     target = made.target.copy()
     disfa = np.arange(len(target)) >= 48
@@ -262,12 +233,6 @@ def test_a_loaded_classifier_trains_its_auto_encoder_anew(clf, made, tmp_path):
     clf.save(tmp_path / "x")
     loaded = AUNetClassifier.load(tmp_path / "x").partial_fit(made.data, made.target)
     assert "consistency" in loaded.history_[-1]
-
-
-def test_the_fans_training_is_shown(made, capfd):
-    small(verbose=1).fit(made.data[::4], made.target[::4])
-    shown = capfd.readouterr().err
-    assert "FAN: 100%" in shown and "label VAE: 100%" in shown
 
 
 def test_published_files_make_a_fitted_classifier(made, tmp_path):

@@ -38,11 +38,18 @@ def check_training(estimator, faces, *, going_on):
 
 def pretrain(estimator, faces, labels, *, fresh):
     """Train the face alignment network and the labels' auto-encoders, as needed."""
-    net = estimator.net_
     if fresh:
         # That of an earlier fit may be of another network.
         vars(estimator).pop("fan_history_", None)
     if fresh and _trains_fan(estimator) and _trunk_is_new(estimator):
+        _train_fan(estimator, faces)
+    if estimator.label_vae:
+        _train_label_vaes(estimator, faces, labels)
+
+
+def _train_fan(estimator, faces):
+    net = estimator.net_
+    try:
         estimator.fan_history_ = train_fan(
             net.module_,
             faces,
@@ -52,8 +59,10 @@ def pretrain(estimator, faces, labels, *, fresh):
             seed=net.seed,
             verbose=estimator.verbose,
         )
-    if estimator.label_vae:
-        _train_label_vaes(estimator, faces, labels)
+    except BaseException:
+        # What goes on from here would take it for trained.
+        del estimator.net_
+        raise
 
 
 def _train_label_vaes(estimator, faces, labels):
