@@ -28,6 +28,12 @@ def test_fit_without_landmarks_needs_weights_of_the_fan(trained, made, tmp_path)
             np.testing.assert_array_equal(given.network_state()[name], array, name)
 
 
+def test_weights_that_would_not_be_read_are_an_error(made, tmp_path):
+    clf = small(weights=tmp_path / "fan.pth")
+    with pytest.raises(ValueError, match=r"does not read it; got .*fan_weights="):
+        clf.fit(made.data, made.target)
+
+
 def test_the_fan_learns_where_landmarks_are(made):
     clf = small(fan_epochs=12, temporal=False, label_vae=False, batch_size=4)
     clf.fit(made.data[::4], made.target[::4])

@@ -18,6 +18,7 @@ def check_training(estimator, faces, *, going_on):
     """Raise if faces cannot train the classifier; warn if they have no neighbours."""
     check_cacheable(estimator)
     if _trains_fan(estimator) and not going_on and estimator.init_from is None:
+        _check_weights(estimator)
         check_landmarks(faces)
     if not estimator.temporal:
         return
@@ -33,6 +34,15 @@ def check_training(estimator, faces, *, going_on):
             f"nothing. {remedy}, or pass temporal=False.",
             UserWarning,
             stacklevel=6,
+        )
+
+
+def _check_weights(estimator):
+    if estimator.weights is not None:
+        raise ValueError(
+            "weights= is where residual trunks start, and backbone='fan' does not read "
+            f"it; got {estimator.weights!r}. Give the face alignment network's file as "
+            "fan_weights=, or pass weights=None to train one on these faces."
         )
 
 

@@ -9,6 +9,9 @@ import torch
 
 from skfau._arrays import digest, hash_array
 
+# To be raised when features of the same frames and weights become others.
+_FORMAT = "1"
+
 
 def check_cacheable(estimator):
     """Raise if features are to be kept that are not the same whenever it sees a frame.
@@ -59,6 +62,7 @@ class FeatureCache:
         self.batch_size = batch_size
         weights = module.network.trunk.state_dict().items()
         name = digest(
+            _FORMAT,
             neighbourhood.frames.store.fingerprint(),
             *((key, hash_array(value.cpu().reshape(-1))) for key, value in weights),
             *(module.image_size, module.grayscale, str(module.autocast)),

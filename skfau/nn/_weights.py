@@ -119,8 +119,9 @@ def read_checkpoint(path):
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            "weights must be None, 'imagenet' or the path of a checkpoint file. Got "
-            f"{str(path)!r}, where there is no file."
+            "Weights must be None, 'imagenet' or the path of a checkpoint file (of a "
+            f"face alignment network only a path). Got {str(path)!r}, where there is "
+            "no file."
         )
     try:
         if path.suffix == ".safetensors":
