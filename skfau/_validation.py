@@ -141,7 +141,7 @@ def check_au_labels(y, n_samples=None, n_aus=None):
     return labels.astype(np.float32, copy=False)
 
 
-def check_au_names(y, aus, of_whom):
+def check_au_names(y, aus, of_whom, name="y"):
     """Raise if a DataFrame's columns are other AUs than ``aus``, or in another order.
 
     Parameters
@@ -150,8 +150,8 @@ def check_au_names(y, aus, of_whom):
         Only a DataFrame names its columns; all else passes.
     aus : sequence of int or str, or None
         4, "AU4" or "AU04"; None passes.
-    of_whom : str
-        Whose AUs these are, for the message.
+    of_whom, name : str
+        Whose AUs these are, and what `y` is called, for the message.
 
     Raises
     ------
@@ -163,8 +163,8 @@ def check_au_names(y, aus, of_whom):
         return
     if [bare_au(name) for name in names] != [bare_au(au) for au in aus]:
         raise LabelError(
-            f"the columns of y are {tuple(names)}, but those of {of_whom} are "
-            f"{tuple(aus)}. Take y[...] of the same columns in the same order."
+            f"the columns of {name} are {tuple(names)}, but those of {of_whom} are "
+            f"{tuple(aus)}. Take {name}[...] of the same columns in the same order."
         )
 
 

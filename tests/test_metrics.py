@@ -253,3 +253,10 @@ def test_a_table_of_probabilities_cuts_them_at_one_half():
     np.testing.assert_allclose(table.columns["f1"], [2 / 3, 1, 5 / 6])
     with pytest.raises(TypeError, match="needs y_pred or y_proba"):
         score_table(y_true)
+
+
+def test_score_table_cuts_no_masked_probability():
+    y_true = [[1], [0], [1]]
+    y_proba = np.ma.masked_array([[0.9], [0.2], [0.1]], [[False], [False], [True]])
+    table = score_table(y_true, y_proba=y_proba)
+    assert table.columns["f1"][0] == 1 and table.columns["n_known"][0] == 2

@@ -163,3 +163,21 @@ def test_labels_named_in_another_order_are_refused_and_not_scored_askew(drawn):
     ):
         with pytest.raises(LabelError, match=r"columns of y are \('AU12'.*same order"):
             score()
+
+
+def test_predictions_named_in_another_order_are_in_no_table(drawn):
+    """Their scores would stand beside the labels of other AUs."""
+    faces, y = drawn
+    named = pd.DataFrame(y, columns=[f"AU{au}" for au in AUS])
+    turned = named[named.columns[::-1]]
+    for table in (
+        lambda: score_table(named, y_proba=turned),
+        lambda: score_table(named, y, y_proba=turned),
+        lambda: score_table(y, turned, AUS),
+        lambda: score_table(y, aus=AUS, y_proba=turned),
+        lambda: compare_predictions(y, {"a": turned}, faces.subject, aus=AUS),
+    ):
+        with pytest.raises(LabelError, match=r"are \('AU1.*same order"):
+            table()
+    same = score_table(y, named, AUS, y_proba=named)
+    assert same.columns["roc_auc"].tolist() == [1] * 4

@@ -128,6 +128,7 @@ def _check_predictions(y_true, predictions, aus):
     check_au_names(y_true, aus, "aus=")
     checked = {}
     for name, values in predictions.items():
+        check_au_names(values, aus, "aus=", repr(name))
         labels, checked[name] = check_same_shape(y_true, values, repr(name))
     return check_au_labels(labels), checked
 

@@ -110,7 +110,7 @@ def score_table(
     AU12  0.800      0.800               0.667  0.667        3
     mean  0.733      0.733               0.667  0.583        7
     """
-    y_true, y_pred = _check(y_true, y_pred, y_proba, aus)
+    y_true, y_pred, y_proba = _check(y_true, y_pred, y_proba, aus)
     index = au_labels(aus, y_true.shape[1])
     with warnings.catch_warnings():
         # The notes say it below the table, with the names of the AUs.
@@ -123,16 +123,17 @@ def score_table(
 
 
 def _check(y_true, y_pred, y_proba, aus):
-    check_au_names(y_true, aus, "aus=")
-    y_pred = _cut_at_half(y_proba) if y_pred is None else y_pred
-    return check_same_shape(y_true, y_pred, "y_pred")
-
-
-def _cut_at_half(y_proba):
-    if y_proba is None:
+    """Return all three as arrays, with the same AUs in their columns."""
+    if y_pred is None and y_proba is None:
         raise TypeError("score_table needs y_pred or y_proba; got neither.")
-    y_proba = np.asarray(y_proba, dtype=float)
-    return np.where(np.isnan(y_proba), np.nan, y_proba >= 0.5)
+    given = {"y": y_true, "y_pred": y_pred, "y_proba": y_proba}
+    for name, values in given.items():
+        check_au_names(values, aus, "aus=", name)
+    if y_proba is not None:
+        _, y_proba = check_same_shape(y_true, y_proba, "y_proba")
+    if y_pred is None:
+        y_pred = np.where(np.isnan(y_proba), np.nan, y_proba >= 0.5)
+    return *check_same_shape(y_true, y_pred, "y_pred"), y_proba
 
 
 _RANKING = {
