@@ -66,8 +66,32 @@ def as_slice(rows):
     return slice(rows.start, stop, rows.step) if len(rows) else slice(0, 0)
 
 
+def names_of(values):
+    """Return names of rows as NumPy can sort them, and which rows have none.
+
+    Where some are text and some are numbers all become text: 1 and "1" are one name.
+    """
+    values = np.asarray(values)
+    if values.dtype != object:
+        return values, values != values
+    missing = np.array([_is_missing(value) for value in values], bool)
+    plain = values if missing.any() else np.array(values.tolist())
+    return (plain if plain.shape == values.shape else values), missing
+
+
+def _is_missing(value):
+    # Of NA pandas does not say whether it equals itself.
+    differs = value != value
+    return value is None or not isinstance(differs, bool | np.bool_) or bool(differs)
+
+
 def prepare_column(name, values, n_rows):
     """Check and freeze one column for ``n_rows`` rows."""
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"column {name!r} has masked entries; put NaN where landmarks are unknown, "
+            "and leave out rows without a name."
+        )
     if isinstance(values, np.ndarray) and mapped_base(values) is not None:
         values = MappedArray(values)
     elif hasattr(values, "__array__") or isinstance(values, (list, tuple, range)):
@@ -122,11 +146,7 @@ def _prepare_landmarks(values):
 def _prepare_key(name, values):
     if values.ndim != 1:
         raise ValueError(f"column {name!r} must be 1-D, got shape {values.shape}.")
-    if values.dtype == object:
-        missing = np.array([value is None or value != value for value in values])
-        values = values if missing.any() else np.array(values.tolist())
-    else:
-        missing = values != values
+    values, missing = names_of(values)
     if missing.any():
         raise ValueError(
             f"column {name!r} is missing in row {int(np.flatnonzero(missing)[0])}; "
@@ -134,9 +154,12 @@ def _prepare_key(name, values):
         )
     if name != "frame":
         return values
-    if values.dtype.kind not in "iuf" or (values != np.round(values)).any():
+    odd = values
+    if values.dtype.kind in "iuf":
+        odd = values[(values != np.round(values)) | (np.abs(values) >= 2**63)]
+    if len(odd) or values.dtype.kind not in "iuf":
         raise TypeError(
-            f"column 'frame' must hold whole frame numbers, got {values[:3]}..."
+            f"column 'frame' must hold whole frame numbers, got {odd[:3]}..."
         )
     return values.astype(np.int64)
 

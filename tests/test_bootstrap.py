@@ -162,5 +162,9 @@ def test_errors_say_what_is_wrong():
         bootstrap_ci("f1", y_true, y_pred, subjects, confidence_level=95)
     with pytest.raises(ValueError, match="n_resamples must be at least 1"):
         bootstrap_ci("f1", y_true, y_pred, subjects, n_resamples=0)
+    for nobody in (np.nan, None):
+        who = np.where(np.arange(len(subjects)) > 1, subjects, nobody)
+        with pytest.raises(ValueError, match=r"2 rows have no subject.* is row 0"):
+            bootstrap_ci("f1", y_true, y_pred, who)
     with pytest.raises(LabelError, match="y_true and baseline"):
         bootstrap_ci("f1", y_true, y_pred, subjects, baseline=y_pred[1:])

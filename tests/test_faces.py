@@ -1,6 +1,7 @@
 """Faces as rows: indexing and columns, against NumPy."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,6 +152,10 @@ def test_new_images_keep_the_columns_of_the_view():
         ({"subject": np.zeros((3, 2))}, ValueError, "must be 1-D"),
         ({"frame": [0, 1, 1.5]}, TypeError, "whole frame numbers"),
         ({"frame": ["0", "1", "2"]}, TypeError, "whole frame numbers"),
+        ({"frame": [0, np.inf, 1]}, TypeError, r"whole frame numbers, got \[inf\]"),
+        ({"frame": np.array([0, 1, 2**63], np.uint64)}, TypeError, "got .9223"),
+        ({"subject": pd.array(["a", None, "b"], "string")}, ValueError, "in row 1"),
+        ({"frame": np.ma.masked_equal([0, 1, 2], 1)}, ValueError, "masked entries"),
         ({"landmarks": np.zeros((3, 49, 2))}, ValueError, r"skfau\.facs\.to_68"),
         ({"landmarks": np.zeros((3, 136))}, ValueError, r"\(n, 68, 2\)"),
         ({"landmarks": np.full((3, 68, 2), np.inf)}, ValueError, "infinite.* row 0"),

@@ -1,6 +1,7 @@
 """Folds of subjects: nobody on both sides, AUs in balance, clear refusals."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -149,6 +150,28 @@ def test_unknown_subjects_are_refused():
         list(SubjectKFold().split(faces.with_columns(subject=None), y))
     with pytest.raises(MissingColumnError, match=r"1 rows have no subject.*row 2"):
         list(SubjectKFold(2).split(np.zeros(4), groups=["a", "b", None, "b"]))
+    gap = pd.array(["a", "b", None, "b"], dtype="string")
+    with pytest.raises(MissingColumnError, match=r"1 rows have no subject.*row 2"):
+        SubjectKFold(2).test_folds(np.zeros(4), groups=gap)
+
+
+@pytest.mark.parametrize(
+    ("n_labels", "groups", "match"),
+    [
+        (6, ["a", "b", "c"], r"inconsistent numbers of samples: \[6, 3\]"),
+        (3, ["a", "b", "c"] * 2, r"inconsistent numbers of samples: \[6, 3\]"),
+        (6, [["a"], ["b"], ["c"]] * 2, r"1-D array, got shape \(6, 1\)"),
+    ],
+)
+def test_folds_are_of_all_rows(n_labels, groups, match):
+    with pytest.raises(ValueError, match=match):
+        SubjectKFold(2).test_folds(np.zeros(6), np.zeros((n_labels, 2)), groups)
+
+
+def test_subjects_may_be_named_by_numbers_and_text():
+    groups = np.array([1, "1", 2, "b"] * 2, object)
+    folds = SubjectKFold(3).test_folds(np.zeros(8), groups=groups)
+    assert folds[0] == folds[1] and sorted(folds[[0, 2, 3]]) == [0, 1, 2]
 
 
 def test_too_few_subjects_are_refused():

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skfau._columns import names_of
 from skfau._validation import check_au_labels, check_au_names
 from skfau.metrics._bootstrap import (
     BootstrapInterval,
@@ -83,7 +84,7 @@ def compare_predictions(
     weights = subject_weights(len(rows_of), n_resamples, random_state)
     table = _tabulate(index, metric, published, y_true, predictions, rows_of, weights)
     return Comparison(
-        **table, y_true=y_true, predictions=predictions, subjects=subjects
+        **table, y_true=y_true, predictions=predictions, subjects=names_of(subjects)[0]
     )
 
 

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skfau._columns import names_of
 from skfau._validation import check_au_labels, check_au_names
 from skfau.exceptions import LabelError
 
@@ -112,11 +113,16 @@ def grouped_confusion(y_true, y_pred, groups):
 
 def rows_by_group(groups, n_samples):
     """Return the sorted group names and, for each, its row numbers."""
-    groups = np.asarray(groups)
+    groups, missing = names_of(groups)
     if groups.shape != (n_samples,):
         raise ValueError(
             f"expected one subject (or fold) per row, shape ({n_samples},), got "
             f"{groups.shape}"
+        )
+    if missing.any():
+        raise ValueError(
+            f"{missing.sum()} rows have no subject (or fold), the first is row "
+            f"{np.argmax(missing)}; name them or leave these rows out"
         )
     names, codes = np.unique(groups, return_inverse=True)
     order = np.argsort(codes, kind="stable")

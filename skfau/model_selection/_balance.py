@@ -1,6 +1,7 @@
 """Deal subjects to folds so that every AU is about as frequent in each of them."""
 
 import numpy as np
+from sklearn.utils import check_consistent_length
 
 _N_STARTS = 10
 # Exchanges are compared pairwise; among thousands of subjects dealt at random, a few
@@ -34,6 +35,7 @@ def subject_shares(codes, n_subjects, y=None):
         return 2 * size
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(n_subjects))
+    check_consistent_length(codes, y)
     y = np.asarray(y, dtype=np.float64).reshape(len(codes), -1)[order]
     positives = np.add.reduceat(np.nan_to_num(y), starts)
     entries = np.add.reduceat(~np.isnan(y), starts, dtype=np.float64)

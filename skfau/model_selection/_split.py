@@ -2,7 +2,9 @@
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_consistent_length
 
+from skfau._columns import names_of
 from skfau._random import as_generator
 from skfau.exceptions import MissingColumnError
 from skfau.model_selection._balance import deal_subjects, subject_shares
@@ -15,6 +17,8 @@ def subjects_of(X, groups=None):
     ------
     MissingColumnError
         If neither is there, or a row has no subject (None or NaN).
+    ValueError
+        If there is not one for every row.
     """
     subjects = getattr(X, "subject", None) if groups is None else groups
     if subjects is None:
@@ -23,12 +27,16 @@ def subjects_of(X, groups=None):
             "'subject' (faces.with_columns(subject=...)) or groups=. A split by rows "
             "would test on people seen in training."
         )
-    subjects = np.asarray(subjects)
-    unknown = [s is None or s != s for s in subjects.tolist()]
-    if any(unknown):
+    subjects, unknown = names_of(subjects)
+    if subjects.ndim != 1:
+        raise ValueError(
+            f"expected one subject per row, a 1-D array, got shape {subjects.shape}"
+        )
+    check_consistent_length(X, subjects)
+    if unknown.any():
         raise MissingColumnError(
-            f"{sum(unknown)} rows have no subject, the first is row "
-            f"{unknown.index(True)}; name them or leave these rows out"
+            f"{unknown.sum()} rows have no subject, the first is row "
+            f"{np.argmax(unknown)}; name them or leave these rows out"
         )
     return subjects
 
