@@ -110,6 +110,13 @@ def test_fitted_members_are_kept_where_frozen():
     assert clone(clf).estimators[1][1].slope == 8.0
 
 
+def test_members_must_say_one_number_per_face_and_au():
+    with pytest.raises(ValueError, match=r"one array of shape \(2, 2\).*\(2, 4, 2\)"):
+        vote(np.full((2, 4, 2), 0.5))
+    with pytest.raises(ValueError, match=r"got ndarray of shape \(4, 1\)"):
+        vote(np.full((4, 2), 0.5), np.full((4, 1), 0.5))
+
+
 def test_members_of_other_aus_are_refused():
     faces, y = draw_faces()
     members = [("a", MidpointClassifier(aus=(1, 2, 4)))]

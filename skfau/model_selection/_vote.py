@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfau._validation import _BaseComposition, _fit_context, check_au_labels
 from skfau.metrics._scorers import find_aus
-from skfau.model_selection._out_of_fold import keep_names
+from skfau.model_selection._out_of_fold import check_response, keep_names
 from skfau.model_selection._wrapper import WrappedClassifier
 
 # A member that is sure must not silence the others.
@@ -134,13 +134,18 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         -------
         y_proba : ndarray of shape (n_samples, n_aus)
             NaN rows where one of them finds no face.
+
+        Raises
+        ------
+        ValueError
+            If a classifier returns something else than one array of that shape.
         """
         check_is_fitted(self)
-        odds = [
-            logit(np.clip(each.predict_proba(X), _SURE, 1 - _SURE))
-            for each in self.estimators_
+        n_aus = len(self.classes_)
+        said = [
+            check_response(each, "predict_proba", X, n_aus) for each in self.estimators_
         ]
-        return expit(np.mean(odds, axis=0))
+        return expit(np.mean(logit(np.clip(said, _SURE, 1 - _SURE)), axis=0))
 
     def get_params(self, deep=True):
         """Return the parameters, with ``deep`` also those of the classifiers.
