@@ -1,6 +1,7 @@
 """HOG and LBP against slow definitions; linear models per AU; the chains."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -207,6 +208,17 @@ def test_features_that_do_not_fit_are_refused(table, X, error, message):
     clf = AULinearSVC(aus=None).fit(*table)
     with pytest.raises(error, match=message):
         clf.predict(X)
+
+
+@PER_AU
+def test_features_named_in_another_order_are_refused(cls, table):
+    X, y = table
+    named = pd.DataFrame(X, columns=list("abcde"))
+    clf = cls(aus=None).fit(named, y)
+    bare = cls(aus=None).fit(X, y)
+    np.testing.assert_array_equal(clf.predict(named), bare.predict(X))
+    with pytest.raises(ValueError, match="in the same order as they were in fit"):
+        clf.predict(named[list("bacde")])
 
 
 @pytest.mark.parametrize("features", CHAINS)

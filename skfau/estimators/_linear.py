@@ -8,7 +8,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skfau._validation import (
     Interval,
@@ -61,7 +61,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         TypeError, ValueError
             If `X` is no table of numbers.
         """
-        X = self._check_features(X)
+        X = self._check_features(X, reset=True)
         labels = check_au_labels(y, n_samples=len(X))
         aus = resolve_aus(self.aus, y, labels.shape[1])
         seen = np.isfinite(X).all(axis=1)
@@ -73,7 +73,6 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         X, labels = X[seen], labels[seen]
         self.label_counts_ = count_labels(labels, aus)
         set_aus(self, aus)
-        self.n_features_in_ = X.shape[1]
         self.coef_ = np.zeros((self.n_aus_, X.shape[1]))
         self.intercept_ = np.zeros(self.n_aus_)
         for au, column in enumerate(labels.T):
@@ -104,29 +103,25 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If `X` is no table of numbers, or not of as many columns as in `fit`.
+            If `X` is no table of numbers, or has other columns than in `fit`.
         """
         check_is_fitted(self)
-        X = self._check_features(X)
-        if X.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input."
-            )
+        X = self._check_features(X, reset=False)
         margins = X @ self.coef_.T + self.intercept_
         margins[~np.isfinite(X).all(axis=1)] = np.nan
         return margins.astype(np.float32)
 
-    @staticmethod
-    def _check_features(X):
-        """Return X as a 2-D array of floats."""
+    def _check_features(self, X, *, reset):
+        """Return X as a 2-D array of floats; `reset` notes its columns."""
         if isinstance(X, Faces):
             raise TypeError(
                 "X must be rows of features, got Faces; put HOGFeatures, LBPFeatures "
                 "or LandmarkFeatures before this classifier."
             )
         dtypes = np.float64, np.float32
-        return check_array(X, dtype=dtypes, ensure_all_finite=False)
+        return validate_data(
+            self, X, reset=reset, dtype=dtypes, ensure_all_finite=False
+        )
 
     def predict_proba(self, X):
         """Return the margins through a sigmoid.
@@ -218,6 +213,8 @@ class AULinearSVC(_LinearPerAU):
         Their number.
     n_features_in_ : int
         Number of features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, if X was a DataFrame with names.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -279,6 +276,8 @@ class AULogisticRegression(_LinearPerAU):
         Their number.
     n_features_in_ : int
         Number of features.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, if X was a DataFrame with names.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
