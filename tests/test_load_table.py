@@ -74,6 +74,9 @@ def test_damaged_tables_are_named_with_file_and_line(root):
         (CSV[:-7], LabelError, r"line 5: expected 7 cells as in the header, got 5"),
         (CSV.replace("v,2,", "v,1,"), DatasetError, r"line 3: frame 1 of video v .* 2"),
         (CSV.replace("v,2,", "v,x,"), DatasetError, r"line 3: 'frame' must be a whole"),
+        (CSV.replace("v,2,", f"v,{2**70},"), DatasetError, r"line 3: 'frame' must be"),
+        (CSV.replace("anna,v,2", " ,v,2"), DatasetError, r"line 3: 'subject' is empty"),
+        (CSV.replace("007,w", "007,"), DatasetError, r"line 5: 'video' is empty"),
         (CSV.replace("path", "file"), DatasetError, r"must have a column 'path'"),
         (CSV.replace("AU12", "AU1"), DatasetError, r"line 1: a column is there twice"),
         (CSV.replace("AU12", "AU01"), LabelError, r"line 1: AU1 has two columns"),
@@ -92,6 +95,27 @@ def test_damaged_tables_are_named_with_file_and_line(root):
         load_table(path, root=root / "a")
     with pytest.raises(FileNotFoundError, match="there is no file"):
         load_table(root / "yours.csv")
+
+
+def test_one_person_is_one_subject_however_the_cells_are_typed(root):
+    """A blank behind a name would put one person into training and test."""
+    (root / "mine.csv").write_text(CSV.replace("a/2.png,anna,", "a/2.png, anna\t,"))
+    assert load_table(root / "mine.csv").data.subject.tolist() == ["anna"] * 2 + ["007"]
+    frame = pd.DataFrame({"path": ["a/1.png", "a/2.png"], "subject": ["anna", None]})
+    with pytest.raises(DatasetError, match="the table, row 1: 'subject' is empty"):
+        load_table(frame, root=root)
+
+
+def test_letters_that_cannot_be_read_are_no_names(root):
+    """Latin-1 would make one person of J\u00fcrg and J\u00f6rg."""
+    text = CSV.replace("anna", "J\u00fcrg").replace("007", "J\u00f6rg")
+    (root / "mine.csv").write_text(text, "utf-8")
+    assert load_table(root / "mine.csv").data.subject[2] == "J\u00f6rg"
+    (root / "mine.csv").write_text(text, "latin-1")
+    with pytest.raises(
+        DatasetError, match=r"line 2: is not in UTF-8.*save it as UTF-8"
+    ):
+        load_table(root / "mine.csv")
 
 
 def test_landmarks_by_video(root):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
+from skfau._columns import names_of
 from skfau.datasets._assemble import VideoReport, check_aus
 from skfau.datasets._frames import read_images
 from skfau.datasets._landmark_files import (
@@ -76,7 +77,7 @@ def load_table(
     """
     name, columns, lines = _columns(source)
     _check_names(name, columns)
-    _check_frames(name, columns, lines)
+    _check_rows(name, columns, lines)
     coded = _coded(name, columns)
     aus = tuple(coded) if aus is None else check_aus(aus)
     if not coded.keys() >= set(aus):
@@ -150,6 +151,13 @@ def _columns(source):
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     lines = read_lines(path)
+    for number, line in enumerate(lines, 1):
+        # Two names may differ in just these letters.
+        if "\N{REPLACEMENT CHARACTER}" in line:
+            raise DatasetError(
+                f"{path}, line {number}: is not in UTF-8, so that letters are lost in "
+                f"{line[:60]!r}; save it as UTF-8"
+            )
     first = lines[0] if lines else ""
     separator = max(",;\t", key=first.count)
     _, cells = next(csv_rows(path, [first], skip=0, separator=separator), (1, []))
@@ -175,6 +183,26 @@ def _where(name, line):
     return f"{name}, {'row' if name == 'the table' else 'line'} {line}"
 
 
+def _check_rows(name, columns, lines):
+    """Check who and when every row is, and write both in one way."""
+    _check_people(name, columns, lines)
+    _check_frames(name, columns, lines)
+
+
+def _check_people(name, columns, lines):
+    """Take blanks off the names of subjects and videos; raise if one has no name."""
+    for column in [c for c in ("subject", "video") if c in columns]:
+        cells = columns[column].tolist()
+        cells = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
+        nameless = names_of(np.array(cells, object))[1] | [cell == "" for cell in cells]
+        if nameless.any():
+            raise DatasetError(
+                f"{_where(name, lines[np.argmax(nameless)])}: {column!r} is empty; "
+                "name it, leave these rows out, or the column"
+            )
+        columns[column] = np.array(cells, object)
+
+
 def _check_frames(name, columns, lines):
     """Raise if a frame is no whole number or there twice."""
     if "frame" not in columns:
@@ -184,7 +212,7 @@ def _check_frames(name, columns, lines):
         try:
             frames[k] = int(cell)
             whole = float(cell) == frames[k]
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             whole = False
         if not whole:
             raise DatasetError(
