@@ -81,6 +81,7 @@ def test_damaged_plain_tables_are_named_with_file_and_line(tmp_path):
     write_points(tmp_path, "v", [2, 3])
     path = tmp_path / "v.csv"
     names = ",".join(f"x{k},y{k}" for k in range(1, 69))
+    turned = ",".join(f"x{k},y{k}" for k in range(68, 0, -1))
     whole = path.read_text()
     for text, message in {
         whole[
@@ -100,6 +101,7 @@ def test_damaged_plain_tables_are_named_with_file_and_line(tmp_path):
         whole.replace(",7.00", ",1_0"): r"v.csv, line 1: .* got the cell '1_0'",
         f"frame,{names[:-1]}7\n{whole}": r"line 1: expected the columns frame, x1, y1",
         whole.replace("2.00,2.00", "frame,x"): r"line 1: expected the columns frame",
+        f"frame,{turned}\n{whole}": r"1: .* in this order, got 'frame,x68,y68,x67",
     }.items():
         path.write_text(text)
         with pytest.raises(DatasetError, match=message):

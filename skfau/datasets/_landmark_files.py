@@ -152,7 +152,9 @@ def _check_names(path, header):
     axes = [name[:1].lower() for name in header[1:]]
     points = [name[1:].lstrip("_") for name in header[1:]]
     alternate = axes == ["x", "y"] * (len(axes) // 2) and points[::2] == points[1::2]
-    if not alternate or len(set(points)) < len(points) // 2:
+    numbers = [int(point) for point in points if point.isdecimal()]
+    rising = numbers == sorted(numbers)
+    if not alternate or not rising or len(set(points)) < len(points) // 2:
         raise DatasetError(
             f"{path}, line 1: expected the columns frame, x1, y1, x2, y2, ... in this "
             f"order, got {','.join(header)[:60]!r}"
