@@ -1,6 +1,7 @@
 """DISFA's folders: image i belongs to label line i + 1."""
 
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -63,6 +64,19 @@ def test_images_that_do_not_tell_are_an_error(root):
     bunch = load_disfa(root, aus=(12,), first_frame=0)
     assert shown(bunch.data) == LEVELS[1:] == bunch.intensity[:, 0].tolist()
     assert bunch.report.videos["SN001"].without_image.tolist() == [1]
+
+
+@pytest.mark.parametrize("n_spare", [1, 6])
+def test_a_video_of_another_frame_rate_is_told(root, n_spare):
+    """Twice the frames: each label but the first would belong to another one."""
+    greys = sorted(GREYS + GREYS[:n_spare])
+    write_video(root / "LeftVideoSN001_comp.avi", greys)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        bunch = load_disfa(root, aus=(12,))
+    told = "SN001 have more images than labels" in str(caught[0].message)
+    assert told == (n_spare > 1)
+    assert bunch.report.deviating[0] == "SN001" or n_spare == 1
 
 
 def test_the_camera_and_the_copy_can_be_chosen(root):

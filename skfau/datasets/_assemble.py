@@ -187,6 +187,7 @@ def _report(name, recordings, joined, unread, stacklevel):
         name,
         {r.name: len(j.frames) for r, j in zip(recordings, joined, strict=True)},
         {video: len(report.without_image) for video, report in videos.items()},
+        {video: len(report.without_label) for video, report in videos.items()},
         {r.name: r.subject for r in recordings},
         stacklevel,
     )

@@ -7,6 +7,7 @@ from skfau.datasets._folds import published_folds
 from skfau.exceptions import DatasetWarning
 
 _SHOWN = 12  # names in a warning
+_LONGER = "have more images than labels, which are of other frames if the rate differs"
 
 
 class _Expected(NamedTuple):
@@ -53,7 +54,7 @@ _EXPECTED = {
 }
 
 
-def warn_of_deviations(name, counts, lost, subjects, stacklevel):
+def warn_of_deviations(name, counts, lost, spare, subjects, stacklevel):
     """Warn if a copy is not the published data set; return the recordings that differ.
 
     Parameters
@@ -64,6 +65,8 @@ def warn_of_deviations(name, counts, lost, subjects, stacklevel):
         Rows of every recording.
     lost : dict of str to int
         Labels of every recording that have no image.
+    spare : dict of str to int
+        Images of every recording that have no label.
     subjects : dict of str to str
         Who is in a recording.
     stacklevel : int
@@ -75,7 +78,13 @@ def warn_of_deviations(name, counts, lost, subjects, stacklevel):
     """
     expected = _EXPECTED.get(name)
     total = sum(counts.values())
-    if expected is None or total == expected.n_frames:
+    if expected is None:
+        return ()
+    # Where every frame is coded, only the last may lack its label.
+    longer = [
+        n for n in counts if expected.per_recording and counts[n] and spare[n] > 1
+    ]
+    if total == expected.n_frames and not longer:
         return ()
     absent = [n for n in expected.names if not counts.get(n)]
     strange = [n for n in counts if n not in set(expected.names) and counts[n]]
@@ -88,6 +97,7 @@ def warn_of_deviations(name, counts, lost, subjects, stacklevel):
     ]
     parts = _parts(name, expected, counts, subjects)
     told = [
+        _told(longer, _LONGER),
         _told(absent, "are not here"),
         _told(strange, "do not belong to it"),
         _told(bare, "have labels without an image"),
@@ -103,7 +113,7 @@ def warn_of_deviations(name, counts, lost, subjects, stacklevel):
         DatasetWarning,
         stacklevel=stacklevel,
     )
-    return tuple(dict.fromkeys([*absent, *strange, *bare, *odd]))
+    return tuple(dict.fromkeys([*longer, *absent, *strange, *bare, *odd]))
 
 
 def _told(names, what):
