@@ -181,6 +181,18 @@ def test_coinciding_landmarks_are_an_error_text_not_a_matrix(template, value):
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_landmarks_in_shares_of_the_image_are_named(template, share):
+    """They would cut out one enlarged pixel of the corner."""
+    points = (some_faces(1) - some_faces(1).min()) / np.ptp(some_faces(1)) * share
+    matrices, problems = align_landmarks(points, template, 200)
+    assert np.isnan(matrices).all()
+    assert problems[0].endswith("landmarks must be in pixels")
+    _, problems = align_landmarks(points * 100, template, 8)
+    assert problems[0] == ""
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
 def test_missing_eyes_and_mouth_are_named(template):
     faces = some_faces(1)
     faces[:, 36:] = np.nan

@@ -39,6 +39,9 @@ _FRAME_SIDE = 3.138
 _BOX_CENTRE = 0.195j
 _BOX_WIDTH = 2.222
 _BOX_HEIGHT = 3.243
+# Pixels of the source that an aligned image shows at least: landmarks in shares of the
+# image's width are all within one.
+_SMALLEST = 4
 # NumPy warns where complex NaN is divided; here NaN stands for "no face".
 _quiet_nan = partial(np.errstate, invalid="ignore", divide="ignore")
 
@@ -114,10 +117,15 @@ def align_landmarks(landmarks, template, output_size):
     with _quiet_nan():
         matrices = _as_matrices(*frame(points, points_of(_MEAN), output_size))
     missing = np.isfinite(points).mean(axis=1) < share
-    failed = missing | ~np.isfinite(matrices).all(axis=(1, 2))
+    tiny = np.hypot(*matrices[:, :, 0].T) * _SMALLEST > output_size
+    failed = missing | tiny | ~np.isfinite(matrices).all(axis=(1, 2))
     matrices[failed] = np.nan
     problems = np.full(len(z), "", dtype=object)
     problems[failed] = "degenerate landmarks: the points to align by coincide"
+    problems[tiny] = (
+        f"degenerate landmarks: the whole face is less than {_SMALLEST} pixels wide; "
+        "landmarks must be in pixels"
+    )
     problems[missing] = f"incomplete landmarks: template {template!r} needs others"
     problems[np.isnan(z).all(axis=1)] = "no landmarks"
     return matrices, problems
