@@ -13,7 +13,10 @@ __all__ = [
 
 
 class SkfauError(Exception):
-    """Base class: ``except SkfauError`` catches everything the library raises."""
+    """Base class of what is wrong with faces, labels or data sets.
+
+    Parameters that cannot be are a ``ValueError`` or ``TypeError``, as in scikit-learn.
+    """
 
 
 class DatasetError(SkfauError, ValueError):
