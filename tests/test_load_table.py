@@ -140,6 +140,25 @@ def test_landmarks_of_tools_follow_the_frames_of_the_table(root, first):
     assert points[:2, 0, 0].tolist() == [10, 20]
 
 
+def test_a_lost_image_does_not_move_the_landmarks_of_the_others(root):
+    """The table counts from 0 also where the image of frame 0 is gone."""
+    text = CSV.replace("v,2,", "v,0,").replace("a/2", "a/none").replace("b/1", "a/2")
+    (root / "mine.csv").write_text(text.replace("007,w,1", "anna,v,2"))
+    write_tool_points(root / "v.csv", [(1, 10, 1), (2, 20, 1), (3, 30, 1)], ["success"])
+    bunch = load_table(root / "mine.csv", landmarks=root)
+    assert bunch.data.frame.tolist() == [1, 2]
+    assert bunch.data.landmarks[:, 0, 0].tolist() == [20, 30]
+
+
+def test_landmarks_of_a_video_are_of_one_person(root):
+    (root / "mine.csv").write_text(
+        "path,subject,video,frame\na/1.png,anna,T1,1\na/2.png,bob,T1,2\n"
+    )
+    write_points(root / "points", "T1", [1, 2])
+    with pytest.raises(DatasetError, match="several subjects have a video T1; give"):
+        load_table(root / "mine.csv", landmarks="points")
+
+
 def test_landmarks_find_their_frame_in_any_order(root):
     (root / "mine.csv").write_text(
         "path,video,frame\na/1.png,v,3\na/2.png,v,1\nb/1.png,v,2\n"

@@ -118,7 +118,7 @@ def _bunch(name, root, lines, columns, levels, threshold, aus, landmarks):
             "pass root= the folder that paths start from"
         )
     kept = {c: _typed(np.asarray(values)[here]) for c, values in columns.items()}
-    points = _points(landmarks, root, kept)
+    points = _points(landmarks, root, kept, columns.get("frame"))
     target = levels
     if threshold is not None:
         target = np.where(np.isnan(levels), np.nan, levels >= threshold)
@@ -293,19 +293,22 @@ def _typed(values):
     return np.array([str(value) for value in values])
 
 
-def _points(landmarks, root, columns):
+def _points(landmarks, root, columns, all_frames):
+    """Return the column of landmarks, if any; `all_frames` also of lost images."""
     if landmarks is None:
         return {}
     if not {"video", "frame"} <= columns.keys():
         raise DatasetError("landmarks need the columns 'video' and 'frame'")
     folders = landmark_folders(root, landmarks, ())
     # Who has a frame 0 anywhere counts from 0, whatever the tool does.
-    first = int(columns["frame"].min())
+    first = int(all_frames.min())
     points = np.full((len(columns["frame"]), 68, 2), np.nan, np.float32)
     for video in np.unique(columns["video"]):
         rows = np.flatnonzero(columns["video"] == video)
         rows = rows[np.argsort(columns["frame"][rows])]
-        if (np.diff(columns["frame"][rows]) == 0).any():
+        people = columns.get("subject", columns["video"])[rows]
+        twice = (np.diff(columns["frame"][rows]) == 0).any()
+        if twice or (people != people[0]).any():
             raise DatasetError(
                 f"several subjects have a video {video}; give each its own name, so "
                 "that it is clear whose landmarks are in its file"
