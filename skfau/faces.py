@@ -79,6 +79,9 @@ class Faces(RowTable):
 
     Notes
     -----
+    Of image files 16 bits become 8 and transparency is dropped, and they are turned as
+    their EXIF tag says: landmarks are of the turned image.
+
     Columns are copied when given and read-only when read as a view. Files named here
     must not change while faces refer to them. Pickles hold file names for memory
     maps, image files and videos, and the pixels only of arrays in memory.

@@ -67,6 +67,27 @@ def test_gray_images_are_repeated_to_three_channels():
     assert (images == gray[..., None]).all()
 
 
+def test_files_of_other_kinds_are_read_as_rgb(tmp_path):
+    image = photo()
+    paths = [tmp_path / f"{k}.png" for k in range(2)]
+    write(paths[0], image.astype(np.uint16) * 257)
+    clear = np.zeros((*image.shape[:2], 1), np.uint8)
+    cv2.imwrite(str(paths[1]), np.dstack([image[..., ::-1], clear]))
+    for read in Faces(paths).read():
+        np.testing.assert_array_equal(read, image)
+
+
+def test_photographs_are_turned_as_their_exif_tag_says(tmp_path):
+    image, path = photo(), tmp_path / "turned.jpg"
+    data = write(path, image)
+    # Tag 0x112, orientation, is 6: a quarter turn.
+    tags = bytes.fromhex("49492a00080000000100120103000100000006000000") + bytes(4)
+    head = b"\xff\xe1" + (8 + len(tags)).to_bytes(2, "big") + b"Exif\0\0" + tags
+    path.write_bytes(data[:2] + head + data[2:])
+    turned = Faces([path]).images[0].astype(int)
+    assert np.abs(turned - np.rot90(image, -1)).mean() < 8
+
+
 def test_images_of_several_sizes_are_read_as_a_list():
     images = [photo(40, 30), photo(24, 20), photo(40, 30)]
     faces = Faces(images)
