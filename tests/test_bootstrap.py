@@ -105,7 +105,7 @@ def test_difference_to_a_baseline_is_paired():
     y_true, y_pred, subjects = predictions()
     worse = y_pred.copy()
     for subject in np.unique(subjects):
-        worse[np.flatnonzero(subjects == subject)[:2]] = 0
+        worse[np.flatnonzero(subjects == subject)[:2]] *= 0
     alone = bootstrap_ci("f1", y_true, y_pred, subjects, random_state=0)
     gain = bootstrap_ci("f1", y_true, y_pred, subjects, baseline=worse, random_state=0)
     assert gain.estimate == au_f1_score(y_true, y_pred) - au_f1_score(y_true, worse)
@@ -113,6 +113,15 @@ def test_difference_to_a_baseline_is_paired():
     assert gain.high - gain.low < alone.high - alone.low
     same = bootstrap_ci("f1", y_true, y_pred, subjects, baseline=y_pred, random_state=0)
     assert tuple(same) == (0, 0, 0)
+
+
+def test_a_face_that_one_system_does_not_find_counts_for_neither():
+    """Left out of one score only, hard faces would look like a gain."""
+    y_true, y_pred, subjects = predictions()
+    holes = np.where((y_pred != y_true).any(axis=1, keepdims=True), np.nan, y_pred)
+    options = {"baseline": y_pred, "random_state": 0}
+    gain = bootstrap_ci("f1", y_true, holes, subjects, **options)
+    assert tuple(gain) == (0, 0, 0)
 
 
 def test_seed_fixes_the_interval_and_global_state_is_left_alone():

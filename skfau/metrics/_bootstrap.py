@@ -79,8 +79,8 @@ def bootstrap_ci(
     subjects : array-like of shape (n_samples,)
         Subject of every row.
     baseline : array-like of shape (n_samples, n_aus), default=None
-        Another system's predictions: the interval is then that of the difference
-        to it on the same resamples. One that holds 0 shows no improvement.
+        Another system's predictions: the interval is that of the difference to it on
+        the same resamples, of what is NaN in neither. If it holds 0 it shows no gain.
     average : {"macro", "pooled", None}, default="macro"
     absent : {"skip", "zero", "error"}, default="skip"
         As in `au_f1_score`; "error" looks at all rows together only.
@@ -99,15 +99,25 @@ def bootstrap_ci(
         If there are fewer than two subjects, or a parameter is out of range.
     """
     check_rules(average, absent)
-    y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
+    y_true, y_pred, baseline = common_entries(y_true, y_pred, baseline)
     rows_of = rows_by_subject(subjects, len(y_true))
     weights = subject_weights(len(rows_of), n_resamples, random_state)
     score = Resampler(metric, average, absent, y_true, rows_of, weights)
     estimate, values = score(y_pred)
     if baseline is not None:
-        others = score(check_same_shape(y_true, baseline, "baseline")[1])
+        others = score(baseline)
         estimate, values = estimate - others[0], values - others[1]
     return BootstrapInterval(estimate, *percentiles(values, confidence_level))
+
+
+def common_entries(y_true, y_pred, baseline):
+    """Return all three as arrays, labels NaN where one of two systems says nothing."""
+    y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
+    if baseline is None:
+        return y_true, y_pred, None
+    _, baseline = check_same_shape(y_true, baseline, "baseline")
+    unknown = np.isnan(y_pred) | np.isnan(baseline)
+    return np.where(unknown, np.nan, y_true), y_pred, baseline
 
 
 def percentiles(values, confidence_level):

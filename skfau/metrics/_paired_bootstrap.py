@@ -6,11 +6,12 @@ import numpy as np
 
 from skfau.metrics._bootstrap import (
     Resampler,
+    common_entries,
     percentiles,
     rows_by_subject,
     subject_weights,
 )
-from skfau.metrics._counts import check_rules, check_same_shape
+from skfau.metrics._counts import check_rules
 
 
 class PairedBootstrap(NamedTuple):
@@ -93,18 +94,11 @@ def paired_bootstrap_test(
     (0.333, 0.002)
     """
     check_rules(average, absent)
-    y_true, y_pred, baseline = _common_entries(y_true, y_pred, baseline)
+    y_true, y_pred, baseline = common_entries(y_true, y_pred, baseline)
     rows_of = rows_by_subject(subjects, len(y_true))
     weights = subject_weights(len(rows_of), n_resamples, random_state)
     score = Resampler(metric, average, absent, y_true, rows_of, weights)
     return paired_bootstrap(score(y_pred), score(baseline), confidence_level)
-
-
-def _common_entries(y_true, y_pred, baseline):
-    y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
-    _, baseline = check_same_shape(y_true, baseline, "baseline")
-    unknown = np.isnan(y_pred) | np.isnan(baseline)
-    return np.where(unknown, np.nan, y_true), y_pred, baseline
 
 
 def paired_bootstrap(scored, baseline, confidence_level):
