@@ -63,7 +63,8 @@ def load_table(
     Raises
     ------
     FileNotFoundError, LabelError, DatasetError
-        If the table is damaged or a frame twice there; names file and line.
+        If the table is damaged, not in UTF-8, a frame twice there or a subject or
+        video not named; names file and line.
 
     Examples
     --------
@@ -76,8 +77,7 @@ def load_table(
     ((1, 12), array([[ 0., nan]], dtype=float32))
     """
     name, columns, lines = _columns(source)
-    _check_names(name, columns)
-    _check_rows(name, columns, lines)
+    _check_columns(name, columns, lines)
     coded = _coded(name, columns)
     aus = tuple(coded) if aus is None else check_aus(aus)
     if not coded.keys() >= set(aus):
@@ -183,8 +183,9 @@ def _where(name, line):
     return f"{name}, {'row' if name == 'the table' else 'line'} {line}"
 
 
-def _check_rows(name, columns, lines):
-    """Check who and when every row is, and write both in one way."""
+def _check_columns(name, columns, lines):
+    """Check which there are, and who and when every row is; write both in one way."""
+    _check_names(name, columns)
     _check_people(name, columns, lines)
     _check_frames(name, columns, lines)
 
