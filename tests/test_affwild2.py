@@ -85,6 +85,13 @@ def test_videos_in_place_of_folders(root):
     np.testing.assert_allclose(greys, [40, 120, 160], atol=6)
 
 
+def test_two_copies_of_one_video_are_an_error(root):
+    """Crops of faces and whole frames would be mixed without a word."""
+    write_video(root / "cropped_aligned" / "video5_left.avi", [40, 80, 120, 160])
+    with pytest.raises(DatasetError, match=r"both hold frames of video5_left; keep"):
+        load_affwild2(root, aus=(1,))
+
+
 def test_images_that_count_from_0_are_an_error(root):
     write_image(root / "cropped_aligned" / "video5_left" / "00000.jpg")
     with pytest.raises(DatasetError, match=r"holds an image 0, .* count from 1"):

@@ -106,7 +106,7 @@ def _recordings(root, subset, annotations, images, landmarks):
     if subset not in _SUBSETS:
         raise ValueError(f"subset must be one of {tuple(_SUBSETS)}, got {subset!r}")
     labels = _labels_of(_find(root, annotations, _ANNOTATIONS, "annotations"), subset)
-    sources = {p.stem if is_video(p) else p.name: p for p in _children(root, images)}
+    sources = _sources(_find(root, images, _IMAGES, "images"))
     folders = landmark_folders(root, landmarks, ("landmarks68",))
     recordings = []
     for name, path in labels.items():
@@ -142,9 +142,19 @@ def _find(root, folder, names, parameter):
     return found[0]
 
 
-def _children(root, images):
-    folder = _find(root, images, _IMAGES, "images")
-    return [p for p in sorted(folder.glob("[!.]*")) if is_video(p) or p.is_dir()]
+def _sources(folder):
+    """Map video to the folder or the file of its frames."""
+    sources = {}
+    for path in sorted(folder.glob("[!.]*")):
+        if not (is_video(path) or path.is_dir()):
+            continue
+        name = path.stem if is_video(path) else path.name
+        if name in sources:
+            raise DatasetError(
+                f"{sources[name]} and {path} both hold frames of {name}; keep one"
+            )
+        sources[name] = path
+    return sources
 
 
 def _labels_of(folder, subset):
