@@ -140,6 +140,27 @@ def test_landmarks_of_tools_follow_the_frames_of_the_table(root, first):
     assert points[:2, 0, 0].tolist() == [10, 20]
 
 
+@pytest.mark.parametrize("frames", [(5, 6, 7), (1, 2, 4)])
+def test_tools_that_were_given_the_images_of_the_table_do_not_know_its_frames(
+    root, frames
+):
+    """What OpenFace calls 3 is the third image of the folder, not frame 3."""
+    (root / "mine.csv").write_text(
+        "path,video,frame\na/1.png,v,{}\na/2.png,v,{}\nb/1.png,v,{}\n".format(*frames)
+    )
+    rows = [(k, 10 * k, 1) for k in (1, 2, 3)]
+    write_tool_points(root / "v.csv", rows, ["success"])
+    with pytest.raises(
+        DatasetError, match=r"v.csv counts its 3 frames from 1.* \(.*7|4"
+    ):
+        load_table(root / "mine.csv", landmarks=root)
+    # With all frames of the video they are told apart.
+    rows += [(k, 10 * k, 1) for k in range(4, 9)]
+    write_tool_points(root / "v.csv", rows, ["success"])
+    points = load_table(root / "mine.csv", landmarks=root).data.landmarks
+    assert points[:, 0, 0].tolist() == [10 * k for k in frames]
+
+
 def test_a_lost_image_does_not_move_the_landmarks_of_the_others(root):
     """The table counts from 0 also where the image of frame 0 is gone."""
     text = CSV.replace("v,2,", "v,0,").replace("a/2", "a/none").replace("b/1", "a/2")

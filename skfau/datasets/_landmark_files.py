@@ -106,6 +106,8 @@ def read_points(path, frames, record, first=1):
             by_image = len(record["files"]) > 0
             numbers, points = _read_tool(path, lines, header)
             numbers = _numbers_of_positions(path, numbers, record, first)
+            if not by_image:
+                _check_given_all(path, numbers, np.sort(frames))
         else:
             numbers, points = _read_table(path, lines, header, first)
     # Image i may be frame i + 1.
@@ -246,6 +248,16 @@ def _numbers_of_positions(path, positions, record, first):
             "which belong together? Run the tool on all images of the folder."
         )
     return by_name[positions]
+
+
+def _check_given_all(path, numbers, frames):
+    """Raise if a tool seems to have been given just these frames, and counted them."""
+    if len(numbers) == len(frames) and (numbers != frames).any():
+        raise DatasetError(
+            f"{path} counts its {len(numbers)} frames from {numbers[0]}; there are as "
+            f"many frames of other numbers ({frames[0]} to {frames[-1]}): which belong "
+            "together? Run the tool on the whole video, or number frames like it."
+        )
 
 
 def _read_tracked(path):
