@@ -85,6 +85,20 @@ def _is_missing(value):
     return value is None or not isinstance(differs, bool | np.bool_) or bool(differs)
 
 
+def as_numbers(values):
+    """Return an array; masked entries, None and pandas' NA among numbers become NaN."""
+    if isinstance(values, np.ma.MaskedArray):
+        return values.astype(float).filled(np.nan)
+    values = np.asarray(values)
+    if values.dtype != object:
+        return values
+    try:
+        return values.astype(float)
+    except TypeError:
+        missing = [_is_missing(value) for value in values.flat]
+        return np.where(np.reshape(missing, values.shape), np.nan, values).astype(float)
+
+
 def prepare_column(name, values, n_rows):
     """Check and freeze one column for ``n_rows`` rows."""
     if np.ma.is_masked(values):

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.metaestimators import _BaseComposition
 
+from skfau._columns import as_numbers
 from skfau.exceptions import FaceImageError, LabelError, MissingColumnError
 from skfau.faces import Faces
 
@@ -91,7 +92,7 @@ def check_au_labels(y, n_samples=None, n_aus=None):
     Parameters
     ----------
     y : array-like of shape (n, n_aus)
-        0 absent, 1 present, NaN (or None, or masked) not known.
+        0 absent, 1 present, NaN (or None, NA, or masked) not known.
     n_samples, n_aus : int, default=None
         Shape that ``y`` must have; None accepts any.
 
@@ -105,12 +106,8 @@ def check_au_labels(y, n_samples=None, n_aus=None):
     LabelError
         If ``y`` is not 2-D, has another shape, or holds any other value.
     """
-    if isinstance(y, np.ma.MaskedArray):
-        y = y.astype(float).filled(np.nan)
     try:
-        labels = np.asarray(y)
-        # Tables with None arrive as objects.
-        labels = labels.astype(float) if labels.dtype.kind == "O" else labels
+        labels = as_numbers(y)
     except (TypeError, ValueError) as error:
         raise LabelError(
             f"y must be a numeric array of shape (n, n_aus), got {type(y)}: {error}"

@@ -42,6 +42,8 @@ def test_frame_i_of_a_video_belongs_to_label_line_i_plus_1(root):
     assert bunch.data.frame.tolist() == [1, 2, 3, 4, 5, 6]
     assert shown(bunch.data[[0, 1, 5]].neighbors(1)) == [5, 1, 3]
     assert load_disfa(root, aus=(12,), threshold=5).target.sum() == 1
+    with pytest.raises(ValueError, match="at most 5; got 6"):
+        load_disfa(root, threshold=6)
 
 
 @pytest.mark.parametrize(

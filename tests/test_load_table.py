@@ -58,13 +58,15 @@ def test_other_separators(root, separator):
 
 def test_intensities_and_codes_of_unknown_labels(root):
     (root / "mine.csv").write_text("path,AU06\na/1.png,2.5\na/2.png,9\nb/1.png,0\n")
-    bunch = load_table(root / "mine.csv", threshold=2, unknown=(9,))
+    bunch = load_table(root / "mine.csv", threshold=2, unknown=9)
     np.testing.assert_array_equal(bunch.intensity[:, 0], np.float32([2.5, np.nan, 0]))
     np.testing.assert_array_equal(bunch.target[:, 0], np.float32([1, np.nan, 0]))
     with pytest.raises(LabelError, match=r"line 2: AU6 is '2.5', expected 0 or 1.*thr"):
         load_table(root / "mine.csv", unknown=(9,))
     with pytest.raises(LabelError, match=r"line 3: AU6 is '9', expected an intensity"):
         load_table(root / "mine.csv", threshold=2)
+    with pytest.raises(ValueError, match=r"above 0 \(all would be\).*got 0"):
+        load_table(root / "mine.csv", threshold=0)
 
 
 def test_damaged_tables_are_named_with_file_and_line(root):

@@ -129,6 +129,9 @@ def test_masked_and_none_labels_are_unknown():
     y_pred = np.array([[1], [1], [0]])
     masked = np.ma.masked_array([[1], [0], [1]], mask=[[False], [True], [False]])
     assert au_f1_score(masked, y_pred) == au_f1_score([[1], [None], [1]], y_pred)
+    nullable = pytest.importorskip("pandas").array([1, None, 1], "Int64")
+    y_true = np.asarray(nullable)[:, None]
+    assert au_f1_score(y_true, y_pred) == au_f1_score(masked, y_pred)
 
 
 ABSENT = np.array([[1, 0, np.nan], [0, 0, np.nan]])

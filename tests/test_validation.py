@@ -87,6 +87,14 @@ def test_none_and_masked_labels_are_unknown():
     np.testing.assert_array_equal(check_au_labels(masked), [[0, NAN]])
 
 
+def test_nullable_columns_of_pandas_are_labels():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({au: pandas.array([1, None], "Int64") for au in "ab"})
+    np.testing.assert_array_equal(check_au_labels(frame), [[1, 1], [NAN, NAN]])
+    with pytest.raises(LabelError, match="must be a numeric array"):
+        check_au_labels([[None, object()]])
+
+
 @pytest.mark.parametrize("code", [9, 999, -1, 2, 0.5, np.inf, 1 + 1e-12])
 def test_any_other_label_is_named_with_its_place(code):
     y = np.zeros((4, 3))

@@ -1,6 +1,7 @@
 """Images, labels and landmarks of recordings, joined by frame number to one table."""
 
 import os
+from numbers import Real
 from operator import index
 from pathlib import Path
 from typing import NamedTuple
@@ -80,6 +81,16 @@ def check_aus(aus):
             f"{N_CODES - 1}; got {numbers}"
         )
     return numbers
+
+
+def check_threshold(threshold):
+    """Return ``threshold``; raise unless only AUs that are present reach it."""
+    if not isinstance(threshold, Real) or not 0 < threshold <= 5:
+        raise ValueError(
+            "threshold must be the lowest intensity that counts as present, above 0 "
+            f"(all would be) and at most 5; got {threshold!r}"
+        )
+    return threshold
 
 
 def code_table(n_frames, aus, values):

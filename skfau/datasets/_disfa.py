@@ -11,6 +11,7 @@ from skfau.datasets._assemble import (
     NOT_CODED,
     Recording,
     check_aus,
+    check_threshold,
     code_table,
     load_recordings,
 )
@@ -62,7 +63,7 @@ def load_disfa(
     aus : sequence of int, default=(1, 2, 4, 6, 9, 12, 25, 26)
         AUs to load; also coded: 5, 15, 17, 20.
     threshold : int, default=2
-        Lowest intensity that counts as present.
+        Lowest intensity, 1 to 5, that counts as present.
     images : "auto", str or Path, default="auto"
         Folder of the videos or image folders, if there are several.
     camera : {"left", "right"}, default="left"
@@ -83,8 +84,8 @@ def load_disfa(
 
     Raises
     ------
-    FileNotFoundError, LabelError, DatasetError, FaceImageError
-        As in `load_bp4d`.
+    FileNotFoundError, LabelError, DatasetError, FaceImageError, ValueError
+        As in `load_bp4d`; the last also if `threshold` is not from 1 to 5.
 
     Examples
     --------
@@ -92,7 +93,7 @@ def load_disfa(
     """
     return load_recordings(
         *_find(Path(root).absolute(), images, camera, landmarks),
-        read_labels=partial(_labels, threshold=threshold),
+        read_labels=partial(_labels, threshold=check_threshold(threshold)),
         aus=check_aus(aus),
         first_frame=first_frame,
         every_frame=True,

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfau._columns import names_of
-from skfau.datasets._assemble import VideoReport, check_aus
+from skfau.datasets._assemble import VideoReport, check_aus, check_threshold
 from skfau.datasets._frames import read_images
 from skfau.datasets._landmark_files import (
     landmark_files,
@@ -45,7 +45,7 @@ def load_table(
     threshold : float or None, default=None
         None: labels are 0 or 1. A number: they are intensities from 0 to 5, and those
         from `threshold` on are present.
-    unknown : tuple, default=()
+    unknown : float or tuple of float, default=()
         Codes of labels that are not known, besides NaN and an empty cell: ``(9,)``.
     landmarks : str, Path or None, default=None
         Folder with a file ``VIDEO.csv`` per video, as in `load_bp4d`; needs ``video``
@@ -62,9 +62,9 @@ def load_table(
 
     Raises
     ------
-    FileNotFoundError, LabelError, DatasetError
+    FileNotFoundError, LabelError, DatasetError, ValueError
         If the table is damaged, not in UTF-8, a frame twice there or a subject or
-        video not named; names file and line.
+        video not named; names file and line. If `threshold` is not in (0, 5].
 
     Examples
     --------
@@ -239,7 +239,11 @@ def _check_frames(name, columns, lines):
 def _levels(name, columns, lines, unknown, threshold):
     """Return labels, float32 (n, n_aus), NaN where not known."""
     levels = np.full((len(lines), len(columns)), np.nan, np.float32)
-    wanted = "0 or 1" if threshold is None else "an intensity, 0 to 5"
+    unknown = np.ravel(unknown).tolist()
+    wanted = "0 or 1"
+    if threshold is not None:
+        check_threshold(threshold)
+        wanted = "an intensity, 0 to 5"
     for column, (au, cells) in enumerate(columns.items()):
         for row, cell in enumerate(cells):
             text = "" if cell is None else str(cell).strip()

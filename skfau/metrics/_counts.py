@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skfau._columns import names_of
+from skfau._columns import as_numbers, names_of
 from skfau._validation import check_au_labels, check_au_names
 from skfau.exceptions import LabelError
 
@@ -19,10 +19,7 @@ _CHUNK_ROWS = 10 * _BYTE_ROWS * _WIDE_ROWS
 
 
 def _as_array(values):
-    """Return a numeric array; masked and None entries become NaN."""
-    if isinstance(values, np.ma.MaskedArray):
-        return values.astype(np.float64).filled(np.nan)
-    values = np.asarray(values)
+    values = as_numbers(values)
     return values if values.dtype.kind in "fiub" else values.astype(np.float64)
 
 
