@@ -209,6 +209,9 @@ def test_every_data_set_has_its_auto_encoder(made):
     batches = clf._make_batches(faces, target)
     assert batches.datasets.tolist() == [0] * 48 + [1] * 48
     assert "consistency" in clf.history_[0]
+    dataset = np.where(disfa, None, "bp4d")
+    with pytest.raises(ValueError, match="'dataset' is missing in row 48"):
+        small().fit(faces.with_columns(dataset=dataset), target)
 
 
 def test_a_data_set_that_comes_later_gets_its_auto_encoder(made):

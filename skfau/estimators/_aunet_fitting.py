@@ -20,9 +20,14 @@ def check_training(estimator, faces, *, going_on):
     if _trains_fan(estimator) and not going_on and estimator.init_from is None:
         _check_weights(estimator)
         check_landmarks(faces)
-    if not estimator.temporal:
-        return
-    interval = estimator.interval
+    if estimator.label_vae:
+        # It raises for rows without a name, before anything is trained.
+        datasets_of(faces)
+    if estimator.temporal:
+        _warn_without_neighbours(faces, estimator.interval)
+
+
+def _warn_without_neighbours(faces, interval):
     around = Neighbourhood(faces, interval)
     if (around.rows == around.rows[:, :1]).all():
         reason, remedy = "X has no columns 'video' and 'frame'", "Give them"
@@ -33,7 +38,7 @@ def check_training(estimator, faces, *, going_on):
             f"{reason}: no face has neighbours, and the temporal module learns "
             f"nothing. {remedy}, or pass temporal=False.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
 

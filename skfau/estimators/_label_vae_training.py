@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from tqdm import trange
 
+from skfau._columns import names_of
 from skfau.estimators._random import PrivateStream, derive_seed
 from skfau.facs import DATASET_AUS
 from skfau.nn import LabelVAE
@@ -15,17 +16,22 @@ _VAE = 102
 
 def datasets_of(faces):
     """Return the name of each row's data set, "" without the column ``dataset``."""
-    if "dataset" in faces.columns:
-        return faces.column("dataset").astype(str)
-    return np.full(len(faces), "")
+    if "dataset" not in faces.columns:
+        return np.full(len(faces), "")
+    names, missing = names_of(faces.column("dataset"))
+    if missing.any():
+        raise ValueError(
+            f"column 'dataset' is missing in row {np.argmax(missing)}; name the data "
+            "set of every row, or leave these rows out."
+        )
+    return names.astype(str)
 
 
 def dataset_numbers(faces, names):
     """Return the place of each row's data set among names, -1 for one not there."""
-    dataset = datasets_of(faces)
-    numbers = np.full(len(dataset), -1)
+    numbers = np.full(len(faces), -1)
     for number, name in enumerate(names):
-        numbers[dataset == name] = number
+        numbers[datasets_of(faces) == name] = number
     return numbers
 
 
