@@ -12,7 +12,7 @@ from skfau.datasets._assemble import (
     code_table,
     load_recordings,
 )
-from skfau.datasets._frames import is_video, read_images
+from skfau.datasets._frames import is_video, one_source_each, read_images
 from skfau.datasets._landmark_files import (
     landmark_files,
     landmark_folders,
@@ -144,17 +144,11 @@ def _find(root, folder, names, parameter):
 
 def _sources(folder):
     """Map video to the folder or the file of its frames."""
-    sources = {}
-    for path in sorted(folder.glob("[!.]*")):
-        if not (is_video(path) or path.is_dir()):
-            continue
-        name = path.stem if is_video(path) else path.name
-        if name in sources:
-            raise DatasetError(
-                f"{sources[name]} and {path} both hold frames of {name}; keep one"
-            )
-        sources[name] = path
-    return sources
+    return one_source_each(
+        (path.stem if is_video(path) else path.name, path)
+        for path in sorted(folder.glob("[!.]*"))
+        if is_video(path) or path.is_dir()
+    )
 
 
 def _labels_of(folder, subset):

@@ -12,7 +12,7 @@ from skfau.datasets._assemble import (
     code_table,
     load_recordings,
 )
-from skfau.datasets._frames import is_video, read_images
+from skfau.datasets._frames import is_video, one_source_each, read_images
 from skfau.datasets._landmark_files import (
     landmark_files,
     landmark_folders,
@@ -25,7 +25,7 @@ from skfau.datasets._text_files import (
     int_table,
     read_lines,
 )
-from skfau.exceptions import DatasetError, LabelError
+from skfau.exceptions import LabelError
 from skfau.facs import DATASET_AUS
 
 _VIDEO = re.compile(r"([FM]\d{3})_T(\d+)")
@@ -204,19 +204,18 @@ def _find_folder(root, candidates, what):
 
 def _sources(folder):
     """Map "F001_T1" to the folder or video of its frames."""
-    sources = {}
     paths = [*folder.glob("[FM][0-9][0-9][0-9]/T*"), *folder.glob("[FM]*_T*.*")]
-    for path in sorted(paths):
-        video = path.stem if is_video(path) else path.name
-        video = f"{path.parent.name}_{video}" if _TASK.fullmatch(video) else video
-        if not _VIDEO.fullmatch(video) or not (is_video(path) or path.is_dir()):
-            continue
-        if video in sources:
-            raise DatasetError(
-                f"{sources[video]} and {path} both hold frames of {video}; keep one"
-            )
-        sources[video] = path
-    return sources
+    return one_source_each(
+        (video, path)
+        for path in sorted(paths)
+        if _VIDEO.fullmatch(video := _video_of(path))
+        and (is_video(path) or path.is_dir())
+    )
+
+
+def _video_of(path):
+    video = path.stem if is_video(path) else path.name
+    return f"{path.parent.name}_{video}" if _TASK.fullmatch(video) else video
 
 
 def _video_names(label_root, sources, unread):

@@ -15,7 +15,12 @@ from skfau.datasets._assemble import (
     code_table,
     load_recordings,
 )
-from skfau.datasets._frames import IMAGE_SUFFIXES, is_video, read_images
+from skfau.datasets._frames import (
+    IMAGE_SUFFIXES,
+    is_video,
+    one_source_each,
+    read_images,
+)
 from skfau.datasets._landmark_files import (
     landmark_files,
     landmark_folders,
@@ -184,7 +189,7 @@ def _sources(root, images, camera, label_roots):
 def _subjects(folder, camera):
     """Map subject to what in a folder holds frames of one camera."""
     other = {"left": "right", "right": "left"}[camera]
-    sources = {}
+    named = []
     for path in sorted(folder.iterdir()):
         match = _SUBJECT.search(path.name)
         told = f"{folder.name}/{path.name}".lower()
@@ -194,15 +199,9 @@ def _subjects(folder, camera):
             or (other in told and camera not in path.name.lower())
         ):
             continue
-        if not (is_video(path) or _holds_frames(path)):
-            continue
-        if match[0] in sources:
-            raise DatasetError(
-                f"{sources[match[0]]} and {path} both hold frames of {match[0]}; keep "
-                "one, or name the folder of one with images="
-            )
-        sources[match[0]] = path
-    return sources
+        if is_video(path) or _holds_frames(path):
+            named.append((match[0], path))
+    return one_source_each(named, "keep one, or name the folder of one with images=")
 
 
 def _holds_frames(folder):

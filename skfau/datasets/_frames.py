@@ -111,6 +111,31 @@ def is_video(path):
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
+def one_source_each(named, remedy="keep one"):
+    """Map recordings to the folder or video of their frames.
+
+    Parameters
+    ----------
+    named : iterable of (str, Path)
+        Recordings and what holds their frames.
+    remedy : str, default="keep one"
+        What to do about two.
+
+    Raises
+    ------
+    DatasetError
+        If two hold frames of one recording.
+    """
+    sources = {}
+    for name, path in named:
+        if name in sources:
+            raise DatasetError(
+                f"{sources[name]} and {path} both hold frames of {name}; {remedy}"
+            )
+        sources[name] = path
+    return sources
+
+
 def first_image_number(first_frame, recordings, *, every_frame):
     """Say which number the image of label frame 1 has.
 
