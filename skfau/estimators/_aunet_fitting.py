@@ -3,6 +3,8 @@
 import copy
 import warnings
 
+import numpy as np
+
 from skfau.estimators import _fitting
 from skfau.estimators._fan_training import check_landmarks, train_fan
 from skfau.estimators._feature_cache import FeatureCache, check_cacheable
@@ -82,13 +84,15 @@ def _train_fan(estimator, faces):
 
 def _train_label_vaes(estimator, faces, labels):
     """Train an auto-encoder for every data set that has none yet."""
-    net = estimator.net_
+    net, dataset = estimator.net_, datasets_of(faces)
     # After `load` there are none.
     trained = getattr(estimator, "label_vaes_", {})
-    new = dataset_numbers(faces, list(trained)) < 0
+    new = ~np.isin(dataset, list(trained))
+    if not new.any():
+        return
     estimator.label_vaes_ = trained | fit_label_vaes(
         labels[new],
-        datasets_of(faces)[new],
+        dataset[new],
         estimator.aus_,
         latent_dim=estimator.latent_dim,
         kl_weight=estimator.kl_weight,

@@ -30,8 +30,10 @@ def datasets_of(faces):
 def dataset_numbers(faces, names):
     """Return the place of each row's data set among names, -1 for one not there."""
     numbers = np.full(len(faces), -1)
-    for number, name in enumerate(names):
-        numbers[datasets_of(faces) == name] = number
+    if names:
+        dataset = datasets_of(faces)
+        for number, name in enumerate(names):
+            numbers[dataset == name] = number
     return numbers
 
 
