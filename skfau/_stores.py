@@ -1,4 +1,4 @@
-"""Where pixels live: arrays in memory, mapped files, image files, videos.
+"""Where pixels live: arrays in memory, mapped files, image files.
 
 A store is anything with ``__len__``, ``gather(rows)`` (``rows`` an intp array;
 answers uint8 RGB images, as one (m, H, W, 3) array or a list of (H, W, 3) arrays)
@@ -7,8 +7,6 @@ differ. Stores that read files pickle as names, never as pixels.
 """
 
 import os
-import threading
-from collections import OrderedDict
 from pathlib import Path
 
 import cv2
@@ -19,10 +17,6 @@ from skfau.exceptions import FaceImageError
 
 _DECODE_ROWS = 256
 _HINT = "find all such rows with Faces.check_images(on_error='skip')"
-# Open decoders cost tens of megabytes each, so a thread keeps only this many.
-_MAX_OPEN_VIDEOS = 8
-# Up to here, decoding the frames in between beats seeking to a key frame.
-_MAX_FRAMES_SKIPPED = 32
 
 
 def as_store(images):
@@ -261,103 +255,3 @@ class PathStore:
 
     def fingerprint(self):
         return digest(*(stamp(self.path(row)) for row in range(len(self))))
-
-
-class VideoStore:
-    """Every frame of some videos, in order; decoders stay open per thread."""
-
-    kind = "videos"
-
-    def __init__(self, paths):
-        self.paths = [str(Path(path).absolute()) for path in paths]
-        counts, sizes = [], set()
-        for path in self.paths:
-            capture = self._open(path)
-            counts.append(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-            if counts[-1] < 1:
-                raise FaceImageError(
-                    f"the video {path!r} does not tell its number of frames; "
-                    "re-encode it, or extract its frames to image files."
-                )
-            sizes.add(
-                (
-                    int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-                    int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-                )
-            )
-        self.counts = np.array(counts, np.intp)
-        self.image_shape = sizes.pop() if len(sizes) == 1 else None
-        self._ends = np.cumsum(self.counts)
-        self._local = threading.local()
-
-    def __getstate__(self):
-        return {**self.__dict__, "_local": None, "_stamps": self.fingerprint()}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state, _local=threading.local())
-
-    def __len__(self):
-        return int(self.counts.sum())
-
-    def fingerprint(self):
-        return digest(*map(stamp, self.paths), self.counts.tolist())
-
-    def gather(self, rows):
-        rows = np.asarray(rows, np.intp)
-        images = [None] * len(rows)
-        last_row, last = -1, None
-        # In file order, whatever order was asked for: seeking is what costs.
-        for at in np.argsort(rows, kind="stable"):
-            row = int(rows[at])
-            if not 0 <= row < len(self):
-                raise IndexError(f"row {row} is outside the {len(self)} video frames")
-            if row != last_row:
-                last_row, last = row, self._read(row)
-                images[at] = last
-            else:
-                images[at] = last.copy()
-        return images
-
-    @staticmethod
-    def _open(path):
-        if not Path(path).is_file():
-            raise FaceImageError(f"there is no video {path!r}; check the path.")
-        capture = cv2.VideoCapture(path)
-        if not capture.isOpened():
-            raise FaceImageError(f"OpenCV cannot open the video {path!r}.")
-        return capture
-
-    def _capture(self, path):
-        """Return this thread's [capture, next frame] of a video."""
-        # A forked child inherits decoders whose threads and file position it lacks.
-        if getattr(self._local, "pid", None) != os.getpid():
-            self._local.pid = os.getpid()
-            self._local.captures = OrderedDict()
-        captures = self._local.captures
-        if path not in captures:
-            captures[path] = [self._open(path), 0]
-            if len(captures) > _MAX_OPEN_VIDEOS:
-                captures.popitem(last=False)[1][0].release()
-        captures.move_to_end(path)
-        return captures[path]
-
-    def _read(self, row):
-        video = int(np.searchsorted(self._ends, row, side="right"))
-        frame = row - int(self._ends[video] - self.counts[video])
-        path = self.paths[video]
-        state = self._capture(path)
-        capture, position = state
-        if not position <= frame <= position + _MAX_FRAMES_SKIPPED:
-            capture.set(cv2.CAP_PROP_POS_FRAMES, frame)
-            position = frame
-        skipped = all(capture.grab() for _ in range(frame - position))
-        read, image = capture.read() if skipped else (False, None)
-        if not read:
-            self._local.captures.pop(path)
-            raise FaceImageError(
-                f"row {row}: cannot decode frame {frame} of the video {path!r} "
-                f"({self.counts[video]} frames by its header); the file may be "
-                f"truncated: re-encode it, or {_HINT}."
-            )
-        state[1] = frame + 1
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

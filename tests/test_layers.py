@@ -32,6 +32,10 @@ SERVES = {
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",
+    "_pixels": "faces",
+    "_cache_files": "exceptions",
+    "_video_index": "faces",
+    "_video_store": "faces",
     "_validation": "datasets",
 }
 MAY_IMPORT = {

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfau._stores import PathStore, VideoStore
+from skfau._stores import PathStore
+from skfau._video_store import VideoStore
 from skfau.datasets._expected import warn_of_deviations
 from skfau.datasets._frames import first_image_number
 from skfau.datasets._index import Task, read_indexed

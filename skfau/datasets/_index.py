@@ -1,8 +1,6 @@
 """What the files of a data set say, read once and kept until they change."""
 
-import contextlib
 import json
-import os
 import time
 import warnings
 from pathlib import Path
@@ -13,15 +11,13 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from skfau import __version__
-from skfau._arrays import digest, stamp
+from skfau._arrays import stamp
+from skfau._cache_files import cache_path, settled, write_arrays
 
 # Raise it whenever a reader returns something else for the same files.
 _FORMAT = 2
 # Starting worker processes takes about as long.
 _SERIAL_SECONDS = 2.0
-# A file that was written this shortly before it was read may have been written again
-# within one tick of the file system's clock.
-_UNSETTLED_NS = 2_000_000_000
 
 
 class Task(NamedTuple):
@@ -86,10 +82,7 @@ def read_indexed(read, tasks, *, index, name, n_jobs, verbose):
 def _index_path(index, name):
     if index is None:
         return None
-    if index != "auto":
-        return Path(index)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache, "skfau", "index", f"{name[0]}-{digest(*name)[:16]}.npz")
+    return cache_path("index", name[0], *name) if index == "auto" else Path(index)
 
 
 def _stamps(task):
@@ -99,10 +92,7 @@ def _stamps(task):
 
 
 def _settled(stamps, began):
-    return all(
-        modified is None or modified < began - _UNSETTLED_NS
-        for _, modified in stamps[1]
-    )
+    return all(settled(modified, began) for _, modified in stamps[1])
 
 
 def _read_all(read, tasks, title, n_jobs, verbose):
@@ -131,12 +121,8 @@ def _write(path, keys, stamps, records):
         parts = [record[field] for record in records]
         arrays[f"values_{field}"] = np.concatenate(parts)
         arrays[f"lengths_{field}"] = np.array([len(part) for part in parts])
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        partial.replace(path)
+        write_arrays(path, arrays)
     except OSError as error:
         warnings.warn(
             f"the index {path} cannot be written ({error.strerror}), so the next load "
@@ -144,8 +130,6 @@ def _write(path, keys, stamps, records):
             "or index=None",
             stacklevel=4,
         )
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def _load(path):
