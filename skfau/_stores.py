@@ -21,7 +21,7 @@ _HINT = "find all such rows with Faces.check_images(on_error='skip')"
 
 def as_store(images):
     """Return the store for what a user handed to ``Faces`` as images."""
-    if callable(getattr(images, "gather", None)):
+    if _is_store(images):
         return images
     if isinstance(images, (str, bytes, os.PathLike)):
         raise TypeError(
@@ -40,7 +40,8 @@ def as_store(images):
     if not isinstance(images, (list, tuple)):
         raise TypeError(
             "images must be a uint8 array of shape (n, H, W, 3), a sequence of image "
-            f"paths or of uint8 (H, W, 3) arrays, or a store; got {type(images)}."
+            "paths or of uint8 (H, W, 3) arrays, or a store (gather, fingerprint and "
+            f"a length); got {type(images)}."
         )
     if all(isinstance(image, (str, os.PathLike)) for image in images):
         return PathStore(images)
@@ -49,8 +50,15 @@ def as_store(images):
     odd = next(i for i, x in enumerate(images) if not isinstance(x, (str, os.PathLike)))
     raise TypeError(
         "a sequence of images must hold only paths (str or Path) or only uint8 "
-        f"arrays; entry {odd} is {type(images[odd])}."
+        f"arrays; entry {odd} is {type(images[odd])}. Of an image of PIL, pass "
+        "np.asarray(image.convert('RGB'))."
     )
+
+
+def _is_store(images):
+    # Tensors of torch and series of polars have a gather of their own.
+    methods = ("gather", "fingerprint", "__len__")
+    return all(callable(getattr(images, method, None)) for method in methods)
 
 
 def check_pixels(array):

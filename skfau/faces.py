@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from skfau._columns import Column, row_array, row_key, select
+from skfau._concat import check_parts, join_column, join_rows, name_recordings
 from skfau._pixels import ImageReport, Images, check_images, write_images
 from skfau._stores import as_store
 from skfau._table import TIME_COLUMNS, RowTable
@@ -150,6 +151,56 @@ class Faces(RowTable):
         columns = {name: store.spread(name, columns[name]) for name in columns}
         faces = cls(store, frame=store.frames, time=store.seconds, **columns)
         return faces if kept.all() else faces[kept]
+
+    @classmethod
+    def concat(cls, faces):
+        """Return the rows of several faces, one after the other.
+
+        Parameters
+        ----------
+        faces : sequence of Faces
+            At least one. Pixels stay where they are, and their sizes may differ.
+
+        Returns
+        -------
+        Faces
+            With the columns of all, by name. What some faces have no column for is
+            unknown there: NaN among numbers (whole ones and booleans become floats),
+            "" among names. Without ``video`` each row is a recording of its own, named
+            by its place (``"part 1 row 7"``), with ``frame`` 0. `neighbors` sees the
+            rows of these views only.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there are no faces or something else, the values of a column do not
+            fit together, or only one of ``video`` and ``frame`` is known.
+
+        Notes
+        -----
+        Names that stand for different people or recordings in two data sets must
+        differ: put the data set's name before them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skfau import Faces
+        >>> frames = np.zeros((3, 8, 8, 3), np.uint8)
+        >>> film = Faces(frames, video=["a", "a", "a"], frame=[0, 1, 2])
+        >>> photos = Faces([np.zeros((9, 7, 3), np.uint8)] * 2, age=[31, 28])
+        >>> faces = Faces.concat([film, photos])
+        >>> faces.video
+        array(['a', 'a', 'a', 'part 1 row 0', 'part 1 row 1'], dtype='<U12')
+        >>> faces.age
+        array([nan, nan, nan, 31., 28.])
+        """
+        parts = name_recordings(check_parts(faces, cls))
+        store, origin = join_rows(parts)
+        names = dict.fromkeys(name for part in parts for name in part.columns)
+        joined = cls(store, **{name: join_column(name, parts) for name in names})
+        joined._origin = origin
+        joined._timeline = joined._make_timeline()
+        return joined
 
     def __getitem__(self, key):
         """Return a view for a slice, integers or a mask; one image for an integer."""

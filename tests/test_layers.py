@@ -32,6 +32,7 @@ SERVES = {
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",
+    "_concat": "faces",
     "_pixels": "faces",
     "_cache_files": "exceptions",
     "_video_index": "faces",

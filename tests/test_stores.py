@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from skfau import Faces
 from skfau.exceptions import FaceImageError
@@ -58,6 +59,28 @@ def test_arrays_that_are_no_images(images, match):
 def test_things_that_hold_no_images(images, match):
     with pytest.raises(TypeError, match=match):
         Faces(images)
+
+
+class Gathers:
+    """Looks like a store at first sight."""
+
+    def gather(self, rows):
+        return rows
+
+    def __len__(self):
+        return 2
+
+
+def test_what_only_looks_like_a_store_is_none():
+    with pytest.raises(TypeError, match=r"a store \(gather, fingerprint and"):
+        Faces(Gathers())
+    images = RNG.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    faces = Faces(torch.from_numpy(images))
+    np.testing.assert_array_equal(faces[::-1], images[::-1])
+    with pytest.raises(FaceImageError, match=r"float32.*scale floats"):
+        Faces(torch.zeros(2, 3, 8, 8))
+    with pytest.raises(TypeError, match=r"entry 0 is .*Tensor"):
+        Faces([torch.zeros(8, 8, 3)])
 
 
 def test_gray_images_are_repeated_to_three_channels():
