@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from skfau._columns import row_array, row_key, select
-from skfau._stores import stack_images
+from skfau._decoder_warnings import LISTENING
+from skfau._stores import rows_at_once, stack_images
 from skfau.exceptions import FaceImageError
 
 
@@ -47,13 +48,17 @@ def check_images(faces, on_error):
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
     errors = {}
-    for row in range(len(faces)):
-        try:
-            faces.images[row]
-        except FaceImageError as error:
-            if on_error == "raise":
-                raise
-            errors[row] = str(error)
+    listening = LISTENING.set(True)
+    try:
+        for row in range(len(faces)):
+            try:
+                faces.images[row]
+            except FaceImageError as error:
+                if on_error == "raise":
+                    raise
+                errors[row] = str(error)
+    finally:
+        LISTENING.reset(listening)
     ok = np.ones(len(faces), dtype=bool)
     ok[list(errors)] = False
     return ImageReport(ok, errors)
@@ -76,6 +81,7 @@ def write_images(faces, path, batch_size):
 def _write(faces, path, batch_size):
     shape = (len(faces), *faces.image_shape, 3)
     out = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    batch_size = min(batch_size, rows_at_once(shape[1:]))
     for start in range(0, len(faces), batch_size):
         block = faces.images[start : start + batch_size]
         if block.shape[1:] != shape[1:]:

@@ -7,15 +7,19 @@ differ. Stores that read files pickle as names, never as pixels.
 """
 
 import os
+import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from skfau._arrays import MappedArray, digest, hash_array, mapped_base, stamp
+from skfau._decoder_warnings import LISTENING, overhear
 from skfau.exceptions import FaceImageError
 
-_DECODE_ROWS = 256
+# Decoded images are held by their bytes: 256 of a telephone would be 37 GB.
+_HELD_BYTES = 2**28
 _HINT = "find all such rows with Faces.check_images(on_error='skip')"
 
 
@@ -66,9 +70,12 @@ def check_pixels(array):
     wanted = "expected uint8 images of shape (n, H, W, 3) in RGB, or (n, H, W) gray"
     got = f"got {array.dtype} of shape {array.shape}"
     if array.dtype != np.uint8:
+        scale = "scale floats in [0, 1] by 255"
+        if array.dtype == np.uint16:
+            scale = "divide 16 bits by 257 (12 bits by 16)"
         raise FaceImageError(
-            f"{wanted}; {got}. Pixels run from 0 to 255: scale floats in [0, 1] by "
-            "255 and cast with astype('uint8')."
+            f"{wanted}; {got}. Pixels run from 0 to 255: {scale} and cast with "
+            "astype('uint8')."
         )
     colour = array.ndim == 4 and array.shape[-1] == 3
     # (H, W, 3) is one image far more often than a stack of gray images 3 pixels wide.
@@ -86,12 +93,18 @@ def _rgb(images):
     return np.repeat(images[..., None], 3, axis=-1) if images.ndim == 3 else images
 
 
+def rows_at_once(image_shape):
+    """Return how many images of a size (H, W) to hold beside the result."""
+    return max(1, _HELD_BYTES // max(1, 3 * image_shape[0] * image_shape[1]))
+
+
 def stack_images(store, rows):
     """Decode rows into one array, in blocks so that it is held only once."""
-    stacked = None
-    for start in range(0, len(rows), _DECODE_ROWS):
-        block = store.gather(rows[start : start + _DECODE_ROWS])
-        if len(rows) <= _DECODE_ROWS and isinstance(block, np.ndarray):
+    stacked, start = None, 0
+    at_once = rows_at_once(store.image_shape) if store.image_shape else 1
+    while start < len(rows):
+        block = store.gather(rows[start : start + at_once])
+        if at_once >= len(rows) and isinstance(block, np.ndarray):
             return block
         for i, image in enumerate(block, start):
             if stacked is None:
@@ -104,6 +117,8 @@ def stack_images(store, rows):
                     "them as a list with Faces.read()."
                 )
             stacked[i] = image
+        start += at_once
+        at_once = rows_at_once(stacked.shape[1:])
     if stacked is None:
         return np.empty((0, *(store.image_shape or (0, 0)), 3), np.uint8)
     return stacked
@@ -187,9 +202,22 @@ def _truncated(data):
     return True
 
 
+def _decode(data):
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        return None
+
+
 def read_image(path, row):
     """Decode one image file to uint8 RGB (H, W, 3); errors name file and row."""
     try:
+        # Pipes and devices would be read for ever.
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+            raise FaceImageError(
+                f"row {row}: {path!r} is a folder or device, not an image file; check "
+                f"the path, or {_HINT}."
+            )
         # Read by Python: cv2.imread cannot open non-ASCII names on every system.
         data = Path(path).read_bytes()
     except OSError as error:
@@ -203,10 +231,13 @@ def read_image(path, row):
             f"row {row}: the image {path!r} is truncated at {len(data)} bytes; copy "
             f"the file again, or {_HINT}."
         )
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error:
-        image = None
+    with overhear() if LISTENING.get() else nullcontext() as said:
+        image = _decode(data)
+    if image is not None and said:
+        raise FaceImageError(
+            f"row {row}: the image {path!r} is damaged ({said[0]}); copy the file "
+            f"again, or {_HINT}."
+        )
     if image is None:
         raise FaceImageError(
             f"row {row}: {path!r} ({len(data)} bytes) is not an image that OpenCV can "

@@ -32,6 +32,7 @@ SERVES = {
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",
+    "_decoder_warnings": "faces",
     "_concat": "faces",
     "_pixels": "faces",
     "_cache_files": "exceptions",
