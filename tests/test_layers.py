@@ -28,6 +28,7 @@ BESIDE = {("model_selection", "metrics")}
 SERVES = {
     "_arrays": "exceptions",
     "_random": "exceptions",
+    "_unwrap": "exceptions",
     "_table": "faces",
     "_facs_table": "facs",
     "_columns": "faces",

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from skfau._unwrap import apply_steps, find_having
 from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.exceptions import FaceImageError
-from skfau.inspection._models import find, transform
 from skfau.inspection._mosaic import Cell, draw_mosaic
 from skfau.inspection._plotting import au_codes, axes_for, columns_of, need_matplotlib
 
@@ -104,8 +104,8 @@ class AttentionMapDisplay:
             If matplotlib is not installed.
         """
         need_matplotlib(f"{cls.__name__}.from_estimator")
-        model, steps = find(estimator, "attention_maps")
-        faces = check_faces(transform(steps, X))
+        model, steps = find_having(estimator, "attention_maps")
+        faces = check_faces(apply_steps(steps, X))
         y = estimator.predict(X) if y is None else y
         return cls.from_predictions(
             faces.images[...],

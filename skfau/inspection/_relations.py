@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from skfau._unwrap import apply_steps, find_having
 from skfau._validation import check_au_labels, check_au_names
-from skfau.inspection._models import find, transform
 from skfau.inspection._plotting import au_codes, axes_for, need_matplotlib
 from skfau.metrics import au_adjacency
 
@@ -108,8 +108,8 @@ class AURelationsDisplay:
             If matplotlib is not installed.
         """
         need_matplotlib(f"{cls.__name__}.from_estimator")
-        model, steps = find(estimator, "au_relations")
-        relations = np.asarray(model.au_relations(transform(steps, X)))
+        model, steps = find_having(estimator, "au_relations")
+        relations = np.asarray(model.au_relations(apply_steps(steps, X)))
         seen = ~np.isnan(relations).any(axis=(1, 2))
         if not seen.any():
             raise ValueError(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfau.inspection._models import find
+from skfau._unwrap import find_having
 from skfau.inspection._plotting import (
     BLUE,
     GRAY,
@@ -100,7 +100,7 @@ class AUScoreDisplay:
             If matplotlib is not installed.
         """
         need_matplotlib(f"{cls.__name__}.from_estimator")
-        model, _ = find(estimator, "aus_")
+        model, _ = find_having(estimator, "aus_")
         return cls.from_predictions(
             y,
             estimator.predict(X),

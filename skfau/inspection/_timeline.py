@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from skfau._unwrap import find_having, layers
 from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.inspection._frames import alone, in_order, rows_of_video, spans, usual_step
-from skfau.inspection._models import find, layers
 from skfau.inspection._plotting import (
     BLUE,
     GRAY,
@@ -116,7 +116,7 @@ class AUTimelineDisplay:
             If matplotlib is not installed.
         """
         need_matplotlib(f"{cls.__name__}.from_estimator")
-        model, _ = find(estimator, "aus_")
+        model, _ = find_having(estimator, "aus_")
         faces = check_faces(X, need=() if video is None else ("video",))
         rows, title = rows_of_video(faces, video)
         check_au_names(y, model.aus_, "the classifier")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
 from skfau.metrics._counts import au_labels, check_rules, nan_mean
 from skfau.metrics._registry import get_metric
@@ -64,18 +65,6 @@ def _respond(estimator, X, response):
             f"{np.shape(output)}"
         )
     return np.asarray(output)
-
-
-def find_aus(estimator):
-    """AUs of a fitted estimator, also inside pipelines and searches; None if untold."""
-    while not hasattr(estimator, "aus_"):
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif hasattr(estimator, "steps"):
-            estimator = estimator.steps[-1][1]
-        else:
-            return None
-    return estimator.aus_
 
 
 def au_scorer(metric="f1", *, average="macro", absent="skip"):

@@ -10,11 +10,11 @@ from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils.parallel import Parallel, delayed
 
+from skfau._unwrap import find_aus
 from skfau.metrics import compare_predictions
 from skfau.metrics._counts import au_labels
 from skfau.metrics._published_columns import published_columns
 from skfau.metrics._registry import get_metric
-from skfau.metrics._scorers import find_aus
 from skfau.model_selection._out_of_fold import check_response, take_labels
 
 

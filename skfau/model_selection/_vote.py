@@ -5,8 +5,8 @@ from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._unwrap import find_aus
 from skfau._validation import _BaseComposition, _fit_context, check_au_labels
-from skfau.metrics._scorers import find_aus
 from skfau.model_selection._out_of_fold import check_response, keep_names
 from skfau.model_selection._wrapper import WrappedClassifier
 

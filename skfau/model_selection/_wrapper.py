@@ -7,9 +7,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
 from skfau.metrics import au_f1_score
-from skfau.metrics._scorers import find_aus
 
 
 class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
