@@ -1,7 +1,7 @@
 """`DRMLClassifier`: the system of Zhao et al. (CVPR 2016)."""
 
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import torch
@@ -9,11 +9,11 @@ import torch
 from skfau._validation import Interval
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._parameters import COUNT
+from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
 from skfau.nn import DRML
-
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
 class DRMLClassifier(BaseAUClassifier):
@@ -134,14 +134,11 @@ class DRMLClassifier(BaseAUClassifier):
 
     _parameter_constraints = {
         **BaseAUClassifier._parameter_constraints,
-        "channels": [_POSITIVE],
+        "channels": [COUNT],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "region_layer": ["boolean"],
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
-        "lr_decay_epochs": [_POSITIVE],
     }
 
-    _optimizer = partial(torch.optim.SGD, momentum=0.9)
     _published_augmentation = FaceAugmentation(crop=0.15)
 
     def __init__(
@@ -175,18 +172,14 @@ class DRMLClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay ** (epoch // self.lr_decay_epochs)
-
-    def _make_network(self, *, pretrained):
-        return DRML(
-            self.n_aus_,
+    def _system(self, task):
+        network = DRML(
+            task.n_aus,
             channels=self.channels,
             image_size=self.image_size,
             dropout=self.dropout,
             region_layer=self.region_layer,
         )
-
-    def _make_loss(self):
         # The mean over AUs times their number: the published loss is their sum.
-        return WeightedBCE(np.full(self.n_aus_, self.n_aus_))
+        loss = WeightedBCE(np.full(task.n_aus, task.n_aus))
+        return System(network, loss, partial(torch.optim.SGD, momentum=0.9))

@@ -1,18 +1,18 @@
 """`EACNetClassifier`: the system of Li et al. (FG 2017, TPAMI 2018)."""
 
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
 
-from skfau._validation import Interval, StrOptions
+from skfau._validation import Interval, StrOptions, check_faces
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
-from skfau.facs import DATASET_AUS, _paired_rules
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._system import System
+from skfau.facs import DATASET_AUS
 from skfau.losses import EACNetLoss
 from skfau.nn import EACNet
-
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
 class EACNetClassifier(BaseAUClassifier):
@@ -144,16 +144,13 @@ class EACNetClassifier(BaseAUClassifier):
         "weights": "no_validation",
         "enhancing": ["boolean"],
         "cropping": ["boolean"],
-        "channels": [_POSITIVE],
-        "embedding_dim": [_POSITIVE],
+        "channels": [COUNT],
+        "embedding_dim": [COUNT],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "roi_convention": [StrOptions({"jaa", "eac", "aunet"})],
-        "smoothing": [Interval(Real, 0, None, closed="left")],
+        "smoothing": [WEIGHT],
         "augmentation": [FaceAugmentation, None],
     }
-
-    _optimizer = partial(torch.optim.SGD, momentum=0.9, nesterov=True)
-    _input_columns = ("landmarks",)
 
     def __init__(
         self,
@@ -189,14 +186,14 @@ class EACNetClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _check_aus(self, aus):
-        _paired_rules(aus, self.roi_convention)
+    def _check_training_faces(self, faces, *, going_on):
+        check_faces(faces, need=("landmarks",))
 
-    def _make_network(self, *, pretrained):
-        return EACNet(
-            self.n_aus_,
-            self.aus_,
-            self.weights if pretrained else None,
+    def _system(self, task):
+        network = EACNet(
+            task.n_aus,
+            task.aus,
+            self.weights if task.pretrained else None,
             enhancing=self.enhancing,
             cropping=self.cropping,
             channels=self.channels,
@@ -206,9 +203,12 @@ class EACNetClassifier(BaseAUClassifier):
             image_size=self.image_size,
             roi_convention=self.roi_convention,
         )
-
-    def _make_loss(self):
-        return EACNetLoss(self.smoothing)
+        return System(
+            network=network,
+            loss=EACNetLoss(self.smoothing),
+            optimizer=partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+            inputs=("landmarks",),
+        )
 
     def attention_maps(self, X):
         """Return where landmarks let the network look for every AU.

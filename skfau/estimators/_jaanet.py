@@ -1,20 +1,21 @@
 """`JAANetClassifier`: the system of Shao et al. (ECCV 2018, IJCV 2021)."""
 
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 
 import torch
 
-from skfau._validation import Interval, Options, StrOptions
-from skfau.estimators._augmentation import FaceAugmentation
+from skfau._validation import Options, StrOptions, check_faces
+from skfau.estimators._augmentation import FaceAugmentation, still
+from skfau.estimators._aus import class_weights
 from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._batches import return_landmarks
-from skfau.estimators._labels import class_weights
-from skfau.facs import DATASET_AUS, _paired_rules, to_68
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._system import LabelTargets, System
+from skfau.facs import DATASET_AUS, to_68
 from skfau.losses import JAANetLoss
 from skfau.nn import JAANet
 
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 # The released code's; its paper sums over the map's cells instead.
 _REFINEMENT_WEIGHTS = {"ijcv": 0.0, "eccv": 2e-4}
 
@@ -148,16 +149,13 @@ class JAANetClassifier(BaseAUClassifier):
     _parameter_constraints = {
         **BaseAUClassifier._parameter_constraints,
         "variant": [StrOptions({"ijcv", "eccv"})],
-        "channels": [_POSITIVE],
+        "channels": [COUNT],
         "n_landmarks": [Options(Integral, {49, 68})],
         "roi_convention": [StrOptions({"jaa", "eac", "aunet"})],
-        "landmark_weight": [Interval(Real, 0, None, closed="left")],
+        "landmark_weight": [WEIGHT],
         "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
-        "lr_decay_epochs": [_POSITIVE],
     }
 
-    _optimizer = partial(torch.optim.SGD, momentum=0.9, nesterov=True)
     _published_augmentation = FaceAugmentation(crop=0.12)
 
     def __init__(
@@ -194,35 +192,30 @@ class JAANetClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay ** (epoch // self.lr_decay_epochs)
+    def _check_training_faces(self, faces, *, going_on):
+        check_faces(faces, need=("landmarks",))
 
-    def _check_aus(self, aus):
-        _paired_rules(aus, self.roi_convention)
-
-    def _make_network(self, *, pretrained):
-        return JAANet(
-            self.n_aus_,
-            self.aus_,
+    def _system(self, task):
+        network = JAANet(
+            task.n_aus,
+            task.aus,
             variant=self.variant,
             channels=self.channels,
             image_size=self.image_size,
             n_landmarks=self.n_landmarks,
             roi_convention=self.roi_convention,
         )
-
-    def _make_loss(self):
-        return JAANetLoss(
-            class_weights(self.class_weight, self.label_counts_),
+        loss = JAANetLoss(
+            class_weights(self.class_weight, task.label_counts),
             self.landmark_weight,
             _REFINEMENT_WEIGHTS[self.variant],
         )
-
-    def _target_columns(self, faces):
-        return ("landmarks",)
-
-    def _make_targets(self, labels, landmarks):
-        return {"labels": labels, "landmarks": landmarks}
+        return System(
+            network,
+            loss,
+            partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+            targets=LandmarkTargets(),
+        )
 
     def attention_maps(self, X, refined=True):
         """Return where the network looks for every AU.
@@ -259,7 +252,15 @@ class JAANetClassifier(BaseAUClassifier):
             ``n_landmarks=49``, on the jaw and at the inner lip corners.
         """
         found = self._run(X, lambda outputs: outputs[1]["landmarks"])
-        faces = self._check_X(X)
-        crop = self._augmentation.crop if self._augmentation is not None else 0
-        found = return_landmarks(found, faces.image_shape, self.image_size, crop)
+        faces = check_faces(X)
+        window = still(self._augmentation, len(faces))
+        found = return_landmarks(found, faces.image_shape, self.image_size, window)
         return to_68(found)
+
+
+class LandmarkTargets(LabelTargets):
+    """Targets of a loss that also compares landmarks."""
+
+    def columns(self, faces):
+        """Return the one column."""
+        return ("landmarks",)

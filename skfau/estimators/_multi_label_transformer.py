@@ -8,8 +8,10 @@ from torch import nn
 
 from skfau._validation import Interval, StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._aus import class_weights
 from skfau.estimators._base import BaseAUClassifier
-from skfau.estimators._labels import class_weights
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import MultiLabelTransformerLoss
 from skfau.nn import MultiLabelTransformer
@@ -178,19 +180,18 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         **BaseAUClassifier._parameter_constraints,
         "backbone": [str, nn.Module],
         "weights": "no_validation",
-        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "embedding_dim": [COUNT],
         "encoder_layers": [Interval(Integral, 0, None, closed="left")],
-        "decoder_layers": [Interval(Integral, 1, None, closed="left")],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "feed_forward_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "decoder_layers": [COUNT],
+        "n_heads": [COUNT],
+        "feed_forward_dim": [COUNT, None],
         "decoder": [StrOptions({"paper", "released"})],
         "head": [StrOptions({"shared", "per_label"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
-        "dice_weight": [Interval(Real, 0, None, closed="left")],
+        "dice_weight": [WEIGHT],
         "schedule": [StrOptions({"released"}), None],
         "warmup_epochs": [Interval(Real, 0, None, closed="neither")],
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
     }
 
     _published_augmentation = FaceAugmentation(
@@ -201,8 +202,6 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         scale=0.1,
         label_smoothing=0.1,
     )
-    _optimizer = torch.optim.AdamW
-    _parts = ("encoder", "decoder")
 
     def __init__(
         self,
@@ -245,12 +244,12 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _make_network(self, *, pretrained):
+    def _system(self, task):
         network = MultiLabelTransformer(
-            self.n_aus_,
+            task.n_aus,
             # A module of the user's is a parameter: fit must not train it.
             copy.deepcopy(self.backbone),
-            weights=self.weights if pretrained else None,
+            weights=self.weights if task.pretrained else None,
             image_size=self.image_size,
             embedding_dim=self.embedding_dim,
             encoder_layers=self.encoder_layers,
@@ -261,26 +260,31 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
             head=self.head,
             dropout=self.dropout,
         )
-        self.patch_grid_ = network.encoder.grid
-        return network
+        weights = class_weights(self.class_weight, task.label_counts)
+        height, width = network.encoder.grid
+        return System(
+            network=network,
+            loss=MultiLabelTransformerLoss(weights, self.dice_weight),
+            optimizer=torch.optim.AdamW,
+            lr_factors={
+                "encoder": self._schedule(height * width),
+                "decoder": self._schedule(task.n_aus),
+            },
+            attributes={"patch_grid_": network.encoder.grid},
+        )
 
-    def _make_loss(self):
-        weights = class_weights(self.class_weight, self.label_counts_)
-        return MultiLabelTransformerLoss(weights, self.dice_weight)
-
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay**epoch
-
-    def _part_factors(self, step, n_steps):
-        """Return what `lr` is multiplied by in encoder and decoder, steps from 1."""
+    def _schedule(self, n_tokens):
+        """Return the learning rate's factor for a part that takes so many tokens."""
         if self.schedule is None:
-            return ()
-        warmup = self.warmup_epochs * n_steps
-        course = min(step**-0.5, step * warmup**-1.5)
+            return None
         scale = self.batch_size / _RELEASED_SCALE / self.embedding_dim**0.5
-        height, width = self.patch_grid_
-        lengths = height * width, self.n_aus_
-        return [length * scale * course / _RELEASED_LR for length in lengths]
+
+        def factor(step, n_steps):
+            warmup = self.warmup_epochs * n_steps
+            course = min(step**-0.5, step * warmup**-1.5)
+            return n_tokens * scale * course / _RELEASED_LR
+
+        return factor
 
     def attention_maps(self, X):
         """Return how much each AU's token attends to each patch (equation 6).

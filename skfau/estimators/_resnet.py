@@ -1,13 +1,12 @@
 """`ResNetClassifier`: the plain network that the systems are compared with."""
 
 import copy
-from numbers import Real
 
 from torch import nn
 
-from skfau._validation import Interval
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
 from skfau.nn import PooledNet
@@ -134,7 +133,6 @@ class ResNetClassifier(BaseAUClassifier):
         **BaseAUClassifier._parameter_constraints,
         "backbone": [str, nn.Module],
         "weights": "no_validation",
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
     }
 
     _published_augmentation = FaceAugmentation(crop=0.125)
@@ -168,13 +166,9 @@ class ResNetClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _make_network(self, *, pretrained):
+    def _system(self, task):
         # A module of the user's is a parameter: fit must not train it.
         backbone = copy.deepcopy(self.backbone)
-        return PooledNet(self.n_aus_, backbone, self.weights if pretrained else None)
-
-    def _make_loss(self):
-        return WeightedBCE()
-
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay**epoch
+        weights = self.weights if task.pretrained else None
+        network = PooledNet(task.n_aus, backbone, weights)
+        return System(network=network, loss=WeightedBCE())

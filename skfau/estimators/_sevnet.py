@@ -9,11 +9,13 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skfau._validation import Interval, StrOptions
+from skfau._validation import Interval, StrOptions, check_faces
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._aus import au_number, rows_with_face
 from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._descriptions import describe_as_vectors
-from skfau.estimators._labels import au_number, rows_with_face
+from skfau.estimators._parameters import COUNT
+from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
 from skfau.nn import SEVNet
@@ -174,15 +176,13 @@ class SEVNetClassifier(BaseAUClassifier):
         "text_encoder": [str, "array-like", None],
         "text_level": [StrOptions({"sentence", "word"}), None],
         "encoder_layers": [Interval(Integral, 0, None, closed="left")],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "hidden_dim": [Interval(Integral, 1, None, closed="left")],
-        "feed_forward_dim": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [COUNT],
+        "hidden_dim": [COUNT],
+        "feed_forward_dim": [COUNT],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
     }
 
     _published_augmentation = FaceAugmentation(crop=0.125)
-    _constants = {"text": "text_"}
 
     def __init__(
         self,
@@ -221,31 +221,29 @@ class SEVNetClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _make_network(self, *, pretrained):
-        return SEVNet(
-            self.n_aus_,
-            self.text_,
+    def _system(self, task):
+        text = task.buffer(
+            "text",
+            lambda: self._vectors(task.aus, self.descriptions, self.text_encoder),
+        )
+        network = SEVNet(
+            task.n_aus,
+            text,
             # A module of the user's is a parameter: fit must not train it.
             copy.deepcopy(self.backbone),
-            weights=self.weights if pretrained else None,
+            weights=self.weights if task.pretrained else None,
             encoder_layers=self.encoder_layers,
             n_heads=self.n_heads,
             hidden_dim=self.hidden_dim,
             feed_forward_dim=self.feed_forward_dim,
             dropout=self.dropout,
         )
-
-    def _make_loss(self):
-        return WeightedBCE()
-
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay**epoch
-
-    def _check_aus(self, aus):
-        self._vectors(aus, self.descriptions, self.text_encoder)
-
-    def _set_constants(self, labels):
-        self.text_ = self._vectors(self.aus_, self.descriptions, self.text_encoder)
+        return System(
+            network=network,
+            loss=WeightedBCE(),
+            buffers={"text": text},
+            attributes={"text_": text},
+        )
 
     def _vectors(self, aus, descriptions, text_encoder):
         if self.text_level is None:
@@ -295,7 +293,7 @@ class SEVNetClassifier(BaseAUClassifier):
             relations = network.relations().mean(dim=(0, 1)).cpu().numpy()
         if X is None:
             return relations
-        seen = rows_with_face(self._check_X(X))
+        seen = rows_with_face(check_faces(X))
         return np.where(seen[:, None, None], relations, np.float32(np.nan))
 
     def zero_shot_proba(self, X, aus, descriptions=None):
@@ -336,10 +334,10 @@ class SEVNetClassifier(BaseAUClassifier):
         with torch.inference_mode():
             guides = module.network.guides_of(text)
 
-        def read(maps):
+        def select(maps):
             return torch.sigmoid(module.network.attention(maps, guides)[0])
 
-        return self._run(X, read, method="backbone")
+        return self._run(X, select, method="backbone")
 
     def _new_text(self, aus, descriptions):
         trained = sorted(set(aus) & set(self.aus_))

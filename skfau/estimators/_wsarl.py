@@ -1,21 +1,18 @@
 """`WSARLClassifier`: the system of Shao et al. (2018)."""
 
 from functools import partial
-from numbers import Integral, Real
 
 import torch
-from sklearn.base import clone
 
-from skfau._validation import Interval, StrOptions
+from skfau._validation import StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._aus import class_weights
 from skfau.estimators._base import BaseAUClassifier
-from skfau.estimators._labels import class_weights
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WSARLLoss
 from skfau.nn import WSARL
-
-_CROP_AND_FLIP = FaceAugmentation(crop=0.12)
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
 class WSARLClassifier(BaseAUClassifier):
@@ -69,9 +66,9 @@ class WSARLClassifier(BaseAUClassifier):
         size are resampled.
     grayscale : bool, default=False
         Reduce colours to luma first.
-    augmentation : FaceAugmentation or None, default=FaceAugmentation(crop=0.12)
-        Random changes to training batches: of 200 px faces, windows of 176 px and
-        flips, as in the paper.
+    augmentation : FaceAugmentation, "published" or None, default="published"
+        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
+        crop=0.12)``: of 200 px faces, windows of 176 px and flips.
     lr : float, default=0.006
         Learning rate of stochastic gradient descent, momentum 0.9.
     weight_decay : float, default=0.0005
@@ -171,20 +168,20 @@ class WSARLClassifier(BaseAUClassifier):
     _parameter_constraints = {
         **BaseAUClassifier._parameter_constraints,
         "variant": [StrOptions({"wsarl", "arl"})],
-        "channels": [_POSITIVE],
+        "channels": [COUNT],
         "region_layer": [StrOptions({"auto", "parallel", "hierarchical"}), None],
         "channel_attention": ["boolean"],
         "spatial_attention": ["boolean"],
         "crf": ["boolean"],
-        "crf_iterations": [_POSITIVE, None],
-        "crf_scale": [_POSITIVE, None],
+        "crf_iterations": [COUNT, None],
+        "crf_scale": [COUNT, None],
         "crf_widths": [tuple, list, None],
         "crf_weights": [tuple, list, None],
         "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
-        "energy_weight": [Interval(Real, 0, None, closed="left")],
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
-        "lr_decay_epochs": [_POSITIVE],
+        "energy_weight": [WEIGHT],
     }
+
+    _published_augmentation = FaceAugmentation(crop=0.12)
 
     def __init__(
         self,
@@ -206,7 +203,7 @@ class WSARLClassifier(BaseAUClassifier):
         aus=DATASET_AUS["bp4d"],
         image_size=176,
         grayscale=False,
-        augmentation=_CROP_AND_FLIP,
+        augmentation="published",
         lr=0.006,
         weight_decay=5e-4,
         batch_size=8,
@@ -225,20 +222,15 @@ class WSARLClassifier(BaseAUClassifier):
         random_state=None,
     ):
         self._set_parameters(locals())
-        if augmentation is _CROP_AND_FLIP:
-            # set_params(augmentation__flip=0) must not change the default of all.
-            self.augmentation = clone(augmentation)
 
-    @property
-    def _optimizer(self):
-        return partial(torch.optim.SGD, momentum=0.9, nesterov=self.variant == "arl")
-
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay ** (epoch // self.lr_decay_epochs)
-
-    def _make_network(self, *, pretrained):
-        return WSARL(
-            self.n_aus_,
+    def _system(self, task):
+        if self.energy_weight and not self.crf:
+            raise ValueError(
+                "energy_weight is that of the CRF's energy, and crf is False. Pass "
+                "energy_weight=0."
+            )
+        network = WSARL(
+            task.n_aus,
             self.variant,
             channels=self.channels,
             region_layer=self.region_layer,
@@ -250,15 +242,13 @@ class WSARLClassifier(BaseAUClassifier):
             crf_widths=self.crf_widths,
             crf_weights=self.crf_weights,
         )
-
-    def _make_loss(self):
-        if self.energy_weight and not self.crf:
-            raise ValueError(
-                "energy_weight is that of the CRF's energy, and crf is False. Pass "
-                "energy_weight=0."
-            )
-        weights = class_weights(self.class_weight, self.label_counts_)
-        return WSARLLoss(weights, self.energy_weight)
+        weights = class_weights(self.class_weight, task.label_counts)
+        nesterov = self.variant == "arl"
+        return System(
+            network=network,
+            loss=WSARLLoss(weights, self.energy_weight),
+            optimizer=partial(torch.optim.SGD, momentum=0.9, nesterov=nesterov),
+        )
 
     def attention_maps(self, X, refined=True):
         """Return where the network looks for every AU (Figures 5 to 7).

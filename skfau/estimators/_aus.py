@@ -53,12 +53,12 @@ def au_number(name):
     return number
 
 
-def set_aus(estimator, aus):
-    """Set the attributes that follow from the AU numbers."""
-    estimator.aus_, estimator.n_aus_ = tuple(aus), len(aus)
-    # Two classes per AU, as one 2-D array: the form that works with every scorer
-    # of scikit-learn for one, two and more labels.
-    estimator.classes_ = np.tile([0, 1], (len(aus), 1))
+def two_classes(n_aus):
+    """Return `classes_`: two for every AU, as one 2-D array.
+
+    Every scorer of scikit-learn takes this form, for one, two and more labels.
+    """
+    return np.tile([0, 1], (n_aus, 1))
 
 
 def count_labels(labels, aus):

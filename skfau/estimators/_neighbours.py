@@ -5,8 +5,15 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from skfau.estimators._batches import FaceBatches, PreparedNetwork, move_landmarks
-from skfau.estimators._labels import rows_with_face
+from skfau.estimators._augmentation import still
+from skfau.estimators._aus import rows_with_face
+from skfau.estimators._batches import (
+    FaceBatches,
+    PreparedNetwork,
+    gather,
+    move_landmarks,
+)
+from skfau.estimators._feature_cache import FeatureCache
 from skfau.exceptions import FaceImageError
 from skfau.faces import Faces
 from skfau.preprocessing._similarity import fit_similarity, invert_similarity
@@ -58,16 +65,17 @@ class Neighbourhood:
         """Height and width of the faces, pixels."""
         return tuple(self.faces.image_shape)
 
-    def images(self, store_rows):
-        """Return the pixels of store rows, uint8 (m, H, W, 3)."""
-        images = self.frames.images[store_rows]
+    def gather(self, store_rows, image_size, **how):
+        """Return what a network is shown of store rows, see `gather`."""
+        inputs, _ = gather(self.frames, store_rows, image_size=image_size, **how)
+        images = inputs["images"]
         if self.has_sides and images.shape[1:3] != self.image_shape:
             raise FaceImageError(
                 "faces that are compared with each other must have one size. Got "
                 f"{self.image_shape} and {images.shape[1:3]} (height, width). Align "
                 "the faces first (FaceAligner)."
             )
-        return images
+        return inputs
 
     def landmarks(self, rows):
         """Return landmarks (3, m, 68, 2) of some faces and of their neighbours."""
@@ -157,9 +165,10 @@ class FrameBatches(FaceBatches):
         around = self.neighbourhood
         if not around.has_sides:
             return {}
-        sides = [around.images(around.rows[rows, i]) for i in (1, 2)]
-        if mix is not None:
-            sides = [mix.images(side) for side in sides]
+        sides = [
+            around.gather(around.rows[rows, i], self.image_size, mix=mix)["images"]
+            for i in (1, 2)
+        ]
         moves = around.moves(rows, self.image_size, geometry, mix)
         return dict(zip(SIDES, sides, strict=True)) | _given(moves=moves)
 
@@ -235,3 +244,113 @@ class FrameNetwork(PreparedNetwork):
     def features(self, images, **how):
         """Return the basic features (n, channels, h, w) of uint8 RGB images."""
         return self.computed(self.network.features, self.pixels(images, **how))
+
+
+def apply_to_frames(
+    module, faces, select, *, batch_size, interval, augmentation=None, cache_dir=None
+):
+    """Return `select` of the network's logits for every face and its neighbours.
+
+    Parameters
+    ----------
+    module : FrameNetwork
+        Put into evaluation mode.
+    faces : Faces
+        At least one row with a face.
+    select : callable
+        What to keep of a batch's logits.
+    batch_size : int
+        Frames per forward pass.
+    interval : int or None
+        Frames from a face to its neighbours; None for no neighbours.
+    augmentation : FaceAugmentation or None, default=None
+        Its ``crop`` says which central window the network was trained on.
+    cache_dir : path or None, default=None
+        Folder of the feature cache.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, ...), dtype float32
+        NaN in rows without a face.
+    """
+    module.eval()
+    device = next(module.parameters()).device
+    found = np.flatnonzero(rows_with_face(faces))
+    around = Neighbourhood(faces[found], interval)
+    summary = _summaries(module, around, augmentation, cache_dir, batch_size)
+    order = _video_order(around.faces)
+    out = None
+    with torch.inference_mode():
+        for rows, parts in _windows(summary, around.rows, order, batch_size):
+            moves = None
+            if around.has_sides:
+                window = still(augmentation, len(rows))
+                moves = around.moves(rows, module.image_size, window)
+            if moves is not None:
+                parts = [*parts, torch.as_tensor(moves).to(device)]
+            values = select(module.computed(module.network.compare, *parts))
+            values = values.float().cpu().numpy()
+            if out is None:
+                shape = (len(faces), *values.shape[1:])
+                out = np.full(shape, np.nan, np.float32)
+            out[found[rows]] = values
+    return out
+
+
+def _summaries(module, around, augmentation, cache_dir, batch_size):
+    """Return a function from store rows to `AUNet.summary` of their frames."""
+    device = next(module.parameters()).device
+    cache = None
+    if cache_dir is not None:
+        cache = FeatureCache(cache_dir, module, around, batch_size)
+
+    def features(rows):
+        if cache is not None:
+            return torch.as_tensor(cache.read(rows)).to(device).float()
+        window = still(augmentation, len(rows))
+        inputs = around.gather(rows, module.image_size, geometry=window)
+        return module.features(
+            **{name: torch.as_tensor(v).to(device) for name, v in inputs.items()}
+        )
+
+    return lambda rows: module.computed(module.network.summary, features(rows))
+
+
+def _video_order(faces):
+    """Return the rows such that frames of a video follow each other."""
+    names = [n for n in ("subject", "video", "frame") if n in faces.columns]
+    keys = [faces.column(name) for name in names] or [faces.rows]
+    keys = [np.unique(key, return_inverse=True)[1] for key in keys]
+    return np.lexsort(keys[::-1])
+
+
+def _windows(summary, store_rows, order, batch_size):
+    """Yield rows and the arguments of `AUNet.compare`, each frame's computed once.
+
+    Held are the summaries of one batch and of the frames that later batches compare
+    with it: in the order of the videos no more than a batch and twice the interval.
+    """
+    starts = range(0, len(order), batch_size)
+    last_use = np.full(store_rows.max() + 1, -1)
+    for start in starts:
+        last_use[store_rows[order[start : start + batch_size]]] = start
+    held = {}
+    for start in starts:
+        rows = order[start : start + batch_size]
+        wanted = np.unique(store_rows[rows])
+        new = np.array([row for row in wanted if row not in held], np.intp)
+        for begin in range(0, len(new), batch_size):
+            part = new[begin : begin + batch_size]
+            held.update(
+                zip(part.tolist(), zip(*summary(part), strict=True), strict=True)
+            )
+        own, *sides = store_rows[rows].T.tolist()
+        parts = [
+            torch.stack(each) for each in zip(*(held[r] for r in own), strict=True)
+        ]
+        # From the earlier frame take its part as previous, from the later one its part
+        # as following.
+        for place, side in enumerate(sides, start=1):
+            parts.append(torch.stack([held[row][place] for row in side]))
+        yield rows, parts
+        held = {row: part for row, part in held.items() if last_use[row] > start}
