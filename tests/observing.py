@@ -1,4 +1,4 @@
-"""What an AU classifier builds and does, written down from outside."""
+"""What an AU classifier builds and does, seen from outside; values to try."""
 
 import contextlib
 import hashlib
@@ -6,10 +6,12 @@ import inspect
 import io
 import sys
 from functools import wraps
+from numbers import Integral
 from unittest import mock
 
 import numpy as np
 import torch
+from sklearn.utils._param_validation import Interval, Options
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -135,3 +137,26 @@ def _digest(state):
         array = np.ascontiguousarray(array)
         digest.update(f"{name} {array.shape}".encode() + array.tobytes())
     return digest.hexdigest()
+
+
+def another_value(constraints, *known):
+    """Return a value that the constraints of a parameter allow and none of `known`."""
+    for constraint in constraints:
+        if isinstance(constraint, str) and constraint == "boolean":
+            found = [True, False]
+        elif isinstance(constraint, Options):
+            found = sorted(constraint.options)
+        elif isinstance(constraint, Interval):
+            start = known[0] if isinstance(known[0], (int, float)) else 2
+            found = [start // 2, 2 * start, 3 * start]
+            if constraint.type is not Integral:
+                found = [start / 2, start + 0.25]
+            found = [value for value in found if value in constraint]
+        else:
+            continue
+        for value in found:
+            if value not in known:
+                return value
+    if None in constraints and None not in known:
+        return None
+    raise AssertionError(f"no other value than {known}: give one in VALUES")

@@ -1,17 +1,15 @@
 """Every parameter arrives: a value that is not the default changes what is built."""
 
 import inspect
-from numbers import Integral
 
 import numpy as np
 import pytest
-from sklearn.utils._param_validation import Interval, Options
 
 from skfau.datasets import make_faces
 from skfau.estimators import FaceAugmentation
 from skfau.facs import ACTION_UNITS
 from tests.networks import make_trunk
-from tests.observing import Recorder, Watch, groups_of, observe, same
+from tests.observing import Recorder, Watch, another_value, groups_of, observe, same
 from tests.small import CLASSIFIERS, make_small
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -96,29 +94,6 @@ def make(cls, settings):
     """Return a small classifier with those settings that it has."""
     given = (BASE | settings).items()
     return make_small(cls, **{k: v for k, v in given if k in parameters_of(cls)})
-
-
-def another_value(constraints, *known):
-    """Return a value that the constraints of a parameter allow and none of `known`."""
-    for constraint in constraints:
-        if isinstance(constraint, str) and constraint == "boolean":
-            found = [True, False]
-        elif isinstance(constraint, Options):
-            found = sorted(constraint.options)
-        elif isinstance(constraint, Interval):
-            start = known[0] if isinstance(known[0], (int, float)) else 2
-            found = [start // 2, 2 * start, 3 * start]
-            if constraint.type is not Integral:
-                found = [start / 2, start + 0.25]
-            found = [value for value in found if value in constraint]
-        else:
-            continue
-        for value in found:
-            if value not in known:
-                return value
-    if None in constraints and None not in known:
-        return None
-    raise AssertionError(f"no other value than {known}: give one in VALUES")
 
 
 @pytest.fixture(scope="module")
