@@ -46,7 +46,9 @@ class AUNetClassifier(BaseAUClassifier):
         The face alignment network, frozen, or a residual trunk that trains along
         (ResNet-18-A of Table XIII).
     weights : {"imagenet"}, path or None, default=None
-        Where a residual trunk starts, see `skfau.nn.make_backbone`.
+        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
+        of torchvision's state dict, or None for random weights. For residual backbones
+        only.
     fan_weights : path or None, default=None
         File of the published face alignment network (``2dfan2``). None trains one on
         the training faces' landmarks before all else.
@@ -76,16 +78,16 @@ class AUNetClassifier(BaseAUClassifier):
     consistency_weight : float, default=1.0
         Weight gamma of the agreement it asks for.
     class_weight : {"soft_balance", "inverse_rate"} or None, default="inverse_rate"
-        Weights of the AUs in the loss, from the training labels (equation 1).
+        Weights of the AUs in the loss, from the training labels. Equation 1.
     feature_cache : path or None, default=None
         Folder in which the frozen network's features of every frame are kept, in
         float16 (8 MB a frame with ``fan_width=256`` at 256 px), so that it sees each
         frame once. Only with ``augmentation=None``: changed pixels have features of
         their own.
     lr_decay : float, default=0.3
-        What the learning rate is multiplied by after every `lr_decay_epochs`.
+        Factor that lowers the learning rate. Applied every `lr_decay_epochs` epochs.
     lr_decay_epochs : int, default=4
-        Epochs between the steps of the learning rate.
+        Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
         from 0.
@@ -94,11 +96,11 @@ class AUNetClassifier(BaseAUClassifier):
     grayscale : bool, default=False
         Reduce colours to luma first.
     augmentation : FaceAugmentation, "published" or None, default="published"
-        Random changes to training batches, the same for the three frames.
+        Random changes to training batches. The three frames change alike.
         ``"published"`` is ``FaceAugmentation(rotation=15, scale=0.25, shift=0.05,
         brightness=0.15, contrast=0.3)``.
     lr : float, default=0.0001
-        Learning rate of AdamW in the first epoch.
+        Learning rate at the start. The optimiser is AdamW.
     weight_decay : float, default=0.0
         Weight decay of the optimiser.
     batch_size : int, default=64
@@ -106,35 +108,31 @@ class AUNetClassifier(BaseAUClassifier):
     max_epochs : int, default=12
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : AUNetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: all is copied but the outputs of AUs that
-        only one of them knows. The face alignment network comes along: it is not
-        trained again, nor read from `fan_weights`.
+        Fitted classifier, or file of `save`, to start from. All is copied but the
+        outputs of AUs that only one of them knows. The face alignment network is
+        neither trained again nor read from `fan_weights`.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
-        float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Results are bit-equal for equal thread counts
-        only: set 1 to compare across `n_jobs`.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
-        1 shows progress bars.
+        1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -154,7 +152,8 @@ class AUNetClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.AUNet`.
     history_ : list of dict
-        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        of the loss.
     transferred_ : object
         What `init_from` gave, and what began afresh; set only when it was used.
 

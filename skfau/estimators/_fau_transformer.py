@@ -29,12 +29,12 @@ class FAUTransformerClassifier(BaseAUClassifier):
     Parameters
     ----------
     backbone : str or nn.Module, default='inception_v3'
-        Trunk, see `skfau.nn.make_backbone`: ``"inception_v3"`` is the paper's,
-        ``"tiny"`` trains on a CPU in a minute; or a module of your own that returns
-        feature maps.
+        A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
+        maps; ``"tiny"`` trains on a CPU in a minute. The paper has ``"inception_v3"``.
     weights : {"imagenet"}, path or None, default=None
-        Where the trunk starts: ``"imagenet"`` (the paper's; downloaded once and
-        checked), a file of torchvision's state dict, or random.
+        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
+        of torchvision's state dict, or None for random weights. The paper has
+        ``"imagenet"``.
     embedding_dim : int, default=128
         Length of an AU's embedding.
     multi_task : bool, default=True
@@ -55,7 +55,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
     positional_encoding : {"relative", "trigonometric"} or None, default="relative"
         How the encoder tells the AUs apart.
     class_weight : {"soft_balance", "inverse_rate"} or None, default="soft_balance"
-        Weights of the AUs in the label losses, from the training labels.
+        Weights of the AUs in the loss, from the training labels. Only its label terms
+        have them.
     attention_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
         Label losses of the attention branch (equation 3).
     classifier_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
@@ -72,50 +73,47 @@ class FAUTransformerClassifier(BaseAUClassifier):
         Of attention, classifier, maps and centres (equation 1).
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0, which leaves no rule for ROIs.
+        from 0. Numbers counted from 0 have no rule for ROIs.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=True
-        Reduce colours to luma first, as the paper does.
+        Reduce colours to luma first. The paper does.
     augmentation : FaceAugmentation or None, default=None
-        Random changes to training batches; none in the paper.
+        Random changes to training batches. The paper has none.
     lr : float, default=0.0001
-        Learning rate of Adam; 1e-5 in the paper's fine-tuning on DISFA.
+        Learning rate at the start. The optimiser is Adam. The paper fine-tunes on DISFA
+        with 1e-5.
     weight_decay : float, default=0.0
-        L2 penalty of the optimiser.
+        Weight decay of the optimiser.
     batch_size : int, default=32
-        Faces per step and per forward pass; not published.
+        Faces per step and per forward pass. Not published.
     max_epochs : int, default=20
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : FAUTransformerClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: trunk and encoder are copied, and the
-        branches of the AUs that both know.
+        Fitted classifier, or file of `save`, to start from. The backbone and the
+        encoder are copied, and the branches of the AUs that both know.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
-        float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Results are bit-equal for equal thread counts
-        only: set 1 to compare across `n_jobs`.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, dropout, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -132,7 +130,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.FAUTransformer`.
     history_ : list of dict
-        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        of the loss.
     transferred_ : object
         What `init_from` gave, and what began afresh; set only when it was used.
 

@@ -41,59 +41,58 @@ class JAANetClassifier(BaseAUClassifier):
     landmark_weight : float, default=0.5
         Weight of the landmarks' loss.
     class_weight : {"soft_balance", "inverse_rate"} or None, default="inverse_rate"
-        Weights of the AUs in the label losses, from the training labels.
+        Weights of the AUs in the loss, from the training labels. Only its label terms
+        have them.
     lr_decay : float, default=0.3
-        What the learning rate is multiplied by every `lr_decay_epochs`.
+        Factor that lowers the learning rate. Applied every `lr_decay_epochs` epochs.
     lr_decay_epochs : int, default=2
-        Epochs between decays.
+        Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0, which leaves no rule for ROIs.
+        from 0. Numbers counted from 0 have no rule for ROIs.
     image_size : int, default=176
-        Side of the network's input, pixels, a multiple of 16 from 32; faces of another
-        size are resampled.
+        Side of the network's input, pixels; faces of another size are resampled. A
+        multiple of 16, from 32.
     grayscale : bool, default=False
         Reduce colours to luma first.
     augmentation : FaceAugmentation, "published" or None, default="published"
-        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
-        crop=0.12)``: flips, and random crops of 176 px from 200 px, the central one at
-        test time. None changes nothing and crops nothing.
+        Random changes to training batches. ``"published"`` is
+        ``FaceAugmentation(crop=0.12)``: flips, and random crops of 176 px from 200 px,
+        the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.01
-        Learning rate of stochastic gradient descent, Nesterov momentum 0.9.
+        Learning rate at the start. The optimiser is SGD with Nesterov momentum 0.9.
     weight_decay : float, default=0.0005
-        L2 penalty of the optimiser.
+        Weight decay of the optimiser.
     batch_size : int, default=8
         Faces per step and per forward pass.
     max_epochs : int, default=12
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : JAANetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: what all AUs share is copied, and the
-        branches of the AUs that both know, as from BP4D to DISFA in the paper.
+        Fitted classifier, or file of `save`, to start from. What all AUs share is
+        copied, and the branches of the AUs that both know, as from BP4D to DISFA in the
+        paper.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of convolutions and matrix products; ``"auto"`` is bfloat16 on a GPU. Weights
-        and losses stay float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -108,7 +107,8 @@ class JAANetClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.JAANet`.
     history_ : list of dict
-        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        of the loss.
     transferred_ : object
         What `init_from` gave, and what began afresh; set only when it was used.
 
