@@ -47,7 +47,7 @@ OVERFITS = {
     },
     "EACNetClassifier": {"lr": 2e-2, "dropout": 0.0, "image_size": 48},
     "JAANetClassifier": {"lr": 0.1, "max_epochs": 40},
-    "WSARLClassifier": {"lr": 0.2, "max_epochs": 60},
+    "WSARLClassifier": {"lr": 0.05, "max_epochs": 60},
 }
 CLASSIFIERS = [
     cls

@@ -144,12 +144,18 @@ def transfer(network, aus, given, source, class_name):
             f"init_from holds a {name}; a {class_name} can only start "
             "from its own kind."
         )
+    if not hasattr(network, "au_axes") and tuple(source_aus) != aus:
+        raise ValueError(
+            f"init_from knows the AUs {tuple(source_aus)}, this classifier {aus}, and "
+            f"{type(network).__name__} does not say which of its weights belong to "
+            "single AUs. Give it a method au_axes(), as the networks of skfau.nn have."
+        )
     state, report = transfer_state(
         {k: torch.as_tensor(array) for k, array in arrays.items() if k not in given},
         tuple(source_aus),
         network.state_dict(),
         aus,
-        network.au_axes(),
+        network.au_axes() if hasattr(network, "au_axes") else {},
     )
     network.load_state_dict(state)
     return report
