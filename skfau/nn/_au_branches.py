@@ -88,7 +88,7 @@ class SpatialAttention(nn.Module):
         Channels per AU that a convolution with tanh learns, from which the attention is
         read and which the CRF compares; 0 is none, and the CRF compares colours.
     crf : nn.Module or None
-        Refines logits by features, see `skfau.nn.crf.DenseCRF`.
+        Refines logits by features, see `skfau.nn.DenseCRF`.
     scale : int
         How many times the maps' side the CRF works at.
     """

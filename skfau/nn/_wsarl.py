@@ -4,9 +4,9 @@ from torch import nn
 
 from skfau.nn._au_branches import ChannelAttention, Decision, SpatialAttention
 from skfau.nn._blocks import init_xavier_
+from skfau.nn._crf import DenseCRF
 from skfau.nn._region_layer import REGION_LAYERS, RegionTrunk
 from skfau.nn._transfer import declare_au_axes
-from skfau.nn.crf import DenseCRF
 
 __all__ = ["WSARL"]
 
@@ -121,7 +121,7 @@ class WSARL(nn.Module):
         From images to maps for all AUs.
     channel, spatial, decision : nn.Module
         The branches of all AUs, side by side; `spatial` is None without spatial
-        attention, ``spatial.crf`` a `skfau.nn.crf.DenseCRF`.
+        attention, ``spatial.crf`` a `skfau.nn.DenseCRF`.
 
     Raises
     ------
