@@ -1,4 +1,7 @@
-"""Checks of what estimators are given; the only user of private scikit-learn."""
+"""What estimators share: checks of their input, and scikit-learn's private helpers.
+
+No other file imports private names of scikit-learn.
+"""
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -21,6 +24,7 @@ __all__ = [
     "Interval",
     "InvalidParameterError",
     "Options",
+    "StatelessMixin",
     "StrOptions",
     "_BaseComposition",
     "_fit_context",
@@ -169,3 +173,16 @@ def bare_au(name):
     """Return the number that names an AU, as 4, "AU4" or "AU04"; else the name."""
     text = str(name).upper().removeprefix("AU")
     return int(text) if text.isdecimal() else text
+
+
+class StatelessMixin:
+    """Tell scikit-learn that a transformer takes faces, and needs no `fit`."""
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        return tags

@@ -7,7 +7,7 @@ from torch import nn
 
 from skfau.nn._efficientnet import InvertedResidual
 from skfau.nn._inception import Mixed, ToInceptionRange, inception_v3
-from skfau.nn._resnet import BasicBlock, Bottleneck
+from skfau.nn._residual import BasicBlock, Bottleneck
 
 
 def settle(block):

@@ -14,8 +14,7 @@ from skfau.exceptions import MissingColumnError
 from skfau.facs import FLIP_68
 from skfau.losses import EACNetLoss
 from skfau.nn import EACNet
-from skfau.nn._eacnet import _cut_crops
-from skfau.nn._vgg import VGG19
+from skfau.nn._eacnet import VGG19, _cut_crops
 from tests.networks import draw_images, draw_landmarks, stirred
 from tests.small import make_small
 

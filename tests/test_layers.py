@@ -28,7 +28,7 @@ BESIDE = {("model_selection", "metrics")}
 SERVES = {
     "_arrays": "exceptions",
     "_random": "exceptions",
-    "_table": "faces",
+    "_rows": "faces",
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",

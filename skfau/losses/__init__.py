@@ -8,11 +8,10 @@ change neither value nor gradient.
 from skfau.losses._aunet import AUNetLoss, LandmarkMapLoss
 from skfau.losses._centers import CenterContrastive, CenterLoss
 from skfau.losses._class_weights import inverse_rate_weights, soft_balance_weights
-from skfau.losses._dice import WeightedDice
 from skfau.losses._eacnet import EACNetLoss
 from skfau.losses._fau_transformer import FAUTransformerLoss
 from skfau.losses._jaanet import JAANetLoss, LandmarkLoss
-from skfau.losses._labels import WeightedBCE, WeightedTversky
+from skfau.losses._label_losses import WeightedBCE, WeightedDice, WeightedTversky
 from skfau.losses._maps import MapLoss
 from skfau.losses._multi_label_transformer import MultiLabelTransformerLoss
 from skfau.losses._wsarl import WSARLLoss

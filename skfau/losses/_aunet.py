@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from skfau.losses._inputs import at_least_float32, known_labels, logits_of
-from skfau.losses._labels import WeightedBCE
+from skfau.losses._label_losses import WeightedBCE
 
 __all__ = ["AUNetLoss", "LandmarkMapLoss"]
 

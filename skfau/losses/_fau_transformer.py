@@ -4,7 +4,7 @@ from torch import nn
 
 from skfau.losses._centers import CenterContrastive, CenterLoss
 from skfau.losses._inputs import aux_of
-from skfau.losses._labels import WeightedBCE, WeightedTversky
+from skfau.losses._label_losses import WeightedBCE, WeightedTversky
 from skfau.losses._maps import MapLoss
 
 __all__ = ["FAUTransformerLoss"]

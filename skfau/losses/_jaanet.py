@@ -5,9 +5,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from skfau.facs import _LAYOUTS
-from skfau.losses._dice import WeightedDice
 from skfau.losses._inputs import aux_of
-from skfau.losses._labels import WeightedBCE
+from skfau.losses._label_losses import WeightedBCE, WeightedDice
 
 __all__ = ["JAANetLoss", "LandmarkLoss"]
 

@@ -2,8 +2,7 @@
 
 from torch import nn
 
-from skfau.losses._dice import WeightedDice
-from skfau.losses._labels import WeightedBCE
+from skfau.losses._label_losses import WeightedBCE, WeightedDice
 
 __all__ = ["MultiLabelTransformerLoss"]
 

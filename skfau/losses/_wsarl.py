@@ -3,7 +3,7 @@
 from torch import nn
 
 from skfau.losses._inputs import aux_of
-from skfau.losses._labels import WeightedBCE
+from skfau.losses._label_losses import WeightedBCE
 
 __all__ = ["WSARLLoss"]
 

@@ -7,7 +7,7 @@ from torch import nn
 from skfau.nn._backbones import make_backbone
 from skfau.nn._blocks import init_xavier_
 from skfau.nn._fan import FAN, BatchNorm, MultiScaleBlock
-from skfau.nn._resnet import BasicBlock
+from skfau.nn._residual import BasicBlock
 from skfau.nn._transfer import declare_au_axes
 from skfau.nn._weights import check_state_dict, init_kaiming_, read_checkpoint
 

@@ -26,7 +26,7 @@ from torch import nn
 
 from skfau.nn._efficientnet import efficientnet_b0
 from skfau.nn._inception import inception_v3
-from skfau.nn._resnet import resnet18, resnet34, resnet50, tiny
+from skfau.nn._residual import resnet18, resnet34, resnet50, tiny
 from skfau.nn._weights import load_weights
 
 __all__ = ["BACKBONES", "feature_map_size", "make_backbone"]

@@ -136,7 +136,31 @@ class _GraphEncoder(nn.Module):
         return self.graph @ self.second(hidden)
 
 
-class MLGCN(SemanticNetwork):
+class _GraphNetwork(SemanticNetwork):
+    """Base of networks that embed the AUs' vectors by graph convolutions."""
+
+    def __init__(
+        self,
+        n_aus,
+        text=None,
+        graph=None,
+        backbone="resnet18",
+        weights=None,
+        *,
+        hidden_dim=1024,
+    ):
+        text = None if text is None else as_text(text, n_aus, n_axes=(2,))
+        super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
+        width, channels = self.text.shape[1], self.backbone.out_channels
+        self.encoder = _GraphEncoder(graph, n_aus, width, hidden_dim, channels)
+        self._finish(channels)
+
+    def _finish(self, channels):
+        """Add, or scale, what comes after the graph convolutions."""
+        raise NotImplementedError
+
+
+class MLGCN(_GraphNetwork):
     """Multi-label recognition with graph convolutions (ML-GCN) [1]_, for AUs.
 
     Graph convolutions over the AUs' label graph turn a vector per AU into that AU's
@@ -185,20 +209,7 @@ class MLGCN(SemanticNetwork):
     torch.Size([2, 3])
     """
 
-    def __init__(
-        self,
-        n_aus,
-        text=None,
-        graph=None,
-        backbone="resnet18",
-        weights=None,
-        *,
-        hidden_dim=1024,
-    ):
-        text = None if text is None else as_text(text, n_aus, n_axes=(2,))
-        super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
-        width, channels = self.text.shape[1], self.backbone.out_channels
-        self.encoder = _GraphEncoder(graph, n_aus, width, hidden_dim, channels)
+    def _finish(self, channels):
         with torch.no_grad():
             self.encoder.second.weight /= math.sqrt(channels)
 
@@ -220,7 +231,7 @@ class MLGCN(SemanticNetwork):
         return self.encoder(self.text).unsqueeze(1)
 
 
-class MSCAM(SemanticNetwork):
+class MSCAM(_GraphNetwork):
     """Cross-modality attention with semantic graph embedding (MS-CAM) [1]_, for AUs.
 
     Graph convolutions over the AUs' label graph embed a vector per AU; each attends to
@@ -270,20 +281,7 @@ class MSCAM(SemanticNetwork):
     (torch.Size([2, 3]), torch.Size([2, 3, 4, 4]))
     """
 
-    def __init__(
-        self,
-        n_aus,
-        text=None,
-        graph=None,
-        backbone="resnet18",
-        weights=None,
-        *,
-        hidden_dim=1024,
-    ):
-        text = None if text is None else as_text(text, n_aus, n_axes=(2,))
-        super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
-        width, channels = self.text.shape[1], self.backbone.out_channels
-        self.encoder = _GraphEncoder(graph, n_aus, width, hidden_dim, channels)
+    def _finish(self, channels):
         self.attention = CrossModalityAttention(channels, channels)
         with torch.no_grad():
             standardise_(self.attention.project, self.encoder(self.text))

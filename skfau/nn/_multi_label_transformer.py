@@ -69,7 +69,7 @@ class _Perceptron(_Residual):
         return self.add(tokens, self.layers(tokens))
 
 
-class _EncoderLayer(nn.Module):
+class _PatchLayer(nn.Module):
     def __init__(self, dim, n_heads, hidden_dim, dropout):
         super().__init__()
         self.attend = _Attention(dim, n_heads, dropout)
@@ -120,7 +120,7 @@ class _PatchEncoder(nn.Module):
         init_xavier_(self.embed)
         self.positions = _Table(grid[0] * grid[1], dim, 0.02)
         self.layers = nn.Sequential(
-            *(_EncoderLayer(dim, n_heads, hidden_dim, dropout) for _ in range(depth))
+            *(_PatchLayer(dim, n_heads, hidden_dim, dropout) for _ in range(depth))
         )
 
     def forward(self, maps):

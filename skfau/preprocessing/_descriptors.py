@@ -6,8 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
-from skfau._validation import Interval, _fit_context, check_faces
-from skfau.preprocessing._stateless import StatelessMixin
+from skfau._validation import Interval, StatelessMixin, _fit_context, check_faces
 
 # ITU-R BT.601 luma.
 _LUMA = np.float32([0.299, 0.587, 0.114])

@@ -10,6 +10,7 @@ from sklearn.utils import gen_batches
 from skfau._arrays import digest, hash_array
 from skfau._validation import (
     Interval,
+    StatelessMixin,
     StrOptions,
     _fit_context,
     check_faces,
@@ -17,7 +18,6 @@ from skfau._validation import (
 )
 from skfau.facs import DATASET_AUS, ROI_RULES, _paired_rules
 from skfau.preprocessing._shapes import fill_diamonds, fill_ellipses
-from skfau.preprocessing._stateless import StatelessMixin
 
 # `sigma` is in pixels of images of this side, the input size of the paper.
 _REFERENCE_SIDE = 224

@@ -3,8 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from skfau._validation import check_faces
-from skfau.preprocessing._stateless import StatelessMixin
+from skfau._validation import StatelessMixin, check_faces
 
 # Without the outline of the face, which tells who it is rather than what it does, and
 # the inner corners of the mouth, which the conventions of 49 and 66 points lack.
