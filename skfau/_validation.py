@@ -142,7 +142,7 @@ def check_au_labels(y, n_samples=None, n_aus=None):
     return labels.astype(np.float32, copy=False)
 
 
-def check_au_names(y, aus, of_whom, name="y"):
+def check_au_names(y, aus, owner, name="y"):
     """Raise if a DataFrame's columns are other AUs than ``aus``, or in another order.
 
     Parameters
@@ -151,8 +151,8 @@ def check_au_names(y, aus, of_whom, name="y"):
         Only a DataFrame names its columns; all else passes.
     aus : sequence of int or str, or None
         4, "AU4" or "AU04"; None passes.
-    of_whom, name : str
-        Whose AUs these are, and what `y` is called, for the message.
+    owner, name : str
+        What has these AUs, and what `y` is called, for the message.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def check_au_names(y, aus, of_whom, name="y"):
         return
     if [bare_au(name) for name in names] != [bare_au(au) for au in aus]:
         raise LabelError(
-            f"the columns of {name} are {tuple(names)}, but those of {of_whom} are "
+            f"the columns of {name} are {tuple(names)}, but those of {owner} are "
             f"{tuple(aus)}. Take {name}[...] of the same columns in the same order."
         )
 

@@ -68,7 +68,7 @@ def test_tiles_give_the_same_values_and_gradients(shape, gated, chunk):
         torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-4)
 
 
-def test_tiles_stay_close_at_the_width_of_the_papers_trunk(monkeypatch):
+def test_tiles_stay_close_at_the_width_of_the_papers_backbone(monkeypatch):
     layer, *inputs = draw(2, 768, 12, 12, 4, True)
     monkeypatch.setattr(_winograd, "_MIN_TILES", 1)
     ours, loop = run(layer, *inputs), run(layer, *inputs, one_by_one(layer))

@@ -1,4 +1,4 @@
-"""Networks in plain PyTorch: image trunks and one network per published system.
+"""Networks in plain PyTorch: image backbones and one network per published system.
 
 Nothing here knows of an estimator: a network takes tensors and returns logits.
 """

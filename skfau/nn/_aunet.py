@@ -13,7 +13,7 @@ from skfau.nn._weights import check_state_dict, init_kaiming_, read_checkpoint
 
 __all__ = ["AUNet"]
 
-_TRUNKS = ("fan", "resnet18", "resnet34", "resnet50", "tiny")
+_BACKBONES = ("fan", "resnet18", "resnet34", "resnet50", "tiny")
 
 
 class AUNet(nn.Module):
@@ -29,12 +29,12 @@ class AUNet(nn.Module):
     n_aus : int
         Number of AUs.
     backbone : {"fan", "resnet18", "resnet34", "resnet50", "tiny"}, default='fan'
-        ``"fan"`` is frozen, and in evaluation mode for good. A residual trunk trains
+        ``"fan"`` is frozen, and in evaluation mode for good. A residual backbone trains
         along; its basic features are those of its first stage (64x64 at 256 px, like
         the FAN's) and its further stages stand where the convolutions do, ResNet-18-A
         of Table XIII.
     weights : {"imagenet"}, path or None, default=None
-        Where the trunk starts: a file for ``"fan"``, see `FAN`; for the others see
+        Where the backbone starts: a file for ``"fan"``, see `FAN`; for the others see
         `make_backbone`.
     temporal : bool, default=True
         Whether it has the temporal difference module.
@@ -71,7 +71,7 @@ class AUNet(nn.Module):
     the paper their pixels are moved; here it is their features, so that those of a
     frame are computed once, whichever frame they are compared with.
 
-    For residual trunks the paper does not say where the module is added or how wide
+    For residual backbones the paper does not say where the module is added or how wide
     the classifier's hidden layer is; ours is half as wide as its input, as behind the
     FAN.
 
@@ -103,9 +103,9 @@ class AUNet(nn.Module):
         fan_stacks=2,
     ):
         super().__init__()
-        if backbone not in _TRUNKS:
+        if backbone not in _BACKBONES:
             raise ValueError(
-                f"backbone must be one of {', '.join(map(repr, _TRUNKS))}. Got "
+                f"backbone must be one of {', '.join(map(repr, _BACKBONES))}. Got "
                 f"{backbone!r}."
             )
         self.n_aus = n_aus
@@ -140,8 +140,8 @@ class AUNet(nn.Module):
             init_kaiming_(part)
         return motion
 
-    def _split(self, trunk):
-        layers = dict(trunk.named_children())
+    def _split(self, backbone):
+        layers = dict(backbone.named_children())
         further = [name for name in layers if name.startswith("layer")][1:]
         self.reduce = nn.Identity()
         self.first = layers[further[0]]
@@ -157,7 +157,7 @@ class AUNet(nn.Module):
         return motion
 
     def train(self, mode=True):
-        """Set the training mode of all but a frozen trunk."""
+        """Set the training mode of all but a frozen backbone."""
         super().train(mode)
         if self.frozen:
             self.trunk.eval()
@@ -222,8 +222,8 @@ class AUNet(nn.Module):
         if previous is None or self.motion is None:
             return self.compare(*self.summary(features))
         if moves is not None:
-            previous = _moved(previous, moves[:, 0])
-            following = _moved(following, moves[:, 1])
+            previous = _warped(previous, moves[:, 0])
+            following = _warped(following, moves[:, 1])
         half = self.half(features)
         # Half of what `summary` of three frames takes, but anew for every pair.
         motion = self.reduce_motion(torch.cat([half - previous, following - half], 1))
@@ -280,7 +280,7 @@ class AUNet(nn.Module):
         if before is None:
             before, after = earlier, later
         elif moves is not None:
-            before, after = _moved(before, moves[:, 0]), _moved(after, moves[:, 1])
+            before, after = _warped(before, moves[:, 0]), _warped(after, moves[:, 1])
         bias = self.reduce_motion.bias[:, None, None]
         # Frame minus earlier frame, later frame minus frame.
         return self._join(maps, (earlier - before) + (after - later) + bias)
@@ -356,7 +356,7 @@ def _out_channels(layers):
     return norms[-1].num_features
 
 
-def _moved(maps, move):
+def _warped(maps, move):
     """Sample maps where an affine map of positions leads; outside of them is 0."""
     wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
     # Positions in bfloat16 would be off by up to half a pixel of the image.

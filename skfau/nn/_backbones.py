@@ -1,6 +1,6 @@
-"""Image trunks by name, and any module with feature maps in their place.
+"""Image backbones by name, or any module that returns feature maps.
 
-Where a named trunk ends, and its maps for 224 px images (112 px for `tiny`):
+Where a named backbone ends, and its maps for 224 px images (112 px for `tiny`):
 
 ================= ======================= ====================================
 name              cut="12x12"             cut="full"
@@ -43,10 +43,10 @@ BACKBONES = tuple(_BUILDERS)
 
 
 def make_backbone(backbone, weights=None, *, cut="12x12"):
-    """Return an image trunk that knows the number of channels of its maps.
+    """Return an image backbone that knows the number of channels of its maps.
 
-    All named trunks take RGB images (n, 3, height, width), float, scaled to [0, 1] and
-    then normalised with `IMAGENET_MEAN` and `IMAGENET_STD`, Inception-v3 too. They
+    All named backbones, Inception-v3 too, take RGB images (n, 3, height, width), float,
+    scaled to [0, 1] and then normalised with `IMAGENET_MEAN` and `IMAGENET_STD`. They
     return maps (n, out_channels, height', width').
 
     Parameters
@@ -67,7 +67,7 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
 
     Returns
     -------
-    trunk : nn.Module
+    backbone : nn.Module
         With the integer attribute `out_channels`.
 
     Raises
@@ -89,8 +89,8 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
     --------
     >>> import torch
     >>> from skfau.nn import make_backbone
-    >>> trunk = make_backbone("tiny")
-    >>> trunk.out_channels, trunk(torch.zeros(2, 3, 112, 112)).shape
+    >>> backbone = make_backbone("tiny")
+    >>> backbone.out_channels, backbone(torch.zeros(2, 3, 112, 112)).shape
     (64, torch.Size([2, 64, 14, 14]))
     """
     if cut not in ("12x12", "full"):
@@ -98,10 +98,10 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
     if isinstance(backbone, nn.Module):
         return _adopt(backbone, weights)
     _check_choice(backbone, weights)
-    trunk = _BUILDERS[backbone](full=cut == "full")
+    module = _BUILDERS[backbone](full=cut == "full")
     if weights is not None:
-        load_weights(trunk, backbone, weights)
-    return trunk
+        load_weights(module, backbone, weights)
+    return module
 
 
 def feature_map_size(backbone, image_size):
@@ -141,7 +141,7 @@ def feature_map_size(backbone, image_size):
 
 
 def _check_choice(backbone, weights):
-    """Refuse a name or weights that cannot mean a named trunk."""
+    """Refuse a name or weights that cannot mean a named backbone."""
     if not isinstance(backbone, str):
         raise TypeError(
             "backbone must be a name or a torch.nn.Module. Got "

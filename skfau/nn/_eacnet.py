@@ -31,7 +31,7 @@ class VGG19(nn.Module):
         Side of the images, pixels.
     """
 
-    # Prefixes of a checkpoint's entries of layers that this trunk does not have.
+    # Prefixes of a checkpoint's entries of layers that this backbone does not have.
     unused_entries = ("classifier.3.", "classifier.6.")
 
     def __init__(self, channels, image_size):

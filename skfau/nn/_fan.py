@@ -133,7 +133,7 @@ class FAN(nn.Module):
     -----
     As published, 12,106,504 parameters, for images of 256 px (maps of a quarter of
     the side). It was published for RGB in [0, 1] and converts its input, normalised
-    like that of every trunk here, itself.
+    like that of every backbone here, itself.
 
     References
     ----------

@@ -13,7 +13,7 @@ __all__ = ["FAUTransformer"]
 
 
 class _AttentionBranch(nn.Module):
-    """Predict one map and one logit per AU from the trunk's maps (section 3.2)."""
+    """Predict one map and one logit per AU from the backbone's maps (section 3.2)."""
 
     def __init__(self, n_aus, in_channels, channels):
         super().__init__()
@@ -44,7 +44,7 @@ _GRID = 6
 
 
 class _EmbeddingBranches(nn.Module):
-    """Embed what each AU sees of the trunk's maps, by layers of its own (3.3).
+    """Embed what each AU sees of the backbone's maps, by layers of its own (3.3).
 
     The fully connected layer sees where in the aligned face something is, as section
     3.3 has it; pooling to a coarse grid first keeps its size in bounds.
@@ -85,7 +85,7 @@ def _check_encoder(encoder_layers, embedding_dim, n_heads, positional_encoding):
 class FAUTransformer(nn.Module):
     """AU detection by attention maps, a branch per AU and a transformer encoder [1]_.
 
-    A trunk gives feature maps. The attention branch predicts a map per AU and first
+    A backbone gives feature maps. The attention branch predicts a map per AU and first
     logits. Each AU has a branch of its own, which embeds the features weighted by
     ``1 + map``. A transformer encoder relates the embeddings, and a perceptron turns
     all of them into the logits that count.
@@ -95,21 +95,22 @@ class FAUTransformer(nn.Module):
     n_aus : int
         Number of AUs.
     backbone : str or nn.Module, default='inception_v3'
-        Trunk by name, cut at its last maps of at least 12x12 for 224 px images, or a
+        Backbone by name, cut at its last maps of at least 12x12 for 224 px images, or a
         module that maps images to feature maps. See `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
+        Where a named backbone starts.
     embedding_dim : int, default=128
         Length of an AU's embedding.
     branch_channels : (int, int) or None, default=None
         Channels of the 3x3 and of the 1x1 convolutions of an AU's branch. None is
-        (128, 64), at most a quarter of the trunk's channels.
+        (128, 64), at most a quarter of the backbone's channels.
     multi_task : bool, default=True
-        One branch per AU. False is the plain CNN of the paper's Table 4, trunk, global
-        average pooling and one linear layer, and goes with ``attention=False`` and
+        One branch per AU. False is the plain CNN of the paper's Table 4: backbone,
+        global average pooling and one linear layer. It needs ``attention=False`` and
         ``encoder_layers=0``.
     attention : bool, default=True
-        Attention branch; without it all AUs' branches see the trunk's maps as they are.
+        Attention branch; without it the AUs' branches see the backbone's maps
+        unweighted.
     encoder_layers : int, default=3
         Depth of the transformer encoder; with 0 the embeddings go to the classifier.
     n_heads : int, default=8
@@ -127,7 +128,7 @@ class FAUTransformer(nn.Module):
     n_aus : int
         Number of AUs.
     backbone : nn.Module
-        The trunk.
+        The backbone.
     head : nn.Module
         From what `forward_features` returns to logits.
 
@@ -256,7 +257,7 @@ class FAUTransformer(nn.Module):
         Returns
         -------
         features : Tensor of shape (n, n_aus, embedding_dim)
-            Encoded embeddings; with ``multi_task=False`` the trunk's pooled maps
+            Encoded embeddings; with ``multi_task=False`` the backbone's pooled maps
             (n, channels).
         aux : dict
             See `forward`.

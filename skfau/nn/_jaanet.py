@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from skfau.nn._blocks import PerAULinear, check_size, conv_norm_relu, init_xavier_
-from skfau.nn._region_layer import RegionTrunk
+from skfau.nn._region_layer import RegionBackbone
 from skfau.nn._roi_maps import ROIRule, draw_diamonds, resolve_aus
 from skfau.nn._transfer import declare_au_axes
 
@@ -71,7 +71,7 @@ class _LandmarkHead(nn.Module):
 class JAANet(nn.Module):
     """Joint AU detection and face alignment via adaptive attention [1]_ [2]_.
 
-    A trunk of two hierarchical multi-scale region layers gives maps at a quarter of
+    A backbone of two hierarchical multi-scale region layers gives maps at a quarter of
     the images' side. One branch finds the landmarks; these place one attention map per
     AU, which the AU's own convolutions refine. Each AU's branch sees the maps through
     its attention; their mean, the alignment branch's maps and those of a global branch
@@ -160,7 +160,7 @@ class JAANet(nn.Module):
             raise ValueError(f"n_landmarks must be 49 or 68. Got {n_landmarks}.")
         self.n_aus, self.image_size = n_aus, image_size
         self.rule = ROIRule(resolve_aus(n_aus, aus), roi_convention, n_landmarks)
-        self.trunk = RegionTrunk(4 * channels)
+        self.trunk = RegionBackbone(4 * channels)
         self.trunk.check_size(image_size, image_size)
         shared, hidden = 8 * channels, 64 * channels
         features = 20 * channels * (image_size // 32) ** 2

@@ -175,10 +175,10 @@ class MLGCN(_GraphNetwork):
     graph : array-like of shape (n_aus, n_aus), default=None
         What `label_graph` returns; None relates no AU to another.
     backbone : str or nn.Module, default='resnet18'
-        Trunk by name, up to its last maps, or a module that maps images to feature
+        Backbone by name, up to its last maps, or a module that maps images to feature
         maps. See `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
+        Where a named backbone starts.
     hidden_dim : int, default=1024
         Width between the two graph convolutions.
 
@@ -190,10 +190,10 @@ class MLGCN(_GraphNetwork):
     Notes
     -----
     As published: convolutions without biases, LeakyReLU of slope 0.2 between them,
-    global max pooling, logits without bias. There the trunk is ResNet-101 with 2048
+    global max pooling, logits without bias. There the backbone is ResNet-101 with 2048
     channels, and vectors are word embeddings of the labels' names. The classifiers
     start scaled down by the square root of the number of channels: without text of
-    unit variance and a trained trunk the first logits would be in the tens.
+    unit variance and a trained backbone the first logits would be in the tens.
 
     References
     ----------
@@ -247,10 +247,10 @@ class MSCAM(_GraphNetwork):
     graph : array-like of shape (n_aus, n_aus), default=None
         What `label_graph` returns; None relates no AU to another.
     backbone : str or nn.Module, default='resnet18'
-        Trunk by name, up to its last maps, or a module that maps images to feature
+        Backbone by name, up to its last maps, or a module that maps images to feature
         maps. See `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
+        Where a named backbone starts.
     hidden_dim : int, default=1024
         Width between the two graph convolutions.
 

@@ -160,8 +160,8 @@ class _LabelDecoder(nn.Module):
 class MultiLabelTransformer(nn.Module):
     """AU detection by a learned token per AU that attends to image patches [1]_.
 
-    Every position of a trunk's last maps is a patch token. Self-attention relates the
-    patches; then the AUs' tokens attend to each other and to the patches, layer by
+    Every position of a backbone's last maps is a patch token. Self-attention relates
+    the patches. Then the AUs' tokens attend to each other and to the patches, layer by
     layer, and a linear layer turns each AU's token into its logit.
 
     Parameters
@@ -169,10 +169,10 @@ class MultiLabelTransformer(nn.Module):
     n_aus : int
         Number of AUs.
     backbone : str or nn.Module, default='inception_v3'
-        Trunk by name, whole, or a module that maps images to feature maps. See
+        Backbone by name, whole, or a module that maps images to feature maps. See
         `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
+        Where a named backbone starts.
     image_size : int or (int, int), default=299
         Height and width of the images, pixels: it decides how many patches there are
         (8x8 from Inception-v3 at 299), each with a learned position.
@@ -199,9 +199,9 @@ class MultiLabelTransformer(nn.Module):
     n_aus : int
         Number of AUs.
     backbone : nn.Module
-        The trunk.
+        The backbone.
     encoder : nn.Module
-        From the trunk's maps to patch tokens (n, h * w, embedding_dim);
+        From the backbone's maps to patch tokens (n, h * w, embedding_dim);
         ``encoder.grid`` is (h, w).
     decoder : nn.Module
         From patch tokens to logits.
@@ -216,7 +216,7 @@ class MultiLabelTransformer(nn.Module):
     The paper's sections on the patches (3.2.1) and on the experiments (4) are empty:
     sizes, positions and the encoder are those of the authors' code. There tokens and
     positions are dense layers of one-hot vectors, each with a bias that all entries
-    share; so they are here. Outside the trunk the released form has 1,263,745
+    share; so they are here. Outside the backbone the released form has 1,263,745
     parameters for 12 AUs and Inception-v3 at 299 pixels.
 
     References

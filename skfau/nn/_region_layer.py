@@ -9,12 +9,12 @@ from torch import nn
 
 from skfau.nn._blocks import conv_norm_relu
 
-__all__ = ["REGION_LAYERS", "PatchConv", "RegionLayer", "RegionTrunk"]
+__all__ = ["REGION_LAYERS", "PatchConv", "RegionBackbone", "RegionLayer"]
 
 REGION_LAYERS = ("parallel", "hierarchical")
 # Batch norm of a patch's own has no variance over one position of one image.
 _MIN_PATCH = 2
-# The finest patches of a trunk, 8x8, lie on maps of half the images' side.
+# The finest patches of a backbone, 8x8, lie on maps of half the images' side.
 _SIZE_STEP = 16
 
 # Patches along each side of a face.
@@ -168,7 +168,7 @@ class RegionLayer(nn.Module):
         return self.norm(torch.cat(local, dim=1) + maps).relu()
 
 
-class RegionTrunk(nn.Sequential):
+class RegionBackbone(nn.Sequential):
     """Two region layers, each with a pooling behind it that halves the size.
 
     Parameters

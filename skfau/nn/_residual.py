@@ -1,4 +1,4 @@
-"""Residual trunks: ResNet-18, -34, -50 and the small `tiny` trunk of this library.
+"""Residual backbones: ResNet-18, -34 and -50, and this library's small `tiny`.
 
 References
 ----------
@@ -91,7 +91,7 @@ class Bottleneck(nn.Module):
         return self.relu(residual + shortcut)
 
 
-def _trunk(stem, channels, block, stages, unused_entries):
+def _make_backbone(stem, channels, block, stages, unused_entries):
     """Put residual stages behind a stem and draw the start weights.
 
     Parameters
@@ -105,7 +105,7 @@ def _trunk(stem, channels, block, stages, unused_entries):
     stages : list of (int, int, int)
         Number of blocks, width and stride of each stage.
     unused_entries : tuple of str
-        Prefixes of checkpoint entries of layers that this trunk does not have.
+        Prefixes of checkpoint entries of layers that this backbone does not have.
     """
     layers = OrderedDict(stem)
     for index, (depth, width, stride) in enumerate(stages, start=1):
@@ -114,11 +114,11 @@ def _trunk(stem, channels, block, stages, unused_entries):
             blocks.append(block(channels, width, stride if position == 0 else 1))
             channels = width * block.expansion
         layers[f"layer{index}"] = nn.Sequential(*blocks)
-    trunk = nn.Sequential(layers)
-    trunk.out_channels = channels
-    trunk.unused_entries = unused_entries
-    init_kaiming_(trunk)
-    return trunk
+    backbone = nn.Sequential(layers)
+    backbone.out_channels = channels
+    backbone.unused_entries = unused_entries
+    init_kaiming_(backbone)
+    return backbone
 
 
 def _resnet(block, depths, full):
@@ -130,8 +130,8 @@ def _resnet(block, depths, full):
     ]
     stages = list(zip(depths, (64, 128, 256, 512), (1, 2, 2, 2), strict=True))
     if full:
-        return _trunk(stem, 64, block, stages, ("fc.",))
-    return _trunk(stem, 64, block, stages[:3], ("fc.", "layer4."))
+        return _make_backbone(stem, 64, block, stages, ("fc.",))
+    return _make_backbone(stem, 64, block, stages[:3], ("fc.", "layer4."))
 
 
 def resnet18(full):
@@ -150,12 +150,13 @@ def resnet50(full):
 
 
 def tiny(full):
-    """Return the small trunk: 14x14x64 at 112 px, or 7x7x128 when `full`.
+    """Return the small backbone: 14x14x64 at 112 px, or 7x7x128 when `full`.
 
-    Plain 3x3 blocks rather than depthwise ones: at widths this small, one CPU thread
-    trains a depthwise trunk with half the weights more slowly. Every image is brought
-    to mean 0 and variance 1 first: the trunk has no published weights to stay true
-    to, and with few subjects light and skin are what it would learn by heart.
+    The blocks are plain 3x3 and not depthwise: at widths this small, one CPU thread
+    trains a depthwise backbone with half the weights more slowly. Every image is first
+    brought to mean 0 and variance 1, because with few subjects the backbone would
+    otherwise learn light and skin by heart. There are no published weights that this
+    would contradict.
     """
     stem = [
         ("norm0", nn.InstanceNorm2d(3)),
@@ -165,5 +166,5 @@ def tiny(full):
     ]
     stages = [(1, 32, 2), (2, 64, 2), (1, 128, 2)]
     if full:
-        return _trunk(stem, 16, BasicBlock, stages, ())
-    return _trunk(stem, 16, BasicBlock, stages[:2], ("layer3.",))
+        return _make_backbone(stem, 16, BasicBlock, stages, ())
+    return _make_backbone(stem, 16, BasicBlock, stages[:2], ("layer3.",))

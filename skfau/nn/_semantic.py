@@ -133,10 +133,10 @@ class CrossModalityAttention(nn.Module):
 
     Notes
     -----
-    Trunks end in a ReLU, so a vector drawn at random has a negative cosine with every
-    position for about every second AU: such an AU would start without a map and
-    without a gradient that could give it one. The bias of the projection starts
-    positive, which no sum or difference of trained weights would notice later.
+    Backbones end in a ReLU. A vector drawn at random therefore has a negative cosine
+    with every position for about every second AU, and such an AU would start without a
+    map and without a gradient. The bias of the projection starts positive to avoid it;
+    after training this start makes no difference.
     """
 
     def __init__(self, in_features, channels):
@@ -153,11 +153,11 @@ class CrossModalityAttention(nn.Module):
 
 
 class SemanticNetwork(nn.Module):
-    """Base of networks with a trunk for images and an encoder for vectors of AUs.
+    """Base of networks with a backbone for images and an encoder for vectors of AUs.
 
     The encoder sees no image. In evaluation without gradient its output is computed
     once and kept until one of its weights changes, so that prediction costs what the
-    trunk costs.
+    backbone costs.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class SemanticNetwork(nn.Module):
     text : Tensor or None
         See `as_text`, which made it. None learns vectors.
     backbone, weights
-        See `make_backbone`; a named trunk is not cut.
+        See `make_backbone`; a named backbone is not cut.
     learned_dim : int
         Length of learned vectors.
     """

@@ -32,10 +32,10 @@ class SEVNet(SemanticNetwork):
         one per word, rows of NaN filling up shorter sentences. None learns a vector
         per AU from the labels, the network without text.
     backbone : str or nn.Module, default='resnet18'
-        Trunk by name, up to its last maps, or a module that maps images to feature
+        Backbone by name, up to its last maps, or a module that maps images to feature
         maps. See `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
+        Where a named backbone starts.
     encoder_layers : int, default=2
         Depth of the Inter-AU encoder. With 0 one linear layer leads from the
         descriptions' vectors to the maps.
@@ -55,7 +55,7 @@ class SEVNet(SemanticNetwork):
     text : Tensor
         The vectors, in the state dict; absent words are 0.
     backbone : nn.Module
-        The trunk.
+        The backbone.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class SEVNet(SemanticNetwork):
     The paper's "hidden size 1024, 6 heads", output 768, does not divide. Here a linear
     layer takes the text (1024 for BERT-large, 384 for the matrix that comes with this
     library) to 768; six heads of 128, perceptron 1024 and GELU; a second linear layer
-    leads to the trunk's channels (512), as the paper has it. That is 9.06 million
+    leads to the backbone's channels (512), as the paper has it. That is 9.06 million
     weights for text of 1024, beside the 11.18 million of ResNet-18. AUs are a set:
     there is no positional encoding. Projections of the self-attention have no biases.
 
@@ -77,13 +77,13 @@ class SEVNet(SemanticNetwork):
     the mean over its words before it is scaled to sum 1. One word per AU is the
     sentence level again, which is the paper's.
 
-    Two starts are ours. The first linear layer (without an encoder the only one) starts
-    such that the given vectors come out of it centred over the AUs, as if they had
-    variance 1: all descriptions speak of a face, and what they share would drown what
-    tells them apart. The last one's bias starts positive: trunks end in a ReLU, so that
-    a vector drawn at random has no positive cosine anywhere for about every second AU.
-    To equation 5, which divides by 0 there, 0.01 is added at every position; no
-    positive cosine is uniform attention.
+    Two initialisations are ours. The first linear layer (without an encoder the only
+    one) starts so that its outputs for the given vectors have mean 0 over the AUs, as
+    if the vectors had variance 1: all descriptions speak of a face, and what they share
+    would hide what differs. The bias of the last one starts positive: backbones end in
+    a ReLU, so that a vector drawn at random has no positive cosine anywhere for about
+    every second AU. Equation 5 divides by 0 there; we add 0.01 at every position, and
+    an AU without a positive cosine attends to all positions equally.
 
     References
     ----------

@@ -35,7 +35,7 @@ def transfer_state(source, source_aus, target, target_aus, axes):
 
     What belongs to single AUs is copied for the AUs that both networks know, each to
     its place in the target; of an entry with two AU axes, for pairs of such AUs. What
-    belongs to none (trunk, encoder) is copied whole where the shapes agree. All else
+    belongs to none (backbone, encoder) is copied whole where the shapes agree. All else
     stays as the target has it.
 
     Parameters

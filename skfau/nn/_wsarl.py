@@ -5,7 +5,7 @@ from torch import nn
 from skfau.nn._au_branches import ChannelAttention, Decision, SpatialAttention
 from skfau.nn._blocks import init_xavier_
 from skfau.nn._crf import DenseCRF
-from skfau.nn._region_layer import REGION_LAYERS, RegionTrunk
+from skfau.nn._region_layer import REGION_LAYERS, RegionBackbone
 from skfau.nn._transfer import declare_au_axes
 
 __all__ = ["WSARL"]
@@ -75,7 +75,7 @@ def _check(variant, region_layer, spatial_attention, crf, crf_widths, crf_weight
 class WSARL(nn.Module):
     """AU detection by attention that only AU labels teach, refined by a CRF [1]_.
 
-    A trunk of two multi-scale region layers gives maps at a quarter of the images'
+    A backbone of two multi-scale region layers gives maps at a quarter of the images'
     side, shared by all AUs. In a branch per AU, channel attention weighs the channels
     of the AU's own maps, spatial attention their positions; a fully connected CRF over
     the pixels, unrolled into mean-field iterations, refines the spatial attention.
@@ -88,7 +88,7 @@ class WSARL(nn.Module):
         The paper's first version, or the authors' later one as they released it; see
         Notes.
     channels : int, default=8
-        The paper's c: the trunk is 4c and 8c channels wide, a branch 12c (``"arl"``:
+        The paper's c: the backbone is 4c and 8c channels wide, a branch 12c (``"arl"``:
         8c).
     region_layer : {"auto", "parallel", "hierarchical"} or None, default='auto'
         Multi-scale region layer; None has plain convolutions. ``"auto"`` is
@@ -199,7 +199,7 @@ class WSARL(nn.Module):
             own["region_layer"] = region_layer
         self.n_aus = n_aus
         width = own["branch_width"] * channels
-        self.trunk = RegionTrunk(4 * channels, own["region_layer"])
+        self.trunk = RegionBackbone(4 * channels, own["region_layer"])
         self.channel = ChannelAttention(n_aus, 8 * channels, width, channel_attention)
         self.spatial = None
         if spatial_attention:
@@ -252,7 +252,7 @@ class WSARL(nn.Module):
         -------
         axes : dict of str to tuple of int
             Entry name and the axes along which the AUs' equal blocks follow each
-            other. The trunk's entries are absent.
+            other. The backbone's entries are absent.
         """
         return declare_au_axes(
             self, {"channel": (0,), "spatial": (0,), "decision": (0,)}

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from skfau._arrays import digest
 from skfau._validation import check_faces
 from skfau.exceptions import MissingFaceWarning
-from skfau.preprocessing._prepared_folder import PreparedFolder, alone
+from skfau.preprocessing._prepared_folder import PreparedFolder, locked
 
 _FORMAT = 1
 # What is redone after an interruption is less than this, or one video.
@@ -72,8 +72,8 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
     identity = digest(_FORMAT, faces.fingerprint(), _identity(aligner))
     folder = PreparedFolder(Path(out), identity, _blocks(faces))
     if not folder.finished:
-        with alone(folder.path):
-            folder.look()
+        with locked(folder.path):
+            folder.read_manifest()
             if not folder.finished:
                 _fill(folder, faces, aligner, batch_size, verify, verbose)
     elif verify:

@@ -14,8 +14,8 @@ _COLUMNS = ("landmarks", "matrix")
 
 
 @contextlib.contextmanager
-def alone(path):
-    """Wait until no other process prepares faces in a folder, and keep others out."""
+def locked(path):
+    """Lock a folder: one process at a time prepares faces in it."""
     path.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
@@ -48,10 +48,10 @@ class PreparedFolder:
         self._manifest = path / "prepared.json"
         self._entries = {}
         self._files = {}
-        self.look()
+        self.read_manifest()
 
-    def look(self):
-        """Look whether the folder is finished."""
+    def read_manifest(self):
+        """Read the manifest, if there is one: then the folder is finished."""
         text = self._manifest.read_text() if self._manifest.exists() else ""
         self.finished = bool(text)
         if text:
