@@ -6,6 +6,7 @@ He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 201
 """
 
 from collections import OrderedDict
+from functools import partial
 
 from torch import nn
 
@@ -15,7 +16,7 @@ __all__ = ["resnet18", "resnet34", "resnet50", "tiny"]
 
 
 def _shortcut(in_channels, out_channels, stride):
-    """Return the projection of the block's input, or None where it fits as it is."""
+    """Return the projection of the block's input, or None if its shape fits."""
     if stride == 1 and in_channels == out_channels:
         return None
     return nn.Sequential(
@@ -57,8 +58,8 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolution and a shortcut around them.
 
-    The stride sits on the 3x3 convolution, as in the published checkpoints, and not
-    on the first 1x1 as in the paper.
+    The stride belongs to the 3x3 convolution, as in the published checkpoints, and not
+    to the first 1x1 convolution as in the paper.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ class Bottleneck(nn.Module):
 
 
 def _make_backbone(stem, channels, block, stages, unused_entries):
-    """Put residual stages behind a stem and draw the start weights.
+    """Put residual stages after a stem and draw the initial weights.
 
     Parameters
     ----------
@@ -122,6 +123,7 @@ def _make_backbone(stem, channels, block, stages, unused_entries):
 
 
 def _resnet(block, depths, full):
+    """Return a ResNet up to layer4 (`full`, 7x7 at 224 px) or layer3 (14x14)."""
     stem = [
         ("conv1", nn.Conv2d(3, 64, 7, 2, 3, bias=False)),
         ("bn1", nn.BatchNorm2d(64)),
@@ -134,19 +136,9 @@ def _resnet(block, depths, full):
     return _make_backbone(stem, 64, block, stages[:3], ("fc.", "layer4."))
 
 
-def resnet18(full):
-    """Return ResNet-18 up to layer4 (`full`, 7x7x512 at 224 px) or layer3."""
-    return _resnet(BasicBlock, (2, 2, 2, 2), full)
-
-
-def resnet34(full):
-    """Return ResNet-34 up to layer4 (`full`, 7x7x512 at 224 px) or layer3."""
-    return _resnet(BasicBlock, (3, 4, 6, 3), full)
-
-
-def resnet50(full):
-    """Return ResNet-50 up to layer4 (`full`, 7x7x2048 at 224 px) or layer3."""
-    return _resnet(Bottleneck, (3, 4, 6, 3), full)
+resnet18 = partial(_resnet, BasicBlock, (2, 2, 2, 2))
+resnet34 = partial(_resnet, BasicBlock, (3, 4, 6, 3))
+resnet50 = partial(_resnet, Bottleneck, (3, 4, 6, 3))
 
 
 def tiny(full):
