@@ -90,10 +90,10 @@ class WeightedTversky(nn.Module):
         (alpha FP + beta FN + eps) / (TP + alpha FP + beta FN + eps)
 
     then the mean over the AUs with a known label of this times their weight (equation
-    4 of [1]_, where `eps` has no value). The paper's sums leave open what they run
-    over; over single images a negative label would always give 1 and no gradient.
-    The same holds for an AU without a positive label in the batch: it adds its weight
-    and no gradient. With no known label at all the value and the gradient are 0.
+    4 of [1]_, where `eps` has no value). The paper does not say what its sums run over.
+    Over single images a negative label would always give 1 and no gradient. The same
+    holds here for an AU without a positive label in the batch: it adds its weight and
+    no gradient. With no known label at all the value and the gradient are 0.
 
     References
     ----------
@@ -156,9 +156,9 @@ class WeightedDice(nn.Module):
 
         1 - (2 y p + eps) / (y² + p² + eps)
 
-    as released with [2]_. With none known the value and the gradient are 0. Unlike
-    `WeightedTversky` it knows no sums over the batch: it is a loss of one label,
-    flatter than cross entropy where a label is far off. (The released code of [1]_
+    as released with [2]_. With no known label the value and the gradient are 0. Unlike
+    `WeightedTversky` it has no sums over the batch: it is a loss per label, flatter
+    than cross entropy where a prediction is far off. (The released code of [1]_
     sums over the batch within the fraction, then divides the fraction by the batch's
     size, which leaves hardly any gradient in large batches.)
 

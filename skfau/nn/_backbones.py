@@ -52,9 +52,9 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
     Parameters
     ----------
     backbone : str or nn.Module
-        One of `BACKBONES`, or a module of your own with such maps; it is returned
-        itself. An integer attribute `out_channels` that it lacks is found by one run
-        on a zero image of 224 px and set; nothing else of the module changes.
+        One of `BACKBONES`, or your own module with such maps, which is returned itself.
+        If it lacks the integer attribute `out_channels`, the attribute is set after one
+        run on a zero image of 224 px; nothing else in the module changes.
     weights : {"imagenet"}, path-like or None, default=None
         None draws from torch's generator. ``"imagenet"`` fetches torchvision's file
         (ResNet-50: version 1) into torch.hub's folder and checks its hash. A path
@@ -62,8 +62,8 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
         Entries of layers after the cut and of the classifiers are ignored.
     cut : {"12x12", "full"}, default="12x12"
         End after the last layer with at least 12 by 12 positions for 224 px images,
-        the rule of [1]_ (at Table 3), or before the final pooling. A module of your
-        own is never cut.
+        the rule of [1]_ (at Table 3), or before the final pooling. Your own module is
+        never cut.
 
     Returns
     -------
@@ -73,10 +73,12 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
     Raises
     ------
     TypeError
-        If `backbone` is no name or module, or the module returns no single tensor.
+        If `backbone` is neither a name nor a module, or the module does not return one
+        tensor.
     ValueError
-        If a name is unknown, a module's output is not 4-D or comes with `weights`, or
-        a checkpoint holds pickled code or misses, adds or reshapes entries.
+        If a name is unknown, a module is given together with `weights` or its output is
+        not 4-D, or a checkpoint holds pickled code or has missing, unknown or reshaped
+        entries.
     OSError
         If there is no file at the path (FileNotFoundError) or the published one cannot
         be fetched or has another hash.
@@ -107,8 +109,8 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
 def feature_map_size(backbone, image_size):
     """Return the height and width of a backbone's maps for images of one size.
 
-    Found by one run on a zero image in evaluation mode without gradient; training
-    mode, batch statistics and the random state are as before afterwards.
+    One run on a zero image finds it, in evaluation mode and without gradient. Training
+    mode, batch statistics and random state do not change.
 
     Parameters
     ----------
@@ -141,7 +143,7 @@ def feature_map_size(backbone, image_size):
 
 
 def _check_choice(backbone, weights):
-    """Refuse a name or weights that cannot mean a named backbone."""
+    """Raise if `backbone` or `weights` cannot mean a named backbone."""
     if not isinstance(backbone, str):
         raise TypeError(
             "backbone must be a name or a torch.nn.Module. Got "

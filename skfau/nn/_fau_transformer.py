@@ -28,14 +28,14 @@ class _AttentionBranch(nn.Module):
             nn.Sigmoid(),
         )
         self.classifier = nn.Linear(n_aus, n_aus)
-        # Most of a face is outside of an AU's region: maps that start at one half
-        # would take hundreds of steps to fall to where supervision wants them.
+        # Maps start low, as most of a face is outside of an AU's region: maps that
+        # start at one half would take hundreds of steps to fall.
         nn.init.constant_(self.map_head[1].bias, -2.5)
 
     def forward(self, maps):
         """Return attention maps (n, n_aus, h, w) in [0, 1] and logits (n, n_aus)."""
         per_au = self.to_aus(self.features(maps))
-        # Pooling first is the same as a 1x1 convolution and then pooling, for less.
+        # Pooling first is cheaper than a 1x1 convolution and then pooling, and equal.
         return self.map_head(per_au), self.classifier(per_au.mean(dim=(2, 3)))
 
 
@@ -44,10 +44,10 @@ _GRID = 6
 
 
 class _EmbeddingBranches(nn.Module):
-    """Embed what each AU sees of the backbone's maps, by layers of its own (3.3).
+    """Embed the backbone's maps by separate layers for each AU (section 3.3).
 
-    The fully connected layer sees where in the aligned face something is, as section
-    3.3 has it; pooling to a coarse grid first keeps its size in bounds.
+    The fully connected layer knows positions in the aligned face, as in section 3.3;
+    pooling to a coarse grid first limits its size.
     """
 
     def __init__(self, n_aus, in_channels, channels, embedding_dim):
@@ -86,9 +86,9 @@ class FAUTransformer(nn.Module):
     """AU detection by attention maps, a branch per AU and a transformer encoder [1]_.
 
     A backbone gives feature maps. The attention branch predicts a map per AU and first
-    logits. Each AU has a branch of its own, which embeds the features weighted by
+    logits. Each AU has its own branch, which embeds the features weighted by
     ``1 + map``. A transformer encoder relates the embeddings, and a perceptron turns
-    all of them into the logits that count.
+    all of them into the final logits.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class FAUTransformer(nn.Module):
         Backbone by name, cut at its last maps of at least 12x12 for 224 px images, or a
         module that maps images to feature maps. See `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named backbone starts.
+        Initial weights of a named backbone.
     embedding_dim : int, default=128
         Length of an AU's embedding.
     branch_channels : (int, int) or None, default=None
@@ -130,7 +130,7 @@ class FAUTransformer(nn.Module):
     backbone : nn.Module
         The backbone.
     head : nn.Module
-        From what `forward_features` returns to logits.
+        Turns what `forward_features` returns into logits.
 
     Raises
     ------
@@ -232,8 +232,8 @@ class FAUTransformer(nn.Module):
         Parameters
         ----------
         images : Tensor of shape (n, 3, height, width), float
-            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``; a grey
-            image three times over for the paper's setting.
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``. For the
+            paper's setting repeat a grey image three times.
 
         Returns
         -------
@@ -247,7 +247,7 @@ class FAUTransformer(nn.Module):
         return self.head(features), aux
 
     def forward_features(self, images):
-        """Return what the head sees, and `aux` as `forward` does.
+        """Return the input of the head, and `aux` as `forward` does.
 
         Parameters
         ----------

@@ -37,19 +37,21 @@ def label_graph(
         1 where the AU occurs, 0 where not, NaN where unknown. Two AUs are compared on
         the rows in which both are known.
     kind : {"correlation", "conditional"}, default='correlation'
-        SEV-Net's authors join AUs with a Pearson correlation above one threshold by 1,
-        below another by -1. ML-GCN leads from AU i to AU j where P(j | i) reaches one.
+        Which AUs are joined. ``"correlation"``, as by SEV-Net's authors: AUs with a
+        Pearson correlation above one threshold by 1, below another by -1.
+        ``"conditional"``, as in ML-GCN: AU i to AU j where P(j | i) reaches a
+        threshold.
     positive_threshold : float, default=0.2
         Correlation above which two AUs are joined.
     negative_threshold : float, default=-0.03
         Correlation below which two AUs are joined with a negative sign.
     conditional_threshold : float, default=0.4
-        Of the conditional probability.
+        Threshold of the conditional probability.
 
     Returns
     -------
     graph : Tensor of shape (n_aus, n_aus), dtype float32
-        The normalised matrix: row i says from which AUs AU i takes.
+        The normalised matrix: row i holds what AU i takes of each AU.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def label_graph(
     -----
     As in ML-GCN's code: with B the joins, A = 0.25 B / (sums of each column of |B|) + I
     and D the sums of each row of |A|, it is D^-1/2 A^T D^-1/2: AUs with the same
-    neighbours keep vectors of their own. For signs no weights are published.
+    neighbours keep different vectors. No weights are published for negative joins.
 
     Examples
     --------
@@ -171,14 +173,14 @@ class MLGCN(_GraphNetwork):
     n_aus : int
         Number of AUs.
     text : array-like of shape (n_aus, d), default=None
-        Vector of each AU, such as its description's; None learns vectors of 300.
+        Vector of each AU, such as its description's; None learns vectors of length 300.
     graph : array-like of shape (n_aus, n_aus), default=None
         What `label_graph` returns; None relates no AU to another.
     backbone : str or nn.Module, default='resnet18'
         Backbone by name, up to its last maps, or a module that maps images to feature
         maps. See `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named backbone starts.
+        Initial weights of a named backbone.
     hidden_dim : int, default=1024
         Width between the two graph convolutions.
 
@@ -191,9 +193,10 @@ class MLGCN(_GraphNetwork):
     -----
     As published: convolutions without biases, LeakyReLU of slope 0.2 between them,
     global max pooling, logits without bias. There the backbone is ResNet-101 with 2048
-    channels, and vectors are word embeddings of the labels' names. The classifiers
-    start scaled down by the square root of the number of channels: without text of
-    unit variance and a trained backbone the first logits would be in the tens.
+    channels, and vectors are word embeddings of the labels' names. Here the classifiers
+    start divided by the square root of the number of channels. Without that, unless
+    the text has variance 1 and the backbone is trained, the first logits would be in
+    the tens.
 
     References
     ----------
@@ -234,23 +237,23 @@ class MLGCN(_GraphNetwork):
 class MSCAM(_GraphNetwork):
     """Cross-modality attention with semantic graph embedding (MS-CAM) [1]_, for AUs.
 
-    Graph convolutions over the AUs' label graph embed a vector per AU; each attends to
-    the positions of the feature maps by its cosine with them, and one linear layer,
-    shared by all AUs, classifies what it finds there.
+    Graph convolutions over the AUs' label graph embed a vector per AU. Each vector
+    attends to the positions of the feature maps by its cosine with them. One linear
+    layer, shared by all AUs, classifies the attended features.
 
     Parameters
     ----------
     n_aus : int
         Number of AUs.
     text : array-like of shape (n_aus, d), default=None
-        Vector of each AU, such as its description's; None learns vectors of 300.
+        Vector of each AU, such as its description's; None learns vectors of length 300.
     graph : array-like of shape (n_aus, n_aus), default=None
         What `label_graph` returns; None relates no AU to another.
     backbone : str or nn.Module, default='resnet18'
         Backbone by name, up to its last maps, or a module that maps images to feature
         maps. See `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named backbone starts.
+        Initial weights of a named backbone.
     hidden_dim : int, default=1024
         Width between the two graph convolutions.
 
@@ -261,8 +264,8 @@ class MSCAM(_GraphNetwork):
 
     Notes
     -----
-    This is the method as [2]_ rebuilt it to compare with: the graph convolutions of
-    `MLGCN` and the attention of `SEVNet`, whose linear projection follows them.
+    This is the method as rebuilt for the comparison in [2]_: the graph convolutions of
+    `MLGCN`, then the linear projection and the attention of `SEVNet`.
 
     References
     ----------

@@ -31,7 +31,7 @@ class _Attention(_Residual):
     def __init__(self, dim, n_heads, dropout):
         super().__init__(dim, dropout)
         self.attention = nn.MultiheadAttention(dim, n_heads, batch_first=True)
-        # Three projections share one matrix product, not one fan.
+        # Each projection has its own fan, though one matrix holds all three.
         for projection in self.attention.in_proj_weight.chunk(3):
             nn.init.xavier_uniform_(projection)
         init_xavier_(self.attention.out_proj)
@@ -80,7 +80,7 @@ class _PatchLayer(nn.Module):
 
 
 class _DecoderLayer(nn.Module):
-    """AU tokens look at each other, then at the patches.
+    """AU tokens attend to each other, then to the patches.
 
     One perceptron ends the layer of the paper; in the released one each of the two
     attentions has its own.
@@ -172,7 +172,7 @@ class MultiLabelTransformer(nn.Module):
         Backbone by name, whole, or a module that maps images to feature maps. See
         `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named backbone starts.
+        Initial weights of a named backbone.
     image_size : int or (int, int), default=299
         Height and width of the images, pixels: it decides how many patches there are
         (8x8 from Inception-v3 at 299), each with a learned position.
@@ -214,9 +214,9 @@ class MultiLabelTransformer(nn.Module):
     Notes
     -----
     The paper's sections on the patches (3.2.1) and on the experiments (4) are empty:
-    sizes, positions and the encoder are those of the authors' code. There tokens and
-    positions are dense layers of one-hot vectors, each with a bias that all entries
-    share; so they are here. Outside the backbone the released form has 1,263,745
+    sizes, positions and the encoder are those of the authors' code. As there, tokens
+    and positions are dense layers of one-hot vectors, each with a bias that all entries
+    share. Outside the backbone the released form has 1,263,745
     parameters for 12 AUs and Inception-v3 at 299 pixels.
 
     References
@@ -304,7 +304,7 @@ class MultiLabelTransformer(nn.Module):
         return torch.stack(maps, dim=1).unflatten(-1, self.encoder.grid)
 
     def relations(self, images):
-        """Return how much each AU's token attends to each other one.
+        """Return how much the AUs' tokens attend to each other.
 
         Parameters
         ----------

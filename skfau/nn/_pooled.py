@@ -20,7 +20,7 @@ class PooledNet(nn.Module):
         Backbone by name, or a module that maps images to feature maps. See
         `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named backbone starts.
+        Initial weights of a named backbone.
 
     Examples
     --------

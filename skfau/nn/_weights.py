@@ -1,4 +1,4 @@
-"""Start values of image backbones: random initialisation and checkpoint files."""
+"""Initial weights of image backbones: random ones and checkpoint files."""
 
 import math
 import pickle
@@ -30,9 +30,9 @@ def init_kaiming_(module):
 
     The fan counts the channels that one input channel reaches, so depthwise filters
     start at the scale of all others; torchvision counts all channels there and starts
-    them far smaller, and gives Inception-v3 a standard deviation of 0.1. Training
-    hardly notices, as batch normalisation takes the scale out again; but until its
-    running statistics have settled, evaluation compounds it over all layers.
+    them far smaller, and gives Inception-v3 a standard deviation of 0.1. In training
+    this hardly matters, because batch normalisation removes the scale. In evaluation
+    the scales of all layers multiply until the running statistics have settled.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
@@ -50,8 +50,8 @@ def load_weights(backbone, name, weights):
     backbone : nn.Module
         The backbone as built by its family, with the attribute `unused_entries`:
         prefixes of checkpoint entries that belong to layers it does not have
-        (those after the cut and the classifier), which are left aside. Where its
-        entries are not named as torchvision's, its `entry_names` says how.
+        (those after the cut and the classifier), which are ignored. If its entries are
+        not named as torchvision's, its attribute `entry_names` says how.
     name : str
         The backbone's name; picks the published file and appears in messages.
     weights : {"imagenet"} or path-like
@@ -69,7 +69,7 @@ def load_weights(backbone, name, weights):
         state = read_checkpoint(weights)
         source = f"The checkpoint {str(weights)!r}"
     entries = _check_entries(backbone, name, state, source)
-    # Not strict: checkpoints older than BatchNorm's batch counter lack it.
+    # Not strict, because old checkpoints lack the batch counters of batch norm.
     backbone.load_state_dict(entries, strict=False)
 
 
@@ -107,7 +107,7 @@ def read_checkpoint(path):
     Returns
     -------
     state : dict of str to tensor
-        On the CPU. Whether it really is such a dict is for the caller to check.
+        On the CPU. The caller checks that it is such a dict: `check_state_dict`.
 
     Raises
     ------

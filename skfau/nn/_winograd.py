@@ -17,8 +17,8 @@ __all__ = ["tiled_conv", "tiles_pay"]
 _TILE, _PATCH = 4, 6
 _MIN_CHANNELS = 256
 _MIN_TILES = 64
-# Above 32 MiB the C library takes memory from the system for every block, and paging
-# it in costs more than the arithmetic on it.
+# Largest block of transforms. Above 32 MiB the C library asks the system for memory for
+# every block, which costs more than the arithmetic on it.
 _CHUNK_BYTES = 31 * 2**20
 
 _INPUT_1D = torch.tensor(
@@ -92,9 +92,9 @@ def _to_tiles(maps):
 class _TileConv(torch.autograd.Function):
     """Tiles (t, 36, c), scales (t, 36, g), weight (g * o, c, 3, 3) -> (16, g * t * o).
 
-    The 36 products of a tile are independent but for the sum at the end, so they run
-    in chunks of rows of the transforms, and the backward pass transforms anew rather
-    than keep transforms that are 2.25 times as large as all gated copies.
+    The 36 products of a tile are independent except for the sum at the end, so they run
+    in chunks of rows of the transforms. The backward pass computes the transforms
+    again: stored, they would be 2.25 times as large as all gated copies.
     """
 
     @staticmethod

@@ -8,7 +8,8 @@ from joblib import effective_n_jobs
 
 from skfau._arrays import digest, hash_array
 
-_BLOCK = 8  # images a thread holds decoded at once: bounds the memory of a gather
+# Decoded images that a thread holds at once, which bounds the memory of a gather.
+_BLOCK = 8
 
 
 def thread_map(function, items, n_jobs):
@@ -16,7 +17,7 @@ def thread_map(function, items, n_jobs):
     n_threads = min(effective_n_jobs(n_jobs), len(items))
     if n_threads < 2:
         return [function(item) for item in items]
-    # A pool per call and none kept: a kept one would hang in a forked worker.
+    # Each call makes its own pool: a kept one would hang in a forked worker.
     with ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(function, items))
 
@@ -71,7 +72,7 @@ def _shrunk_region(image, matrix, out_shape, shrink):
     high = np.minimum(
         np.ceil(seen.max(axis=0)).astype(int) + shrink, image.shape[1::-1]
     )
-    # Whole blocks only, else the blocks would not all have the size the matrix assumes.
+    # Cells are whole blocks: the matrix assumes that all have the same size.
     cells = (high - low) // shrink
     if (cells < 1).any():
         return None, None
