@@ -1,4 +1,4 @@
-"""Row numbers, columns and frame lookup behind `Faces`."""
+"""Row numbers, columns and frame lookup of `Faces`."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ _KEY_COLUMNS = ("subject", "video", "frame")
 
 
 class Column(NamedTuple):
-    """Values and, for columns given to a part of the rows, where each row's is.
+    """Values of a column and, if it was given to some rows only, their positions.
 
     ``at`` None: ``data`` has one entry per store row. Otherwise ``at`` (a range, or
     an array with -1 for "no value") holds one position in ``data`` per view row.
@@ -203,7 +203,7 @@ class Timeline:
         subject, video, frame = self._keys
         group = np.unique(video, return_inverse=True)[1].astype(np.int64)
         if subject is not None:
-            # Data sets name tasks, not recordings: "T1" exists once per subject.
+            # The subject is part of the name: "T1" may exist once per subject.
             who = np.unique(subject, return_inverse=True)[1]
             group = group * (int(who.max(initial=0)) + 1) + who
         first = int(frame.min(initial=0))
@@ -249,5 +249,5 @@ def carry(at, rows, moved_rows, n_store):
     at, rows = row_array(at), row_array(rows)
     where = np.full(n_store, -1, np.int32)
     where[rows[::-1]] = at[::-1]
-    # A row that stays keeps its own value, also when the view repeats it.
+    # A row that does not move keeps its own value, even if the view repeats it.
     return np.where(moved_rows == rows, at, where[moved_rows])

@@ -125,7 +125,7 @@ EMOTION_AUS = MappingProxyType(
     }
 )
 
-#: How AUs go together, in [-1, 1]: positive pairs tend to act together, negative
+#: How AUs are related, in [-1, 1]: positive pairs tend to act together, negative
 #: pairs exclude each other. Keys are ``(low, high)``; pairs not listed are 0. Ours,
 #: chosen by anatomy for drawn faces and not estimated from any data set. With ones
 #: on the diagonal it is a valid (positive definite) correlation matrix.

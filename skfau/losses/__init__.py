@@ -1,7 +1,7 @@
 """Losses in plain PyTorch: ``loss(outputs, targets)``, a module each.
 
 `outputs` are logits or ``(logits, aux)``, `targets` a dict with ``"labels"`` (n,
-n_aus) in {0, 1, NaN}, NaN for unknown, and whatever else a loss names. Unknown labels
+n_aus) in {0, 1, NaN}, NaN for unknown, and what else a loss needs. Unknown labels
 change neither value nor gradient.
 """
 

@@ -1,4 +1,4 @@
-"""The training objective of Jacob and Stenger (CVPR 2021)."""
+"""The training objective of Jacob and Stenger for FAU-Transformer (CVPR 2021)."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The training objective of Tallec et al., as in the paper and as released."""
+"""The training objective of the multi-label transformer, as printed and as released."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The training objective of Shao et al."""
+"""The training objective of Shao et al. for WSARL."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The network of Yang, Hristov, Shen, Lin and Pantic."""
+"""AUNet, the network of Yang, Hristov, Shen, Lin and Pantic (2023)."""
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +43,7 @@ class AUNet(nn.Module):
     motion_share : float, default=0.1
         Weight beta of the motion that is added.
     fan_width : int, default=256
-        Channels of the FAN's hourglasses, and of the layers behind it.
+        Channels of the FAN's hourglasses, and of the layers after it.
     fan_stacks : int, default=2
         Hourglasses of the FAN.
 
@@ -61,7 +61,7 @@ class AUNet(nn.Module):
 
     Notes
     -----
-    Behind the FAN are 1,857,164 parameters for 12 AUs (``temporal=False``), or
+    After the FAN come 1,857,164 parameters for 12 AUs (``temporal=False``), or
     2,657,036. The differences have the sign of the authors' code; the paper prints the
     opposite sign for the later frame. Pooling and, at inference, the layer after the
     differences are applied before the subtraction. Up to rounding the result is the
@@ -72,7 +72,7 @@ class AUNet(nn.Module):
     of a frame are computed only once, whichever frame they are compared with.
 
     For residual backbones the paper does not say where the module is added or how wide
-    the classifier's hidden layer is; ours is half as wide as its input, as behind the
+    the classifier's hidden layer is; ours is half as wide as its input, as after the
     FAN.
 
     References
@@ -307,7 +307,7 @@ class AUNet(nn.Module):
         return declare_au_axes(self, {"predictor.3": (0,)})
 
     def load_published(self, path):
-        """Read the layers behind the FAN from a file that the authors published.
+        """Read the layers after the FAN from a file that the authors published.
 
         The entry names in these files are not reliable. Entries are therefore taken in
         the order in which the authors' class declares its layers.
@@ -348,7 +348,7 @@ class AUNet(nn.Module):
 
 
 def _out_channels(layers):
-    """Return the channels that come out of residual or multi-scale stages."""
+    """Return the output channels of residual or multi-scale stages."""
     last = layers[-1][0] if isinstance(layers[-1], nn.Sequential) else layers[-1]
     if isinstance(last, MultiScaleBlock):
         return last.bn1.num_features

@@ -21,7 +21,7 @@ __all__ = ["MIN_NORM", "AppearanceKernel", "SmoothnessKernel"]
 MIN_NORM = 1e-3
 _BAND = 32
 _BLOCK, _CELL_BLOCK = 96, 64
-# 128 MiB of float32; larger kernels are computed anew for every product.
+# 128 MiB of float32; larger kernels are computed again for every product.
 _MAX_STORED = 2**25
 _CELL_WIDTH, _PLACE_WIDTH, _CELL_REACH = 1.0, 0.55, 3.1
 _MAX_CELLS = 8192
@@ -197,7 +197,7 @@ class AppearanceKernel:
         return out.clamp_(min=-80.0).to(self.counts.dtype)
 
     def _local(self, row):
-        """Return a block's and the near blocks' points, relative to its first one."""
+        """Return the points of a block and of the near blocks, from its first point."""
         origin = self.blocks[row, :1]
         near = self.blocks[self.near[row]]
         return self.blocks[row] - origin, (near - origin).flatten(0, 1)

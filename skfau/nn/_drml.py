@@ -1,4 +1,4 @@
-"""The network of Zhao et al. (CVPR 2016): DRML."""
+"""DRML, the network of Zhao et al. (CVPR 2016)."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""The network of Li et al. (FG 2017, TPAMI 2018): EAC-Net."""
+"""EAC-Net, the network of Li et al. (FG 2017, TPAMI 2018)."""
 
 import torch.nn.functional as F
 from torch import nn
@@ -52,7 +52,7 @@ class VGG19(nn.Module):
         init_kaiming_(self.features)
 
     def group(self, number, maps, gate=None):
-        """Return the maps of a group, counted from 0, before the pooling behind it.
+        """Return the maps of a group, counted from 0, before the pooling after it.
 
         With a gate (n, 1, h, w), the output of the group's first convolution, weighted
         by it, is added to that of the last.

@@ -150,7 +150,7 @@ class RelationEncoder(nn.Module):
     def forward(self, tokens, seen=None):
         """Map (n, n_tokens, dim) to tokens of the same shape.
 
-        `seen`, bool (n, n_tokens), says which tokens may be attended to; None is all.
+        `seen`, bool (n, n_tokens), marks the tokens that may be attended to; None: all.
         """
         tokens = self._place(tokens)
         for layer in self.layers:

@@ -1,4 +1,4 @@
-"""The face alignment network whose features AUNet reads."""
+"""The face alignment network that gives AUNet its features."""
 
 import torch
 import torch.nn.functional as F
@@ -95,11 +95,11 @@ class Hourglass(nn.Module):
 
     def forward(self, maps, level=_DEPTH):
         """Map (n, channels, h, w) to maps of the same shape."""
-        beside = self.get_submodule(f"b1_{level}")(maps)
+        shortcut = self.get_submodule(f"b1_{level}")(maps)
         down = self.get_submodule(f"b2_{level}")(halve(maps))
         inner = self.b2_plus_1(down) if level == 1 else self.forward(down, level - 1)
         up = self.get_submodule(f"b3_{level}")(inner)
-        return beside + F.interpolate(up, beside.shape[-2:])
+        return shortcut + F.interpolate(up, shortcut.shape[-2:])
 
 
 class FAN(nn.Module):
@@ -207,7 +207,7 @@ class FAN(nn.Module):
         return torch.stack(self._run(images)[1], dim=1)
 
     def features(self, images):
-        """Return the maps that AUNet takes for its basic features.
+        """Return the basic features of AUNet.
 
         Parameters
         ----------

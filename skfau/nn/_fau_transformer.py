@@ -1,4 +1,4 @@
-"""The network of Jacob and Stenger (CVPR 2021)."""
+"""FAU-Transformer, the network of Jacob and Stenger (CVPR 2021)."""
 
 import torch.nn.functional as F
 from torch import nn
@@ -35,7 +35,7 @@ class _AttentionBranch(nn.Module):
     def forward(self, maps):
         """Return attention maps (n, n_aus, h, w) in [0, 1] and logits (n, n_aus)."""
         per_au = self.to_aus(self.features(maps))
-        # Pooling first is cheaper than a 1x1 convolution and then pooling, and equal.
+        # Pooling comes first: equal to a 1x1 convolution and then pooling, but cheaper.
         return self.map_head(per_au), self.classifier(per_au.mean(dim=(2, 3)))
 
 
@@ -278,7 +278,7 @@ class FAUTransformer(nn.Module):
         return aux
 
     def relations(self, images):
-        """Return how much each AU's token attends to each other in the encoder.
+        """Return how much the AUs' tokens attend to each other in the encoder.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
 """A 3x3 convolution per AU over shared maps that the AU's gate weights.
 
-Each AU i has filters of its own on ``maps * (1 + gate_i)``. The gated copies together
+Each AU i has its own filters on ``maps * (1 + gate_i)``. The gated copies together
 are n_aus times as large as the maps, and the layer holds most of a network's
 multiplications. On a GPU, and for narrow maps, it is one grouped convolution; for wide
 maps on a CPU see `_winograd`.

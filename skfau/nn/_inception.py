@@ -68,7 +68,7 @@ class ConvNormReLU(nn.Module):
         return F.relu(self.bn(self.conv(maps)), inplace=True)
 
 
-# Padding counts as zeros in the mean, as it did when the weights were ported.
+# The mean counts padding as zeros, as the published weights expect.
 _POOLS = {
     "mean": partial(F.avg_pool2d, kernel_size=3, stride=1, padding=1),
     "halve": partial(F.max_pool2d, kernel_size=3, stride=2),

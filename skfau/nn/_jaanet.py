@@ -1,4 +1,4 @@
-"""The network of Shao et al., ECCV 2018 and IJCV 2021: JAA-Net."""
+"""JAA-Net, the network of Shao et al. (ECCV 2018, IJCV 2021)."""
 
 from itertools import pairwise
 

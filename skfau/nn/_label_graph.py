@@ -1,4 +1,4 @@
-"""Networks that relate AUs by a graph of their labels, to compare SEV-Net with."""
+"""ML-GCN and MS-CAM, which relate AUs by a graph of their labels."""
 
 import math
 
@@ -17,7 +17,7 @@ from skfau.nn._semantic import (
 
 __all__ = ["MLGCN", "MSCAM", "label_graph"]
 
-# Length of ML-GCN's label vectors where they are learned.
+# Length of label vectors that are learned, ML-GCN's.
 _LEARNED_DIM = 300
 
 
@@ -95,21 +95,22 @@ def _normalised(joined):
 
 
 def _correlations(labels):
-    """Return Pearson's correlations, each over the rows that know both; else 0."""
+    """Return Pearson's correlations over the rows where both AUs are known; else 0."""
     known = (~labels.isnan()).double()
     values = labels.nan_to_num(0)
     n = known.T @ known
-    sums = values.T @ known  # of the row's AU, over rows that know the column's too
+    # Sums of the AU of each row, over the images where the AU of the column is known.
+    sums = values.T @ known
     squares = values.square().T @ known
     covariance = n * (values.T @ values) - sums * sums.T
     variance = n * squares - sums.square()
-    # Labels are whole numbers, so a variance of 0 is exact.
+    # A variance of 0 is exact, because labels are whole numbers.
     spread = (variance * variance.T).sqrt()
     return torch.where(spread > 0, covariance / spread.clamp(min=1e-300), 0.0)
 
 
 def _conditionals(labels):
-    """Return P(column's AU | row's AU) over rows that know both; 0 where none does."""
+    """Return P(column's AU | row's AU) over images where both are known, 0 if none."""
     known = (~labels.isnan()).double()
     values = labels.nan_to_num(0)
     together, seen = values.T @ values, values.T @ known

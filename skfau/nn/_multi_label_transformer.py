@@ -1,4 +1,4 @@
-"""The network of Tallec, Yvinec, Dapogny and Bailly (2022)."""
+"""Multi-label transformer, the network of Tallec, Yvinec, Dapogny and Bailly (2022)."""
 
 import torch
 from torch import nn

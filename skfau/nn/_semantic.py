@@ -122,7 +122,7 @@ def standardise_(linear, text):
 
 
 class CrossModalityAttention(nn.Module):
-    """Project AUs' vectors to the maps' space, attend, classify all AUs alike.
+    """Project AUs' vectors to the maps' channels, attend, classify all AUs alike.
 
     Parameters
     ----------

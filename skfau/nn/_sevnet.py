@@ -1,4 +1,4 @@
-"""The network of Yang, Yin, Zhou and Gu (CVPR 2021)."""
+"""SEV-Net, the network of Yang, Yin, Zhou and Gu (CVPR 2021)."""
 
 import torch
 from torch import nn
@@ -195,7 +195,7 @@ class SEVNet(SemanticNetwork):
         return joint[:, own.shape[1] :]
 
     def relations(self):
-        """Return how much each AU attends to each other in the Inter-AU encoder.
+        """Return how much the AUs attend to each other in the Inter-AU encoder.
 
         Returns
         -------

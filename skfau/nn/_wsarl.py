@@ -1,4 +1,4 @@
-"""The network of Shao et al., as first printed (WSARL) and as released (ARL)."""
+"""WSARL, the network of Shao et al., as first printed and as released (ARL)."""
 
 from torch import nn
 

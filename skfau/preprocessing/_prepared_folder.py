@@ -20,12 +20,12 @@ def locked(path):
     try:
         import fcntl
     except ImportError:
-        # Windows cannot lock a folder.
+        # No lock on Windows, which cannot lock a folder.
         yield
         return
     handle = os.open(path, os.O_RDONLY)
     try:
-        # Some network file systems cannot lock folders, either.
+        # An OSError means a network file system that cannot lock folders.
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

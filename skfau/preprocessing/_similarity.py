@@ -42,7 +42,7 @@ _BOX_HEIGHT = 3.243
 # Least width of an aligned image in pixels of the source. Landmarks given as fractions
 # of the image's width would all lie within one pixel.
 _SMALLEST = 4
-# NumPy warns where complex NaN is divided; here NaN stands for "no face".
+# No warnings where complex NaN is divided: here NaN means "no face".
 _quiet_nan = partial(np.errstate, invalid="ignore", divide="ignore")
 
 
@@ -150,8 +150,8 @@ def _fit(z, w):
     z = np.where(present, z - z_mean[:, None], 0)
     w = np.where(present, w - w_mean[:, None], 0)
     spread = (z.real**2 + z.imag**2).sum(axis=1)
-    # A float32 coordinate near c carries a rounding error of about c * 1e-7, so that
-    # points which coincide still have a spread.
+    # Points that coincide still have a spread: a float32 coordinate near c has a
+    # rounding error of about c * 1e-7.
     flat = spread <= count * (1e-6 * (1 + np.abs(z_mean))) ** 2
     a = (z.conj() * w).sum(axis=1) / np.where(flat, np.nan, spread)
     return a, w_mean - a * z_mean

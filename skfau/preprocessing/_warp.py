@@ -24,7 +24,7 @@ def thread_map(function, items, n_jobs):
 
 def reading_jobs(store, n_jobs):
     """Return the threads that should read from a store."""
-    # A video is decoded in order: a second thread would decode all of it once more.
+    # One thread for videos, which are decoded in order: another would decode all again.
     return 1 if getattr(store, "kind", None) == "videos" else n_jobs
 
 
@@ -94,7 +94,7 @@ class AlignedImages:
     store : object
         Image store of the source faces.
     rows : ndarray of shape (n_samples,), dtype intp
-        Row of `store` behind each aligned image.
+        Row of `store` that each aligned image comes from.
     matrices : ndarray of shape (n_samples, 2, 3), dtype float64
         Similarities from source to output pixels; a NaN matrix gives a black image
         and its source is never read.
