@@ -31,7 +31,7 @@ SERVES = {
     "_arrays": "exceptions",
     "_random": "exceptions",
     "_unwrap": "exceptions",
-    "_table": "faces",
+    "_rows": "faces",
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",

@@ -23,7 +23,7 @@ _MAX_EXACT = 64 * 64
 
 
 class DenseCRF(nn.Module):
-    """Refine maps of logits by their image: pixels alike and close take one label.
+    """Refine maps of logits by their image: similar close pixels get the same label.
 
     Every map labels all pixels of its image 0 or 1. Two pixels i, j of different
     labels cost
@@ -32,10 +32,10 @@ class DenseCRF(nn.Module):
         + smoothness_weight * exp(-|p_i - p_j|^2 / 2 gamma^2)``,
 
     with positions p and features I, a Potts model (Shao et al., eq. 6 and 7; in print,
-    the colour term has slipped out of the exponential). Each kernel is normalised per
-    pixel by its sum over all pixels. For two labels, mean field is one channel: with
-    ``s = 2 * sigmoid(logits) - 1``, an iteration is ``logits = unary + bias +
-    appearance_weight * A s + smoothness_weight * S s``.
+    the colour term stands outside of the exponential by mistake). Each kernel is
+    normalised per pixel by its sum over all pixels. With two labels, the mean field
+    needs one channel: with ``s = 2 * sigmoid(logits) - 1``, an iteration is ``logits =
+    unary + bias + appearance_weight * A s + smoothness_weight * S s``.
 
     Parameters
     ----------
@@ -45,73 +45,74 @@ class DenseCRF(nn.Module):
         Mean-field iterations; 0 returns the logits.
     alpha : float or sequence of n_maps floats, default=160.0
         Width in pixels of the appearance kernel. Pixels are those of the maps: maps of
-        half the side want half the width.
+        half the side need half the width.
     beta : float or sequence of n_maps floats, default=3.0
         Width of the appearance kernel in units of the features.
     gamma : float or sequence of n_maps floats, default=3.0
         Width in pixels of the smoothness kernel.
     appearance_weight : float or sequence of n_maps floats, default=5.0
-        Where the learned weights of the appearance kernel start.
+        Initial value of the learned weights of the appearance kernel.
     smoothness_weight : float or sequence of n_maps floats, default=3.0
-        Where those of the smoothness kernel start.
+        Initial value of those of the smoothness kernel.
     include_self : bool, default=True
-        Whether a pixel is among those it is compared with, as in the released code.
-        If not, a pixel whose others weigh less than 1e-3 together gets less than
-        their mean.
+        Whether a pixel is also compared with itself, as in the released code. If not,
+        a pixel for which all others together weigh less than 1e-3 gets less than their
+        mean.
     backend : {"auto", "exact", "approximate", "attention"}, default="auto"
         How the appearance kernel is applied, see Notes.
 
     Attributes
     ----------
     appearance_weight, smoothness_weight, bias : Parameter of shape (n_maps,)
-        Learned. The released 2 x 2 kernel weights and compatibilities tell two labels
-        apart only through these three numbers: of the matrix M = -compatibility *
-        kernel weights of a kernel, through ``(M[1, 1] - M[0, 1] - M[1, 0] + M[0, 0]) /
-        2``, its weight, and ``(M[1, 1] + M[1, 0] - M[0, 1] - M[0, 0]) / 2``, its part
-        of the bias, which starts at 0.
+        Learned. With two labels, the released 2 x 2 kernel weights and compatibilities
+        matter only through these three numbers. For a kernel with M = -compatibility *
+        kernel weights, the weight is ``(M[1, 1] - M[0, 1] - M[1, 0] + M[0, 0]) / 2``,
+        and ``(M[1, 1] + M[1, 0] - M[0, 1] - M[0, 0]) / 2`` is added to the bias. The
+        bias starts at 0.
 
     Notes
     -----
     The smoothness kernel is a product of one matrix per axis, always exact.
 
     ``"exact"``
-        Up to rounding. Points are sorted into blocks by position and features and
-        blocks out of reach are left out; what is left, up to 128 MiB an image, is kept
-        over the iterations, or else computed anew in each.
+        Exact up to rounding. Points are sorted into blocks by position and features,
+        and pairs of blocks out of reach are left out. A kernel of up to 128 MiB an
+        image is stored for all iterations; a larger one is computed again in each.
     ``"approximate"``
-        Pixels share the cells of a grid one width wide in every feature and 0.55 widths
-        in position (wider where there are over 8,192 cells), and cells stand for their
-        pixels by their means; pairs that weigh less than 1 in 100 are dropped. On made
+        Pixels are grouped in the cells of a grid, one width wide in every feature and
+        0.55 widths in position (wider if there are over 8,192 cells). The mean of a
+        cell stands for its pixels; pairs with a weight below 0.01 are dropped. On made
         faces of 176 x 176 pixels, after 10 iterations at the defaults, probabilities
         were off by 0.0005 in the mean and by 0.0022 in the 99th percentile, and 0.05 %
         of pixels changed label (rendered faces: 0.0004, 0.0016, 0.04 %; made faces of
         half the size at the settings of `WSARL`: 0.0007, 0.012, 0.07 %). Single pixels
         on the edge between two solutions may differ by 1: iterations magnify small
-        differences there. Meant for few features, as colours: with many, hardly two
-        pixels share a cell.
+        differences there. Use it for few features, such as colours: with many, hardly
+        any two pixels share a cell.
     ``"attention"``
-        Exact but for cancellation (see `attention_mean_field`) and without N x N
-        memory where torch has fused attention. Slower on a CPU; the only one with a
-        graph to export.
+        Exact except for cancellation: where features are hundreds of widths apart, a
+        weight in float32 is wrong by up to a thousandth of itself. It needs no N x N
+        memory where torch has fused attention. It is slower on a CPU, and the only
+        backend whose graph can be exported.
     ``"auto"``
         Attention on other devices than the CPU and in compiled or exported graphs;
         else exact for up to 64 x 64 pixels, approximate above.
 
-    Solving at less than full resolution costs more than the approximation does: made
+    A lower resolution loses more accuracy than the approximation does: made
     faces solved exactly at 88 x 88 (44 x 44) and enlarged to 176 x 176 were off by
     0.0045 (0.0076) in the mean, with 0.4 % (0.7 %) of the labels changed.
 
-    Gradients reach logits, features and parameters. Of the forward pass only the
-    logits before each iteration are kept, ``n_iter`` times the size of the output; the
-    backward pass builds kernels again and runs the iterations' adjoint. For 12 maps
+    Gradients reach logits, features and parameters. The forward pass keeps only the
+    logits before each iteration, ``n_iter`` times the size of the output. The backward
+    pass builds the kernels again and runs the adjoint of the iterations. For 12 maps
     that share a kernel at 44 x 44, that took a quarter of the time of automatic
     differentiation with each image checkpointed, and 60 % of its memory. Through
     "approximate", features get the gradient at fixed cells. There are no second
     derivatives, except through "attention".
 
-    A map with a NaN logit comes back all NaN, and so do all maps of an image (of a map,
-    if it has features of its own) with a non-finite feature; others do not notice.
-    Infinite logits are pixels whose label is certain.
+    A map with a NaN logit is returned all NaN. A non-finite feature does the same to
+    all maps of its image or, where features are per map, to its map. Other maps and
+    images are not affected. An infinite logit is a pixel whose label is certain.
 
     Examples
     --------
@@ -166,8 +167,8 @@ class DenseCRF(nn.Module):
         logits : Tensor of shape (n, n_maps, h, w), float
             Unary potentials, label 1 against label 0.
         features : Tensor of shape (n, c, h, w) or (n, n_maps, c, h, w)
-            What pixels are compared by, shared by all maps or per map; RGB in 0 to
-            255, say, for which the default `beta` is meant.
+            What pixels are compared by, for all maps or per map. The default `beta` is
+            meant for RGB from 0 to 255.
 
         Returns
         -------
@@ -194,7 +195,7 @@ class DenseCRF(nn.Module):
         weights = [weight.to(dtype) for weight in weights]
         backend = self._choose_backend(logits)
         if backend == "exact":
-            # Iterations magnify what features of many widths lose in float32.
+            # float64, as iterations magnify the rounding of features many widths apart.
             features = features.double()
         points = _points(features, self.alpha, self.beta)
         settings = Settings(

@@ -33,7 +33,7 @@ class RowTable:
             for name, values in columns.items()
             if values is not None
         }
-        # Which store rows repeat one image; None: none does.
+        # Store rows with equal entries repeat one image; None if no image is repeated.
         self._origin = None
         self._timeline = self._make_timeline()
 
@@ -146,7 +146,7 @@ class RowTable:
         return np.asarray(data[at])
 
     def column_source(self, name):
-        """Return what was given as a column, lazy ones unread, for all its rows.
+        """Return the object that was given as a column; a lazy one is not read.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Residual trunks: ResNet-18, -34, -50 and the small `tiny` trunk of this library.
+"""Residual backbones: ResNet-18, -34 and -50, and this library's small `tiny`.
 
 References
 ----------
@@ -6,6 +6,7 @@ He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 201
 """
 
 from collections import OrderedDict
+from functools import partial
 
 from torch import nn
 
@@ -15,7 +16,7 @@ __all__ = ["resnet18", "resnet34", "resnet50", "tiny"]
 
 
 def _shortcut(in_channels, out_channels, stride):
-    """Return the projection of the block's input, or None where it fits as it is."""
+    """Return the projection of the block's input, or None if its shape fits."""
     if stride == 1 and in_channels == out_channels:
         return None
     return nn.Sequential(
@@ -57,8 +58,8 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolution and a shortcut around them.
 
-    The stride sits on the 3x3 convolution, as in the published checkpoints, and not
-    on the first 1x1 as in the paper.
+    The stride belongs to the 3x3 convolution, as in the published checkpoints, and not
+    to the first 1x1 convolution as in the paper.
 
     Parameters
     ----------
@@ -91,8 +92,8 @@ class Bottleneck(nn.Module):
         return self.relu(residual + shortcut)
 
 
-def _trunk(stem, channels, block, stages, unused_entries):
-    """Put residual stages behind a stem and draw the start weights.
+def _make_backbone(stem, channels, block, stages, unused_entries):
+    """Put residual stages after a stem and draw the initial weights.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def _trunk(stem, channels, block, stages, unused_entries):
     stages : list of (int, int, int)
         Number of blocks, width and stride of each stage.
     unused_entries : tuple of str
-        Prefixes of checkpoint entries of layers that this trunk does not have.
+        Prefixes of checkpoint entries of layers that this backbone does not have.
     """
     layers = OrderedDict(stem)
     for index, (depth, width, stride) in enumerate(stages, start=1):
@@ -114,14 +115,15 @@ def _trunk(stem, channels, block, stages, unused_entries):
             blocks.append(block(channels, width, stride if position == 0 else 1))
             channels = width * block.expansion
         layers[f"layer{index}"] = nn.Sequential(*blocks)
-    trunk = nn.Sequential(layers)
-    trunk.out_channels = channels
-    trunk.unused_entries = unused_entries
-    init_kaiming_(trunk)
-    return trunk
+    backbone = nn.Sequential(layers)
+    backbone.out_channels = channels
+    backbone.unused_entries = unused_entries
+    init_kaiming_(backbone)
+    return backbone
 
 
 def _resnet(block, depths, full):
+    """Return a ResNet up to layer4 (`full`, 7x7 at 224 px) or layer3 (14x14)."""
     stem = [
         ("conv1", nn.Conv2d(3, 64, 7, 2, 3, bias=False)),
         ("bn1", nn.BatchNorm2d(64)),
@@ -130,32 +132,23 @@ def _resnet(block, depths, full):
     ]
     stages = list(zip(depths, (64, 128, 256, 512), (1, 2, 2, 2), strict=True))
     if full:
-        return _trunk(stem, 64, block, stages, ("fc.",))
-    return _trunk(stem, 64, block, stages[:3], ("fc.", "layer4."))
+        return _make_backbone(stem, 64, block, stages, ("fc.",))
+    return _make_backbone(stem, 64, block, stages[:3], ("fc.", "layer4."))
 
 
-def resnet18(full):
-    """Return ResNet-18 up to layer4 (`full`, 7x7x512 at 224 px) or layer3."""
-    return _resnet(BasicBlock, (2, 2, 2, 2), full)
-
-
-def resnet34(full):
-    """Return ResNet-34 up to layer4 (`full`, 7x7x512 at 224 px) or layer3."""
-    return _resnet(BasicBlock, (3, 4, 6, 3), full)
-
-
-def resnet50(full):
-    """Return ResNet-50 up to layer4 (`full`, 7x7x2048 at 224 px) or layer3."""
-    return _resnet(Bottleneck, (3, 4, 6, 3), full)
+resnet18 = partial(_resnet, BasicBlock, (2, 2, 2, 2))
+resnet34 = partial(_resnet, BasicBlock, (3, 4, 6, 3))
+resnet50 = partial(_resnet, Bottleneck, (3, 4, 6, 3))
 
 
 def tiny(full):
-    """Return the small trunk: 14x14x64 at 112 px, or 7x7x128 when `full`.
+    """Return the small backbone: 14x14x64 at 112 px, or 7x7x128 when `full`.
 
-    Plain 3x3 blocks rather than depthwise ones: at widths this small, one CPU thread
-    trains a depthwise trunk with half the weights more slowly. Every image is brought
-    to mean 0 and variance 1 first: the trunk has no published weights to stay true
-    to, and with few subjects light and skin are what it would learn by heart.
+    The blocks are plain 3x3 and not depthwise: at widths this small, one CPU thread
+    trains a depthwise backbone with half the weights more slowly. Every image is first
+    brought to mean 0 and variance 1, because with few subjects the backbone would
+    otherwise learn light and skin by heart. There are no published weights that this
+    would contradict.
     """
     stem = [
         ("norm0", nn.InstanceNorm2d(3)),
@@ -165,5 +158,5 @@ def tiny(full):
     ]
     stages = [(1, 32, 2), (2, 64, 2), (1, 128, 2)]
     if full:
-        return _trunk(stem, 16, BasicBlock, stages, ())
-    return _trunk(stem, 16, BasicBlock, stages[:2], ("layer3.",))
+        return _make_backbone(stem, 16, BasicBlock, stages, ())
+    return _make_backbone(stem, 16, BasicBlock, stages[:2], ("layer3.",))
