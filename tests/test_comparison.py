@@ -17,7 +17,7 @@ from skfau.metrics import (
     compare_predictions,
     paired_bootstrap_test,
 )
-from skfau.metrics._paired_bootstrap import holm
+from skfau.metrics._paired_tests import holm
 
 AUS = (1, 6, 12)
 

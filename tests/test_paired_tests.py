@@ -14,7 +14,7 @@ from skfau.metrics import (
     paired_bootstrap_test,
     paired_t_test,
 )
-from skfau.metrics._paired_bootstrap import holm
+from skfau.metrics._paired_tests import holm
 
 
 def systems(seed=0, n_subjects=6, n_frames=20, n_aus=3):

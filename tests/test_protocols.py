@@ -9,7 +9,7 @@ from skfau.facs import DATASET_AUS
 from skfau.metrics import fold_mean_f1
 from skfau.preprocessing import FaceAligner
 from skfau.protocols import PROTOCOLS, _run
-from skfau.protocols._published import published_figures
+from skfau.protocols._result import published_figures
 from tests.trees import write_bp4d, write_disfa, write_image, write_points
 
 pytestmark = [

@@ -12,7 +12,7 @@ from skfau import Faces
 from skfau.exceptions import MissingColumnError
 from skfau.metrics import f1_scorer
 from skfau.model_selection import SubjectKFold, subject_train_test_split
-from skfau.model_selection._balance import deal_subjects, subject_shares
+from skfau.model_selection._split import deal_subjects, subject_shares
 from tests._midpoint import MidpointClassifier, draw_faces
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from skfau.metrics._paired_bootstrap import holm
+from skfau.metrics._paired_tests import holm
 
 _TITLES = {"f1": "F1", "skew_normalized_f1": "Skew-normalised F1", "roc_auc": "ROC AUC"}
 _FOLDS = "fold mean"
-LEVEL = 0.95  # of the intervals; the marks are at one less it
+LEVEL = 0.95
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,6 +80,11 @@ class Comparison:
     fold_means: dict | None = None
     seconds: dict | None = None
     failures: dict | None = None
+
+    @property
+    def confidence_level(self):
+        """Level of all intervals, 0.95; p-values below ``1 - 0.95`` are marked."""
+        return LEVEL
 
     def adjusted_p_values(self, baseline=None):
         """Test every other system against one, corrected for the number of tests.
@@ -202,14 +207,14 @@ class Comparison:
         n_systems, n_subjects = len(self.scores), len(np.unique(self.subjects))
         return (
             f"{title} of {n_systems} system{'s' * (n_systems > 1)} on {n_subjects} "
-            f"subjects, {100 * LEVEL:g} % intervals over subjects"
+            f"subjects, {100 * self.confidence_level:g} % intervals over subjects"
         )
 
     def _measured(self):
         adjusted = self.adjusted_p_values()
         for name, (score, low, high) in self.scores.items():
             p_values = adjusted.get(name, np.ones(len(score)))
-            marks = np.where(p_values < 1 - LEVEL, " *", "")
+            marks = np.where(p_values < 1 - self.confidence_level, " *", "")
             cells = zip(score, low, high, marks, strict=True)
             yield [name, *(_cell(*cell) for cell in cells)]
 
@@ -217,7 +222,7 @@ class Comparison:
         if len(self.scores) > 1:
             yield (
                 f"* differs from {next(iter(self.scores))}: p < "
-                f"{1 - LEVEL:.2g}, paired over subjects, Holm's method."
+                f"{1 - self.confidence_level:.2g}, paired over subjects, Holm's method."
             )
         for name, text in (self.failures or {}).items():
             yield f"{name} failed: {text.strip().splitlines()[-1]}"

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from skfau.metrics._counts import accuracy_of, f1_of, skew_normalized_f1_of
-from skfau.metrics._pairs import resampled_auc
 from skfau.metrics._ranking import au_average_precision_score, au_roc_auc_score
 from skfau.metrics._scores import (
     au_accuracy_score,
@@ -19,6 +20,50 @@ class Metric(NamedTuple):
     of_counts: callable
     response: str
     of_pairs: callable = None
+
+
+def resampled_auc(labels, scores, subjects, weights):
+    """Score one AU on every resample of the subjects.
+
+    The area is the share of pairs of a positive and a negative frame in which the
+    positive one scores higher. Drawing a subject again repeats its frames, so that the
+    pairs between two subjects, counted once, serve all resamples.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,)
+        0, 1 or NaN.
+    scores : ndarray of shape (n_samples,)
+        Higher means more likely present; NaN where there is no face.
+    subjects : ndarray of shape (n_samples,), dtype int
+        Subject number of every row.
+    weights : ndarray of shape (n_resamples, n_subjects)
+        How often each resample draws each subject.
+
+    Returns
+    -------
+    areas : ndarray of shape (n_resamples,), dtype float64
+        NaN without a positive or without a negative.
+    n_known : ndarray of shape (n_resamples,), dtype float64
+        Rows that count.
+    """
+    n_subjects = weights.shape[1]
+    weights = weights.astype(np.float64)
+    known = ~(np.isnan(labels) | np.isnan(scores))
+    positive, negative = known & (labels == 1), known & (labels == 0)
+    own, ours = scores[positive], subjects[positive]
+    higher = np.empty((n_subjects, n_subjects))
+    for subject in range(n_subjects):
+        theirs = np.sort(scores[negative & (subjects == subject)])
+        # Ties count one half.
+        below = np.searchsorted(theirs, own) + np.searchsorted(theirs, own, "right")
+        higher[:, subject] = np.bincount(ours, below / 2, n_subjects)
+    n_positive = weights @ np.bincount(ours, minlength=n_subjects)
+    n_negative = weights @ np.bincount(subjects[negative], minlength=n_subjects)
+    pairs = n_positive * n_negative
+    won = np.sum((weights @ higher) * weights, axis=1)
+    areas = np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return areas, n_positive + n_negative
 
 
 METRICS = {

@@ -12,8 +12,6 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skfau._unwrap import find_aus
 from skfau.metrics import compare_predictions
-from skfau.metrics._counts import au_labels
-from skfau.metrics._published_columns import published_columns
 from skfau.metrics._registry import get_metric
 from skfau.model_selection._out_of_fold import check_response, take_labels
 
@@ -143,16 +141,6 @@ def common_aus(succeeded):
     """Return the AUs that the estimators tell; None if none does, or they differ."""
     told = {tuple(o.aus) for part in succeeded.values() for o in part if o.aus}
     return told.pop() if len(told) == 1 else None
-
-
-def check_table_options(table, aus, n_aus):
-    """Refuse options that could not be followed, before hours of fitting."""
-    unknown = set(table) - {"metric", "published", "n_resamples", "random_state"}
-    if unknown:
-        raise TypeError(f"got an unexpected keyword argument {unknown.pop()!r}")
-    metric = table.get("metric", "f1")
-    get_metric(metric)
-    published_columns(table.get("published"), metric, (*au_labels(aus, n_aus), "mean"))
 
 
 def tabulate(succeeded, failures, responses, y, subjects, aus, table):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skfau.datasets import published_results
 from skfau.protocols._protocol import Protocol
 
 _OTHER_DATA = (
@@ -92,3 +93,17 @@ class ProtocolResult:
 
 def _text(value, sign=""):
     return "-" if np.isnan(value) else f"{value:{sign}.1f}"
+
+
+def published_figures(protocol):
+    """Return F1 in percent: AU number, or "mean" as printed, to figure."""
+    data = published_results(protocol.dataset).data
+    table = protocol.source.rsplit(" ", 1)[-1]
+    rows = data[
+        (data["table"] == table)
+        & (data["method"] == protocol.title)
+        & (data["kind"] == "comparison")
+    ]
+    (row,) = rows
+    names = {"mean": "mean"} | {au: f"AU{au}" for au in protocol.aus}
+    return {name: float(row[column]) for name, column in names.items()}

@@ -9,8 +9,7 @@ from skfau.metrics import au_f1_score
 from skfau.model_selection import PublishedKFold, SubjectKFold
 from skfau.preprocessing import FaceAligner, prepare
 from skfau.protocols._protocol import PROTOCOLS
-from skfau.protocols._published import published_figures
-from skfau.protocols._result import ProtocolResult
+from skfau.protocols._result import ProtocolResult, published_figures
 
 _LOADERS = {
     "bp4d": datasets.load_bp4d,

@@ -12,7 +12,6 @@ from skfau.inspection._plotting import (
     need_matplotlib,
     with_names,
 )
-from skfau.metrics._comparison_table import LEVEL
 
 _MARKERS = "osD^v"
 _PUBLISHED_MARKERS = "x+1234|_"
@@ -127,6 +126,7 @@ class ComparisonDisplay:
 
     def _draw_systems(self, y):
         scores, adjusted = self.comparison.scores, self.comparison.adjusted_p_values()
+        level = 1 - self.comparison.confidence_level
         offsets = 0.7 * ((np.arange(len(scores)) + 0.5) / len(scores) - 0.5)
         styles = zip(offsets, cycle(PALETTE), cycle(_MARKERS), strict=False)
         for (name, interval), (offset, color, marker) in zip(
@@ -136,7 +136,7 @@ class ComparisonDisplay:
             self.ax_.hlines(y + offset, low, high, color=color, linewidth=1.5)
             style = {"color": color, "markersize": 4, "label": name, "clip_on": False}
             self.ax_.plot(score, y + offset, marker, **style)
-            differs = adjusted.get(name, np.ones(len(y))) < 1 - LEVEL
+            differs = adjusted.get(name, np.ones(len(y))) < level
             for end, row in zip(high[differs], (y + offset)[differs], strict=True):
                 self.ax_.text(end + 0.008, row + 0.1, "*", color=color, size=9)
 
