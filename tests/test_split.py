@@ -12,7 +12,7 @@ from skfau import Faces
 from skfau.exceptions import MissingColumnError
 from skfau.metrics import f1_scorer
 from skfau.model_selection import SubjectKFold, subject_train_test_split
-from skfau.model_selection._split import deal_subjects, subject_shares
+from skfau.model_selection._split import assign_subjects, subject_shares
 from tests._midpoint import MidpointClassifier, draw_faces
 
 
@@ -86,7 +86,7 @@ def test_no_single_move_or_exchange_improves_a_deal():
     subjects, y = cohort(n_subjects=9, n_aus=4)
     shares = subject_shares(subjects, 9, y)
     targets = np.array([0.5, 0.3, 0.2])
-    folds = deal_subjects(shares, targets, np.random.default_rng(0))
+    folds = assign_subjects(shares, targets, np.random.default_rng(0))
 
     def cost(folds):
         sums = np.array([shares[folds == k].sum(axis=0) for k in range(3)])

@@ -15,7 +15,7 @@ from skfau.inspection._plotting import (
     need_matplotlib,
 )
 
-_STRONGEST = 0.8  # opacity of the highest value: the face has to stay recognisable
+_MAX_OPACITY = 0.8  # of a map, so that the face below it can be seen
 _LUMA = (0.299, 0.587, 0.114)
 _GAP = 0.06  # between cells, in image widths
 
@@ -58,8 +58,8 @@ class AttentionMapDisplay:
 
     Notes
     -----
-    ROI heatmaps have the same shape, so that what supervised the attention can be
-    drawn beside it: pass the result of `skfau.preprocessing.roi_heatmaps`.
+    ROI heatmaps, which supervise the attention, have the same shape. Pass the result of
+    `skfau.preprocessing.roi_heatmaps` to draw them beside it.
 
     References
     ----------
@@ -209,7 +209,7 @@ class AttentionMapDisplay:
                 "not know them: pass y."
             )
         active = (self.active == 1)[:, :, None, None]
-        # 0 * NaN is NaN, so a row without a face stays one whatever its labels are.
+        # Rows without a face stay NaN whatever their labels are, since 0 * NaN is NaN.
         return np.max(self.maps * active, axis=1)
 
     def plot(self, ax=None, *, shown=None, combined=False, cmap="plasma"):
@@ -225,8 +225,8 @@ class AttentionMapDisplay:
             Draw one map per face, the maximum over its active AUs, below the face
             and name those AUs, instead of one row per face with every AU.
         cmap : str or matplotlib Colormap, default="plasma"
-            Colours of the maps, whose opacity grows with their value. One scale from
-            0 to the highest value drawn serves all.
+            Colours of the maps; opacity grows with the value. All maps share one scale,
+            from 0 to the highest value drawn.
 
         Returns
         -------
@@ -257,7 +257,7 @@ class AttentionMapDisplay:
         return self
 
     def _cells(self, columns):
-        """Rows of face, AU, AU, ...; column and row labels."""
+        """Return rows of face, AU, AU, ..., with labels of columns and rows."""
         active = np.zeros(self.maps.shape[:2]) if self.active is None else self.active
         rows = [
             [_Cell(image), *(_Cell(image, maps[j], flags[j] == 1) for j in columns)]
@@ -267,7 +267,7 @@ class AttentionMapDisplay:
         return rows, ["face", *codes], [""] * len(rows)
 
     def _combined_cells(self):
-        """Faces over their combined maps; as column labels the active AUs."""
+        """Return a row of faces and one of combined maps, with active AUs as labels."""
         pairs = zip(self.images, self.combined_maps(), strict=True)
         rows = [
             [_Cell(image) for image in self.images],
@@ -288,8 +288,8 @@ def _fading(cmap):
     import matplotlib as mpl
 
     colours = mpl.colormaps.get_cmap(cmap)(np.linspace(0, 1, 256))
-    # The square root keeps middling values visible on light skin.
-    colours[:, 3] = _STRONGEST * np.sqrt(np.linspace(0, 1, 256))
+    # The square root of the value keeps medium values visible on light skin.
+    colours[:, 3] = _MAX_OPACITY * np.sqrt(np.linspace(0, 1, 256))
     return mpl.colors.ListedColormap(colours)
 
 
@@ -299,7 +299,7 @@ def _draw_mosaic(ax, rows, column_labels, row_labels, cmap):
     Parameters
     ----------
     ax : matplotlib Axes
-        Is given over to the mosaic.
+        Axes that the mosaic fills.
     rows : list of list of _Cell
         Images of one shape; every overlay covers its whole image. All overlays share
         one colour scale from 0 to their maximum; one that is NaN is left blank.
@@ -313,7 +313,7 @@ def _draw_mosaic(ax, rows, column_labels, row_labels, cmap):
     x = np.arange(len(rows[0])) * (width + gap)
     y = np.arange(len(rows)) * (height + gap)
     overlays = [c.overlay for row in rows for c in row if c.overlay is not None]
-    style = {"cmap": _fading(cmap), "vmin": 0, "vmax": _top(overlays)}
+    style = {"cmap": _fading(cmap), "vmin": 0, "vmax": _highest(overlays)}
     mappable = None
     for top, row in zip(y, rows, strict=True):
         for left, cell in zip(x, row, strict=True):
@@ -332,8 +332,8 @@ def _draw_mosaic(ax, rows, column_labels, row_labels, cmap):
         ax.figure.colorbar(mappable, ax=ax, label="attention", shrink=0.8, pad=0.01)
 
 
-def _top(overlays):
-    """Highest finite value, and 1 where there is none above 0."""
+def _highest(overlays):
+    """Return the highest finite value, or 1 if none is above 0."""
     finite = [o[np.isfinite(o)].max(initial=0) for o in overlays]
     return max(finite, default=0) or 1.0
 
@@ -345,7 +345,7 @@ def _draw_cell(ax, cell, left, top, style):
     if cell.overlay is None:
         ax.imshow(cell.image, extent=extent)
         return None
-    # Skin and colour maps share their hues; on gray, any skin shows the map alike.
+    # The face below a map is gray: skin has the hues of common colour maps.
     luma = cell.image @ _LUMA
     ax.imshow(luma, extent=extent, cmap="gray", vmin=0, vmax=255)
     if cell.framed:

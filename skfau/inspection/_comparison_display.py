@@ -20,8 +20,8 @@ _PUBLISHED_MARKERS = "x+1234|_"
 class ComparisonDisplay:
     """Scores of several systems per AU, each with its interval over subjects.
 
-    A star is beside what differs from the first system by the paired test, which says
-    more than whether two intervals overlap. Make it with `from_comparison`, which
+    A star marks a difference from the first system by the paired test, which tells more
+    than the overlap of two intervals. Make the display with `from_comparison`, which
     draws at once; `plot` draws again.
 
     Parameters
@@ -64,7 +64,7 @@ class ComparisonDisplay:
         comparison : skfau.metrics.Comparison
             As `skfau.model_selection.compare` returns it.
         published : bool, default=True
-            Whether to draw what papers report, if it was asked for there.
+            Whether to draw published figures, if the comparison has them.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
 
@@ -88,7 +88,7 @@ class ComparisonDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         published : bool, default=True
-            Whether to draw what papers report, if it was asked for.
+            Whether to draw published figures, if the comparison has them.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class ComparisonDisplay:
         self.ax_ = axes_for(ax, f"{type(self).__name__}.plot", (8.0, height))
         self.figure_ = self.ax_.figure
         y = np.arange(len(names), dtype=float)
-        y[-1] += 0.3  # the mean stands apart from the AUs that it sums up
+        y[-1] += 0.3  # a gap between the AUs and their mean
         self.ax_.hlines(y[:-1] + 0.5, 0, 1, color=LIGHT_GRAY, linewidth=0.5)
         if table.chance is not None:
             label = 'always "present"'

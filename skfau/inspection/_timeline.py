@@ -16,7 +16,7 @@ from skfau.inspection._plotting import (
     with_names,
 )
 
-_HEIGHT = 0.8  # of a row; the rest keeps rows apart
+_HEIGHT = 0.8  # of a row; the rest is the gap to the next one
 _OVER = {"color": BLUE, "alpha": 0.35, "linewidth": 0}
 _PRESENT = {"facecolor": ORANGE, "alpha": 0.45, "linewidth": 0}
 _UNKNOWN = {"facecolor": LIGHT_GRAY, "alpha": 0.6, "linewidth": 0}
@@ -294,7 +294,7 @@ def _check_probabilities(y_proba, n_aus):
             f"y_proba must have shape (n_frames, {n_aus}) for {n_aus} AUs and at "
             f"least one frame, got {y_proba.shape}."
         )
-    # A logit would be drawn over the row of another AU.
+    # Values outside [0, 1], such as logits, would be drawn into the row of another AU.
     if np.any((y_proba < 0) | (y_proba > 1)):
         raise ValueError(
             f"y_proba must be in [0, 1], got {np.nanmin(y_proba)} to "
@@ -304,7 +304,7 @@ def _check_probabilities(y_proba, n_aus):
 
 
 def _rows_of_video(faces, video):
-    """Return the rows of one video, and its name for a title."""
+    """Return the rows of one video, and its name as a title."""
     rows = np.arange(len(faces))
     if video is not None:
         rows = np.flatnonzero(faces.video == video)
@@ -325,12 +325,12 @@ def _rows_of_video(faces, video):
             "only the rows of one."
         )
     title = recordings[0] if recordings else ("",)
-    # Videos are often named after their subject.
+    # The subject is left out if the name of the video holds it.
     return rows, title[-1] if title[0] in title[-1] else " ".join(title)
 
 
 def _in_order(frames, n_frames):
-    """Sort frame numbers and add one, of the first missing frame, to every gap.
+    """Sort frame numbers and insert the first missing one of every gap.
 
     Parameters
     ----------
@@ -346,12 +346,12 @@ def _in_order(frames, n_frames):
     numbers : ndarray of shape (n_frames + n_gaps,)
         Rising.
     gaps : ndarray of shape (n_gaps,)
-        Places in `order` before which ``np.insert`` puts a value for each gap.
+        Positions in `order` for ``np.insert``, which puts one value into each gap.
 
     Raises
     ------
     ValueError
-        If there is not one number per row, or one comes twice.
+        If the number of frames differs from that of rows, or a frame is repeated.
     """
     frames = np.arange(n_frames) if frames is None else np.asarray(frames)
     if frames.shape != (n_frames,):
@@ -373,7 +373,7 @@ def _in_order(frames, n_frames):
 
 
 def _usual_step(frames):
-    """Return the usual distance between frames, itself one that occurs."""
+    """Return the median distance between frames, rounded down to one that occurs."""
     return np.quantile(np.diff(frames), 0.5, method="lower") if len(frames) > 1 else 1
 
 
@@ -385,6 +385,6 @@ def _spans(frames, mask, step):
 
 
 def _isolated(values):
-    """Return where a value has none beside it, so that a line would not show it."""
+    """Return where a value has no neighbour, so that a line would not show it."""
     known = np.r_[False, ~np.isnan(values), False]
     return known[1:-1] & ~known[:-2] & ~known[2:]

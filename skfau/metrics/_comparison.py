@@ -23,7 +23,7 @@ from skfau.metrics._registry import get_metric
 
 _PUBLISHED = ("f1", "accuracy")
 _HAVE_CHANCE = ("f1", "skew_normalized_f1")
-# With 12, a test at 5 % calls one of two equal systems better in 8 % of trials.
+# A test at 5 % over 12 subjects calls one of two equal systems better in 8 % of trials.
 _FEW_SUBJECTS = 12
 
 
@@ -40,16 +40,16 @@ def compare_predictions(
 ):
     """Tabulate the scores of several systems on the same faces, and test them in pairs.
 
-    For predictions of any origin; `skfau.model_selection.compare` makes them first.
-    Entries that one system does not predict count for none.
+    The predictions may come from anywhere; `skfau.model_selection.compare` makes them,
+    too. Entries that one system does not predict are left out for all.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_aus)
         Labels in {0, 1, NaN}.
     predictions : dict of str to array-like of shape (n_samples, n_aus)
-        Systems and their (out-of-fold) predictions, or scores, as the metric takes
-        them; NaN without a face. The others are marked against the first.
+        (Out-of-fold) predictions of each system, or scores, as the metric takes them;
+        NaN without a face. Marks show differences from the first system.
     subjects : array-like of shape (n_samples,)
         Subject of every row.
     aus : sequence of int, default=None
@@ -57,8 +57,8 @@ def compare_predictions(
     metric : str, default="f1"
         Name of a score, as in `bootstrap_ci`.
     published : str or structured array, default=None
-        To print beside it: rows of `skfau.datasets.published_results`, or a data set,
-        for what papers report there of their own systems.
+        Figures of papers to print as well: rows of `skfau.datasets.published_results`,
+        or a data set, for those that papers report of their own systems.
     n_resamples : int, default=10000
     random_state : int, RandomState, Generator or None, default=None
 
@@ -92,11 +92,11 @@ def compare_predictions(
 def _tabulate(index, metric, published, y_true, predictions, people, weights):
     unscored = np.any([np.isnan(p) for p in predictions.values()], axis=0)
     y_scored = np.where(unscored, np.nan, y_true)
-    # Once before the resamples, which take long, to refuse what it cannot show.
+    # Check the published figures first: the resamples take long.
     published_columns(published, metric, index)
     score = Resampler(metric, None, "skip", y_scored, people, weights)
     with warnings.catch_warnings():
-        # The notes say it below the table, with the names of the AUs.
+        # Do not warn of undefined scores: the notes name these AUs.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         scored = {name: _with_mean(*score(p)) for name, p in predictions.items()}
         chance = _chance(metric, y_scored)
@@ -203,17 +203,17 @@ def published_columns(published, metric, index, defined=None):
     published : str, structured array or None
         As `compare_predictions` takes it.
     metric : str
-        The comparison's.
+        Of the comparison.
     index : tuple of str
         "AU1", ..., "mean".
     defined : set of str, default=None
-        AUs that the comparison's own mean is over; None means all.
+        AUs in the comparison's own mean; None means all.
 
     Returns
     -------
     columns : dict of str to ndarray of shape (n_aus + 1,)
-        In [0, 1]; the mean is NaN where it is one over other AUs, since means of
-        unequal AUs say nothing about each other.
+        In [0, 1]. The mean is NaN if it is over other AUs, because means over different
+        AUs cannot be compared.
     """
     if published is None:
         return {}
@@ -235,7 +235,7 @@ def published_columns(published, metric, index, defined=None):
 
 def _published_rows(published, metric):
     if isinstance(published, str):
-        # The data sets' room brings OpenCV, which scores can do without.
+        # Import late: skfau.datasets imports OpenCV, which scores do not need.
         from skfau.datasets import published_results
 
         rows = published_results(published, metric=metric).data
@@ -259,9 +259,10 @@ def _published_column(row, index, defined):
     printed = {name for name in row.dtype.names if name.startswith("AU")}
     printed = {name for name in printed if not np.isnan(row[name])}
     values = [row[name] if name in printed else np.nan for name in index[:-1]]
-    # Rows without AUs, of ablations, are about all AUs of their data set.
+    # Rows without AUs (ablations) hold the mean over all AUs of their data set.
     meant = printed or {f"AU{au}" for au in DATASET_AUS[row["dataset"]]}
     values.append(row["mean"] if meant == defined else np.nan)
     values = np.array(values) / 100
-    # A misprint over 100 % is in the data, with a note, but no score.
+    # Values over 100 % are misprints: the data keep them with a note, but they are no
+    # scores.
     return np.where(values > 1, np.nan, values)

@@ -51,7 +51,7 @@ class Comparison:
     seconds : dict of str to float, default=None
         Time of all fits and predictions of a system.
     failures : dict of str to str, default=None
-        Systems that raised an error, which are in no table, and its text.
+        Systems that raised an error, with its text. They are not in the table.
 
     Examples
     --------
@@ -97,8 +97,8 @@ class Comparison:
         Returns
         -------
         p_values : dict of str to ndarray of shape (n_aus + 1,)
-            By `paired_bootstrap_test`, adjusted by Holm's method: over all AUs and
-            systems, and the last, of the mean, over the systems.
+            By `paired_bootstrap_test`, adjusted by Holm's method: AUs over all AUs and
+            systems, the mean (last) over the systems.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Comparison:
         return dict(zip(names, adjusted, strict=True))
 
     def records(self):
-        """List a dict for every system and AU, the first system as the baseline.
+        """Return one dict per system and AU; the first system is the baseline.
 
         Returns
         -------
@@ -192,7 +192,8 @@ class Comparison:
             for column, cell in zip(columns, ends, strict=True):
                 column.append(cell)
         widths = [max(map(len, column)) for column in columns]
-        # Scores start their column, so that intervals of any width stand below them.
+        # Cells are aligned left: scores stand below each other, whatever their
+        # intervals.
         lines = [
             "  ".join(
                 [row[0].rjust(widths[0])]

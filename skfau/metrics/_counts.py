@@ -1,4 +1,4 @@
-"""What every score is made of: checked labels, confusion counts, the absent-AU rule."""
+"""Parts of all scores: checked labels, confusion counts, the absent-AU rule."""
 
 import warnings
 
@@ -22,7 +22,7 @@ def _as_array(values):
 
 
 def check_same_shape(y_true, other, name):
-    """Return both as 2-D arrays of one shape, or say which of them is not."""
+    """Return both as 2-D arrays of equal shape; raise if that is not possible."""
     check_au_names(y_true, getattr(other, "columns", None), name)
     y_true, other = _as_array(y_true), _as_array(other)
     if y_true.ndim == 1:
@@ -58,7 +58,7 @@ def confusion(y_true, y_pred):
     """
     counts = np.zeros((4, y_true.shape[1]), dtype=np.int64)
     for start in range(0, len(y_true), _CHUNK_ROWS):
-        # Rows are AUs from here on: NumPy counts contiguous entries fastest.
+        # Transposed copies hold each AU in one row, which NumPy counts fastest.
         labels = np.ascontiguousarray(y_true[start : start + _CHUNK_ROWS].T)
         predictions = np.ascontiguousarray(y_pred[start : start + _CHUNK_ROWS].T)
         true, false = labels == 1, labels == 0
@@ -114,7 +114,7 @@ def _ratio(numerator, denominator, defined):
 
 
 def au_labels(aus, n_aus):
-    """Name the columns: "AU1", ..., or by number where AUs are not known."""
+    """Return the names of columns: "AU1", ..., or "column0", ... if AUs are unknown."""
     if aus is None:
         return tuple(f"column{j}" for j in range(n_aus))
     if len(aus) != n_aus:
@@ -132,7 +132,7 @@ def skew_normalized_f1_of(counts):
     """F1 at equal numbers of positives and negatives; NaN without one of them."""
     tp, fp, fn, tn = np.moveaxis(counts, -2, 0)
     positives, negatives = tp + fn, fp + tn
-    # 2 TPR / (1 + TPR + FPR), multiplied through by both class sizes.
+    # The score 2 TPR / (1 + TPR + FPR), with both class sizes multiplied out.
     numerator = 2.0 * tp * negatives
     denominator = negatives * (positives + tp) + fp * positives
     return _ratio(numerator, denominator, (positives > 0) & (negatives > 0))
@@ -146,13 +146,13 @@ def accuracy_of(counts):
 
 
 def nan_mean(values, axis=None):
-    """Mean without the NaN entries; NaN (and no warning) where nothing is left."""
+    """Mean without the NaN entries; NaN, without a warning, if all are NaN."""
     n_defined = np.sum(~np.isnan(values), axis=axis)
     return _ratio(np.nansum(values, axis=axis), n_defined, n_defined > 0)
 
 
 def check_rules(average, absent):
-    """Refuse an unknown `average` or `absent`."""
+    """Raise if `average` or `absent` is unknown."""
     if average not in AVERAGES:
         raise ValueError(f"average must be one of {AVERAGES}, got {average!r}")
     if absent not in ABSENT_RULES:

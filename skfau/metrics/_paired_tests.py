@@ -1,4 +1,4 @@
-"""Paired tests of single predictions: Student's and McNemar's."""
+"""Paired tests of two systems: bootstrap over subjects, Student's and McNemar's."""
 
 from typing import NamedTuple
 
@@ -25,17 +25,17 @@ _AVERAGES = ("pooled", None)
 
 
 class PairedBootstrap(NamedTuple):
-    """How much better one system is than another, and how sure that is.
+    """Difference between two systems, with its interval and p-value over subjects.
 
     Attributes
     ----------
     difference : float or ndarray of shape (n_aus,)
-        Score less the score of the baseline.
+        Score minus the score of the baseline.
     low, high : float or ndarray of shape (n_aus,)
         Ends of its interval over subjects.
     p_value : float or ndarray of shape (n_aus,)
-        Two-sided: twice the share of resamples on the rarer side of 0, and never
-        under ``2 / (n_resamples + 1)``.
+        Two-sided: twice the share of resamples on the rarer side of 0, at least
+        ``2 / (n_resamples + 1)``.
 
     Examples
     --------
@@ -83,9 +83,9 @@ class McNemarTest(NamedTuple):
     Attributes
     ----------
     gained : int or ndarray of shape (n_aus,)
-        Entries that are right, and wrong in the baseline.
+        Entries that are right here and wrong in the baseline.
     lost : int or ndarray of shape (n_aus,)
-        Entries that are wrong, and right in the baseline.
+        Entries that are wrong here and right in the baseline.
     p_value : float or ndarray of shape (n_aus,)
         Two-sided and exact: `gained` is binomial with probability 1/2.
 
@@ -116,17 +116,17 @@ def paired_bootstrap_test(
 ):
     """Compare two systems on the same faces by resampling subjects.
 
-    Both are scored on the same draws. Frames of one person are alike, so a test over
-    frames calls significant what the next people would overturn: of two simulated
-    systems, equally good on people at large, this test calls one better at the 5 %
-    level in 5 to 8 % of trials, McNemar's over frames in 7 of 10.
+    Both systems are scored on the same resamples. Frames of one person are alike, so a
+    test over frames finds differences that vanish with other people. Of two simulated
+    systems that are equally good, this test calls one better at the 5 % level in
+    5 to 8 % of trials; McNemar's test over frames does so in 7 of 10.
 
     Parameters
     ----------
     metric : str or callable
         As in `bootstrap_ci`.
     y_true, y_pred, baseline : array-like of shape (n_samples, n_aus)
-        Labels, and predictions or scores. What is NaN in one counts for neither system.
+        Labels, and predictions or scores. Entries that are NaN in one are left out.
     subjects : array-like of shape (n_samples,)
         Subject of every row.
     average : {"macro", "pooled", None}, default="macro"
@@ -175,7 +175,7 @@ def paired_bootstrap(scored, baseline, confidence_level):
 
 
 def holm(p_values):
-    """Adjust p-values for their number, by Holm's method; NaN are left out.
+    """Adjust p-values for the number of tests by Holm's method; NaN stay NaN.
 
     Parameters
     ----------
@@ -197,18 +197,18 @@ def holm(p_values):
 def paired_t_test(y_pred, baseline, *, y_true=None, subjects=None, average="pooled"):
     """Student's t-test of paired differences between two systems.
 
-    By default it is the test of Table XII of [1]_, over the predictions of all frames
-    and AUs. That says whether one system predicts more presence than the other, not
-    whether it is better, and takes every entry for a new person. Give `y_true` to
-    compare how nearly they are right, and `subjects` to count people.
+    The default is the test of Table XII of [1]_, over the predictions of all frames and
+    AUs. It tells whether one system predicts AUs more often than the other, not whether
+    it is better, and it treats all entries as independent. Pass `y_true` to compare
+    errors, and `subjects` to test over people.
 
     Parameters
     ----------
     y_pred, baseline : array-like of shape (n_samples, n_aus)
         Predictions or probabilities of the two systems, NaN where there was no face.
     y_true : array-like of shape (n_samples, n_aus), default=None
-        Labels in {0, 1, NaN}: tests absolute errors, baseline's less `y_pred`'s, so
-        that positive is better.
+        Labels in {0, 1, NaN}. Tests absolute errors: that of the baseline minus that of
+        `y_pred`, so that positive is better.
     subjects : array-like of shape (n_samples,), default=None
         Subject of every row, to test the mean differences of subjects. None tests
         entries, which are not independent.
@@ -283,10 +283,10 @@ def _check_average(average):
 def mcnemar_test(y_true, y_pred, baseline, *, average="pooled"):
     """Test by McNemar's exact test whether two systems err equally often.
 
-    Entries on which both are right, or both wrong, say nothing; among the others,
-    equal systems win as often as they lose. It takes entries for independent, which
-    the frames of a video are not: with videos its p-values are far too small, and
-    `paired_bootstrap_test` is the one to report.
+    Entries on which both are right, or both wrong, do not count. On the others, equal
+    systems win as often as they lose. The test assumes independent entries. Frames of a
+    video are not independent, and p-values are then far too small: report
+    `paired_bootstrap_test` instead.
 
     Parameters
     ----------

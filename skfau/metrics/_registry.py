@@ -1,4 +1,4 @@
-"""The scores that have a name, for scorers and for the bootstrap."""
+"""Scores by name, for scorers and for the bootstrap."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from skfau.metrics._scores import (
 
 
 class Metric(NamedTuple):
-    """A score function, what it is computed from, and what an estimator must say."""
+    """A score, its forms for the bootstrap, and the method of an estimator it needs."""
 
     function: callable
     of_counts: callable
@@ -26,8 +26,8 @@ def resampled_auc(labels, scores, subjects, weights):
     """Score one AU on every resample of the subjects.
 
     The area is the share of pairs of a positive and a negative frame in which the
-    positive one scores higher. Drawing a subject again repeats its frames, so that the
-    pairs between two subjects, counted once, serve all resamples.
+    positive one scores higher. A subject that is drawn again repeats its frames, so
+    pairs between two subjects are counted once and weighted in every resample.
 
     Parameters
     ----------
@@ -51,14 +51,17 @@ def resampled_auc(labels, scores, subjects, weights):
     weights = weights.astype(np.float64)
     known = ~(np.isnan(labels) | np.isnan(scores))
     positive, negative = known & (labels == 1), known & (labels == 0)
-    own, ours = scores[positive], subjects[positive]
+    positive_scores, winners = scores[positive], subjects[positive]
     higher = np.empty((n_subjects, n_subjects))
     for subject in range(n_subjects):
-        theirs = np.sort(scores[negative & (subjects == subject)])
+        negative_scores = np.sort(scores[negative & (subjects == subject)])
+        below, up_to = (
+            np.searchsorted(negative_scores, positive_scores, side)
+            for side in ("left", "right")
+        )
         # Ties count one half.
-        below = np.searchsorted(theirs, own) + np.searchsorted(theirs, own, "right")
-        higher[:, subject] = np.bincount(ours, below / 2, n_subjects)
-    n_positive = weights @ np.bincount(ours, minlength=n_subjects)
+        higher[:, subject] = np.bincount(winners, (below + up_to) / 2, n_subjects)
+    n_positive = weights @ np.bincount(winners, minlength=n_subjects)
     n_negative = weights @ np.bincount(subjects[negative], minlength=n_subjects)
     pairs = n_positive * n_negative
     won = np.sum((weights @ higher) * weights, axis=1)
@@ -78,7 +81,7 @@ METRICS = {
 
 
 def get_metric(name):
-    """Return the entry of `METRICS`, or say which names there are."""
+    """Return the entry of `METRICS`; raise if there is none."""
     if name not in METRICS:
         raise ValueError(f"metric must be one of {tuple(METRICS)}, got {name!r}")
     return METRICS[name]

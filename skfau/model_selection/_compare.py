@@ -13,8 +13,7 @@ from skfau.metrics._comparison import check_options
 from skfau.model_selection._jobs import (
     check_estimators,
     common_aus,
-    run_all,
-    sort_out,
+    fit_all,
     tabulate,
 )
 from skfau.model_selection._out_of_fold import (
@@ -44,20 +43,20 @@ def compare(
     Parameters
     ----------
     estimators : dict of str to classifier
-        The others are marked against the first.
+        Marks show differences from the first.
     X : Faces or array of shape (n_samples, ...)
     y : array-like of shape (n_samples, n_aus), in {0, 1, NaN}
     groups : array-like of shape (n_samples,), default=None
         Subject of every row; None means ``X.subject``.
     cv : int, splitter or iterable of (train, test), default=3
-        An integer means ``SubjectKFold(cv)``; no fold may part a subject.
+        An integer means ``SubjectKFold(cv)``. Folds must not divide a subject.
     aus : sequence of int, default=None
-        AU of every column; None asks the estimators (not for `published`).
+        AU of every column; None takes those of the estimators, without `published`.
     n_jobs : int, default=None
     verbose : int, default=0
-        Fits at a time, as in joblib; whether to print a line for each.
+        Fits at the same time, as in joblib; whether to print a line for each.
     error_score : "raise" or nan, default=nan
-        Whether a failing estimator ends it all, or is left out with a warning.
+        Whether an error is raised, or its estimator left out with a warning.
     **table : dict
         `metric`, `published`, `n_resamples`, `random_state` of `compare_predictions`.
 
@@ -83,9 +82,9 @@ def compare(
     labels, subjects = check_au_labels(y, n_samples=len(X)), subjects_of(X, groups)
     check_options(table, aus, labels.shape[1])
     splits = _splits_by_subject(cv, X, labels, groups, subjects)
-    parts = [(X, keep_names(y, labels), train, [(X, test)]) for train, test in splits]
-    outcomes = run_all(estimators, parts, error_score, n_jobs, verbose)
-    return _join(*sort_out(outcomes, estimators), splits, labels, subjects, aus, table)
+    fits = [(X, keep_names(y, labels), train, [(X, test)]) for train, test in splits]
+    results = fit_all(estimators, fits, error_score, n_jobs, verbose)
+    return _join(*results, splits, labels, subjects, aus, table)
 
 
 def _splits_by_subject(cv, X, y, groups, subjects):
@@ -115,7 +114,7 @@ def _fold_means(joined, folds):
     unscored = np.any([np.isnan(p) for p in joined.predictions.values()], axis=0)
     y = np.where(unscored, np.nan, joined.y_true)
     with warnings.catch_warnings():
-        # An AU absent from one fold is no news beside the figures of all folds.
+        # Do not warn about an AU absent from one fold: the scores of all rows have it.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         return {n: fold_mean_f1(y, p, folds) for n, p in joined.predictions.items()}
 
@@ -132,7 +131,7 @@ def cross_dataset_scores(
 ):
     """Fit estimators on one data set; compare them on the AUs it shares with others.
 
-    Tables III to V of Yang et al., 2023: how much of a score is the data set's own.
+    As in Tables III to V of Yang et al., 2023: how much of a score depends on the data.
 
     Parameters
     ----------
@@ -156,7 +155,7 @@ def cross_dataset_scores(
     Raises
     ------
     LabelError, TypeError, ValueError
-        If a data set is no such Bunch, shares no AU, or ``aus=`` names others.
+        If a data set is not such a Bunch or shares no AU, or ``aus=`` names others.
 
     Examples
     --------
@@ -175,20 +174,19 @@ def cross_dataset_scores(
     for aus in shared.values():
         check_options(table, aus, len(aus))
     rows = [(bunch.data, slice(None)) for bunch in tests.values()]
-    part = train.data, train.target, slice(None), rows
-    outcomes = run_all(estimators, [part], error_score, n_jobs, verbose)
-    results = sort_out(outcomes, estimators)
+    fit = train.data, train.target, slice(None), rows
+    results = fit_all(estimators, [fit], error_score, n_jobs, verbose)
     pairs = enumerate(tests.items())
     return {n: _score(k, train, b, shared[n], results, table) for k, (n, b) in pairs}
 
 
 def _score(k, train, bunch, aus, results, table):
-    known, asked = _columns_of(train.aus, aus), _columns_of(bunch.aus, aus)
+    trained, tested = _columns_of(train.aus, aus), _columns_of(bunch.aus, aus)
     responses = {
-        name: [np.asarray(part)[:, known] for part in outcome.responses[k]]
+        name: [np.asarray(output)[:, trained] for output in outcome.responses[k]]
         for name, (outcome,) in results[0].items()
     }
-    y = bunch.target[:, asked]
+    y = bunch.target[:, tested]
     return tabulate(*results, responses, y, bunch.subjects, aus, table)
 
 
@@ -209,12 +207,12 @@ def _check_bunch(name, bunch):
 
 
 def _check_trained_aus(estimators, aus):
-    """Refuse estimators that would take the columns for those of other AUs."""
+    """Raise if an estimator is set to other AUs than the columns of its labels."""
     check_estimators(estimators)
     for name, estimator in estimators.items():
         for key, value in estimator.get_params().items():
             *owners, last = key.split("__")
-            # A classifier to begin with may know others.
+            # The classifier in init_from may have other AUs.
             if last != "aus" or "init_from" in owners or value is None:
                 continue
             if tuple(value) != aus:

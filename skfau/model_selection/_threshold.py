@@ -22,9 +22,10 @@ _DEFAULT_THRESHOLD = 0.5
 def best_f1_thresholds(y_true, y_proba, *, skew_normalized=False):
     """Thresholds that give every AU its highest F1 on these rows.
 
-    All distinct cuts are compared, by one sort per AU. The threshold lies midway
-    between the scores on both sides of the best cut (0 stands below the lowest), so
-    that it is tied to no single row; of equally good cuts the highest is taken.
+    All distinct cuts are compared, with one sort per AU. The threshold lies midway
+    between the probabilities on both sides of the best cut (below the lowest one, 0),
+    so that it does not depend on a single row. Of equally good cuts the highest is
+    taken.
 
     Parameters
     ----------
@@ -39,9 +40,9 @@ def best_f1_thresholds(y_true, y_proba, *, skew_normalized=False):
     Returns
     -------
     thresholds : ndarray of shape (n_aus,), dtype float64
-        An AU is called present where its probability is >= its threshold. 0.5 where
-        the known labels have no positive (or, with `skew_normalized`, no negative),
-        since then no cut is better than another.
+        An AU is predicted present if its probability is >= its threshold. 0.5 if the
+        known labels have no positive (or, with `skew_normalized`, no negative), since
+        then no cut is better than another.
 
     Raises
     ------
@@ -76,25 +77,25 @@ def _best_cut(labels, probabilities, skew_normalized):
     best = np.argmax(tp / (tp[-1] + tp + fp / skew))
     lower, upper = np.append(values, 0.0).astype(np.float64)[[best + 1, best]]
     middle = lower + (upper - lower) / 2
-    # Between neighbouring floats the middle rounds down to the score to be left out.
+    # The middle of two neighbouring floats may round down to the lower one.
     return middle if middle > lower else upper
 
 
 class AUThresholdClassifier(WrappedClassifier):
     """Give every AU of a classifier its own decision threshold.
 
-    ``fit`` predicts every training subject by clones fitted on other training
-    subjects, takes the threshold of every AU that is best on these probabilities
-    together, and then fits the classifier on all rows. Test data play no part, unlike
-    where thresholds are searched on the fold that is scored.
+    ``fit`` predicts every training subject with clones that were fitted on other
+    training subjects. It takes the best threshold of every AU on all these
+    probabilities together. Then it fits the classifier on all rows. Test data are not
+    used, unlike in a search for thresholds on the fold that is scored.
 
     Parameters
     ----------
     estimator : classifier
         ``predict_proba`` returns (n_samples, n_aus); may be a pipeline.
     cv : int, splitter or iterable of (train, test), default=None
-        Folds of the training subjects; None means ``SubjectKFold(3)``. Folds that put
-        a subject on both sides are refused.
+        Folds of the training subjects; None means ``SubjectKFold(3)``. Folds must not
+        divide a subject.
     metric : {"f1", "skew_normalized_f1"}, default="f1"
         What the thresholds maximise.
     n_jobs : int, default=None
@@ -109,11 +110,11 @@ class AUThresholdClassifier(WrappedClassifier):
     classes_ : ndarray of shape (n_aus, 2)
         [0, 1] for every AU.
     aus_ : sequence of int
-        The AUs, where `estimator_` tells them.
+        The AUs, if `estimator_` has them.
 
     Notes
     -----
-    It costs one fit per fold on top of the one that is kept.
+    Fitting costs one additional fit per fold.
 
     Examples
     --------
@@ -184,5 +185,5 @@ class AUThresholdClassifier(WrappedClassifier):
         return self._fit_on_all(X, y)
 
     @property
-    def _cuts(self):
+    def _thresholds(self):
         return self.thresholds_

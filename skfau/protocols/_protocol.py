@@ -1,4 +1,4 @@
-"""What each paper did on each data set, as far as it says so."""
+"""What each paper reports that it did on each data set."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -75,7 +75,7 @@ _YANG = "Yang et al., CVPR 2021, Table"
 _HRISTOV = "Yang, Hristov et al., Proceedings of the IEEE 2023, Table"
 _PLAIN = {"output_size": 256}
 
-# A protocol is its row of each of the three tables.
+# A protocol joins one row of each of these three tables.
 _SYSTEMS = {
     "fau_transformer": {
         "title": "FAU-Transformer",

@@ -1,4 +1,4 @@
-"""What a protocol came to, beside what its paper reports."""
+"""Results of a protocol, beside the figures of its paper."""
 
 from dataclasses import dataclass
 
@@ -22,9 +22,9 @@ class ProtocolResult:
     protocol : Protocol
         What was run.
     overrides : dict
-        Parameters that were not the published ones.
+        Parameters that differ from the published ones.
     deviating : tuple of str
-        Videos in which the data were not the published ones.
+        Videos whose data differ from the published ones.
     aus : tuple of int
         AU of every column.
     y_true : ndarray of shape (n_samples, n_aus)
@@ -35,8 +35,8 @@ class ProtocolResult:
     fold : ndarray of shape (n_samples,)
         Test fold of every row, from 0.
     f1 : ndarray of shape (n_folds, n_aus)
-        F1 in percent at a cut of 0.5; 0 for an AU that a fold lacks, as published
-        code has it.
+        F1 in percent at a cut of 0.5; 0 for an AU that a fold lacks, as in published
+        code.
     published : dict
         AU number, or "mean", to the published F1 in percent.
     """
@@ -96,7 +96,7 @@ def _text(value, sign=""):
 
 
 def published_figures(protocol):
-    """Return F1 in percent: AU number, or "mean" as printed, to figure."""
+    """Return a dict of AU number, or "mean" as printed, to published F1 in percent."""
     data = published_results(protocol.dataset).data
     table = protocol.source.rsplit(" ", 1)[-1]
     rows = data[
