@@ -44,8 +44,8 @@ def find_aus(model):
         if hasattr(layer, "aus_"):
             return layer.aus_
     members = getattr(layer, "estimators_", ())
-    told = {tuple(aus) for aus in map(find_aus, members) if aus is not None}
-    return told.pop() if len(told) == 1 else None
+    known = {tuple(aus) for aus in map(find_aus, members) if aus is not None}
+    return known.pop() if len(known) == 1 else None
 
 
 def find_having(model, name):

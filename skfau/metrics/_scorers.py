@@ -27,7 +27,7 @@ class AUScorer:
 
     Notes
     -----
-    A plain callable on purpose: scikit-learn's own scorer objects ask for metadata
+    This is a plain callable because scikit-learn's own scorer objects ask for metadata
     routing requests, and its built-in scores refuse NaN labels.
     """
 
@@ -83,9 +83,10 @@ def au_scorer(metric="f1", *, average="macro", absent="skip"):
     average : {"macro", "pooled", None}, default="macro"
         With None the scorer returns a dict: ``cross_validate`` makes columns
         ``test_AU1``, ..., ``test_mean`` of it and ``GridSearchCV`` needs
-        ``refit="mean"``. AUs are named by the estimator's ``aus_``.
+        ``refit="mean"``. AUs are named by ``aus_`` of the estimator, or of the
+        classifier inside a pipeline, search or other meta-estimator.
     absent : {"skip", "zero", "error"}, default="skip"
-        What becomes of an AU without positives in a fold; see `au_f1_score`.
+        Score of an AU without positives in a fold; see `au_f1_score`.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def au_scorer(metric="f1", *, average="macro", absent="skip"):
     Raises
     ------
     ValueError
-        If a parameter is none of the above.
+        If a parameter has another value.
 
     Examples
     --------

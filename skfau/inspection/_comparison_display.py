@@ -12,7 +12,6 @@ from skfau.inspection._plotting import (
     need_matplotlib,
     with_names,
 )
-from skfau.metrics._comparison_table import LEVEL
 
 _MARKERS = "osD^v"
 _PUBLISHED_MARKERS = "x+1234|_"
@@ -21,8 +20,8 @@ _PUBLISHED_MARKERS = "x+1234|_"
 class ComparisonDisplay:
     """Scores of several systems per AU, each with its interval over subjects.
 
-    A star is beside what differs from the first system by the paired test, which says
-    more than whether two intervals overlap. Make it with `from_comparison`, which
+    A star marks a difference from the first system by the paired test, which tells more
+    than the overlap of two intervals. Make the display with `from_comparison`, which
     draws at once; `plot` draws again.
 
     Parameters
@@ -65,7 +64,7 @@ class ComparisonDisplay:
         comparison : skfau.metrics.Comparison
             As `skfau.model_selection.compare` returns it.
         published : bool, default=True
-            Whether to draw what papers report, if it was asked for there.
+            Whether to draw published figures, if the comparison has them.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
 
@@ -89,7 +88,7 @@ class ComparisonDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         published : bool, default=True
-            Whether to draw what papers report, if it was asked for.
+            Whether to draw published figures, if the comparison has them.
 
         Returns
         -------
@@ -107,7 +106,7 @@ class ComparisonDisplay:
         self.ax_ = axes_for(ax, f"{type(self).__name__}.plot", (8.0, height))
         self.figure_ = self.ax_.figure
         y = np.arange(len(names), dtype=float)
-        y[-1] += 0.3  # the mean stands apart from the AUs that it sums up
+        y[-1] += 0.3  # a gap between the AUs and their mean
         self.ax_.hlines(y[:-1] + 0.5, 0, 1, color=LIGHT_GRAY, linewidth=0.5)
         if table.chance is not None:
             label = 'always "present"'
@@ -127,6 +126,7 @@ class ComparisonDisplay:
 
     def _draw_systems(self, y):
         scores, adjusted = self.comparison.scores, self.comparison.adjusted_p_values()
+        level = 1 - self.comparison.confidence_level
         offsets = 0.7 * ((np.arange(len(scores)) + 0.5) / len(scores) - 0.5)
         styles = zip(offsets, cycle(PALETTE), cycle(_MARKERS), strict=False)
         for (name, interval), (offset, color, marker) in zip(
@@ -136,7 +136,7 @@ class ComparisonDisplay:
             self.ax_.hlines(y + offset, low, high, color=color, linewidth=1.5)
             style = {"color": color, "markersize": 4, "label": name, "clip_on": False}
             self.ax_.plot(score, y + offset, marker, **style)
-            differs = adjusted.get(name, np.ones(len(y))) < 1 - LEVEL
+            differs = adjusted.get(name, np.ones(len(y))) < level
             for end, row in zip(high[differs], (y + offset)[differs], strict=True):
                 self.ax_.text(end + 0.008, row + 0.1, "*", color=color, size=9)
 

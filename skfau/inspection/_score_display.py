@@ -17,10 +17,10 @@ _ENDS = ("f1_low", "f1_high")
 
 
 class AUScoreDisplay:
-    """F1 of every AU as bars, beside the F1 of always saying "present".
+    """F1 of every AU as bars, beside the F1 of always predicting "present".
 
-    That level, ``2 r / (1 + r)`` at the AU's rate r, is what a score has to beat: it
-    is 0.67 for an AU that is there in half of the frames. Make the display with
+    A useful score is above that level: ``2 r / (1 + r)`` for an AU of rate r, which is
+    0.67 for an AU that is present in half of the frames. Make the display with
     `from_predictions` or `from_estimator`; they draw at once, and `plot` draws again.
 
     Parameters
@@ -190,7 +190,7 @@ class AUScoreDisplay:
         )
         self.figure_ = self.ax_.figure
         y = np.arange(len(names), dtype=float)
-        y[-1] += 0.5  # the mean stands apart from the AUs that it sums up
+        y[-1] += 0.5  # a gap between the AUs and their mean
         self.ax_.barh(y, np.nan_to_num(f1), 0.62, color=[BLUE] * (len(y) - 1) + [GRAY])
         self.ax_.vlines(
             columns["f1_chance"],

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 
-from skfau.datasets._folds import published_folds
+from skfau.datasets import published_folds
 from skfau.model_selection._split import rows_of_folds, subjects_of
 
 
@@ -13,11 +13,11 @@ class PublishedKFold(BaseCrossValidator):
     Parameters
     ----------
     dataset : {"bp4d", "disfa"}, default="bp4d"
-        Whose subjects.
+        Data set of the subjects.
     numbering : {"jaa", "me-graphau", "au-net"}, default="jaa"
-        Whose order of the folds; see
-        :func:`~skfau.datasets.published_folds`. It matters as soon as fold numbers
-        are compared, or weights of one fold loaded.
+        Code whose order of the folds is used; see
+        :func:`~skfau.datasets.published_folds`. It matters when fold numbers are
+        compared or weights of one fold are loaded.
 
     Examples
     --------
@@ -71,22 +71,22 @@ class PublishedKFold(BaseCrossValidator):
             If a subject is not in the partition, or a fold has no row.
         """
         parts = published_folds(self.dataset, self.numbering)
-        fold_of = {name: k for k, part in enumerate(parts) for name in part}
+        fold_of = {name: k for k, fold in enumerate(parts) for name in fold}
         names, codes = np.unique(subjects_of(X, groups), return_inverse=True)
         spelled = [str(name).strip().upper() for name in names]
-        strangers = [s for s in spelled if s not in fold_of]
-        if strangers:
+        unknown = [s for s in spelled if s not in fold_of]
+        if unknown:
             raise ValueError(
-                f"{', '.join(strangers)}: not among the {len(fold_of)} subjects of the "
+                f"{', '.join(unknown)}: not among the {len(fold_of)} subjects of the "
                 f"published {self.dataset!r} folds ({', '.join(parts[0][:2])}, ...); "
                 "leave these rows out, rename the subjects, or use SubjectKFold"
             )
         folds = np.array([fold_of[s] for s in spelled], dtype=np.intp)
-        for k, part in enumerate(parts):
+        for k, fold in enumerate(parts):
             if k not in folds:
                 raise ValueError(
                     f"no row belongs to fold {k + 1} of {self.dataset!r} "
-                    f"({', '.join(part)}); with part of the data set use SubjectKFold"
+                    f"({', '.join(fold)}); with part of the data set use SubjectKFold"
                 )
         return folds[codes]
 

@@ -71,7 +71,7 @@ def score_table(
     n_resamples=1000,
     random_state=None,
 ):
-    """Tabulate the scores of every AU beside what saying "present" always scores.
+    """Tabulate the scores of every AU, and F1 of always predicting "present".
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def score_table(
     y_true, y_pred, y_proba = _check(y_true, y_pred, y_proba, aus)
     index = au_labels(aus, y_true.shape[1])
     with warnings.catch_warnings():
-        # The notes say it below the table, with the names of the AUs.
+        # Do not warn of undefined scores: the notes name these AUs.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         columns = _scores(y_true, y_pred) | _ranking(y_true, y_proba)
         columns |= _intervals(y_true, y_pred, subjects, n_resamples, random_state)
@@ -178,7 +178,7 @@ def _ranking(y_true, y_proba):
 
 
 def _intervals(y_true, y_pred, subjects, n_resamples, random_state):
-    """Interval per AU and of the mean, from the same resamples where seeded."""
+    """Return intervals per AU and of the mean; equal seeds draw equal resamples."""
     if subjects is None:
         return {}
     options = {"n_resamples": n_resamples, "random_state": random_state}
