@@ -4,15 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skfau.datasets import draw_faces
-from skfau.datasets._face_drawing import draw_frames
-from skfau.datasets._face_geometry import (
+from skfau.datasets.drawn._drawing import draw_frames
+from skfau.datasets.drawn._geometry import (
     AU_COLUMN,
     NEUTRAL,
     SUPPORTED_AUS,
     moved_landmarks,
     resting_landmarks,
 )
-from skfau.datasets._face_identity import Light, Person, draw_person, frontal_pose
+from skfau.datasets.drawn._identity import Light, Person, draw_person, frontal_pose
 from skfau.facs import FLIP_68, ROI_RULES
 
 ALL = np.array(SUPPORTED_AUS)

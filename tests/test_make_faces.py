@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from skfau.datasets import draw_faces, make_faces
-from skfau.datasets._face_dynamics import (
+from skfau.datasets.drawn._dynamics import (
     BASE_RATES,
     OFFSET_SPEED,
     ONSET_SPEED,
     copula_correlation,
     simulate_intensities,
 )
-from skfau.datasets._face_geometry import AU_COLUMN, SUPPORTED_AUS
+from skfau.datasets.drawn._geometry import AU_COLUMN, SUPPORTED_AUS
 from skfau.facs import DATASET_AUS, RELATED_AUS
 
 ALL = np.array(SUPPORTED_AUS)
@@ -85,7 +85,7 @@ def test_what_a_thread_raises_is_raised(monkeypatch):
     def fail(*args):
         raise MemoryError("no room")
 
-    monkeypatch.setattr("skfau.datasets._filming.draw_frames", fail)
+    monkeypatch.setattr("skfau.datasets.drawn._make_faces.draw_frames", fail)
     with pytest.raises(MemoryError, match="no room"):
         make_faces(1, 2, image_size=40)
 

@@ -6,8 +6,8 @@ from skfau.datasets._disfa import load_disfa
 from skfau.datasets._emotionet import load_emotionet
 from skfau.datasets._folds import published_folds
 from skfau.datasets._load_table import load_table
-from skfau.datasets._make_faces import draw_faces, make_faces
 from skfau.datasets._results import published_results
+from skfau.datasets.drawn._make_faces import draw_faces, make_faces
 
 __all__ = [
     "draw_faces",

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from skfau.datasets._face_features import draw_brows_and_glasses, draw_features
-from skfau.datasets._face_geometry import moved_landmarks, project, resting_landmarks
-from skfau.datasets._face_sketch import Sketch
-from skfau.datasets._face_wrinkles import draw_wrinkles
+from skfau.datasets.drawn._features import draw_brows_and_glasses, draw_features
+from skfau.datasets.drawn._geometry import moved_landmarks, project, resting_landmarks
+from skfau.datasets.drawn._sketch import Sketch
+from skfau.datasets.drawn._wrinkles import draw_wrinkles
 
 # Shapes are drawn this much larger and averaged down, which smooths their edges.
 _OVERSAMPLING = 2

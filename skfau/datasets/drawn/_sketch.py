@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from skfau.datasets._face_geometry import AU_COLUMN, MIRROR
+from skfau.datasets.drawn._geometry import AU_COLUMN, MIRROR
 
 _INVISIBLE = 0.04
 

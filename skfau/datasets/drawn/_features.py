@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skfau.datasets._face_geometry import resting_landmarks
-from skfau.datasets._face_sketch import beside, ellipse, mix, smooth
+from skfau.datasets.drawn._geometry import resting_landmarks
+from skfau.datasets.drawn._sketch import beside, ellipse, mix, smooth
 
 
 def draw_features(sketch):

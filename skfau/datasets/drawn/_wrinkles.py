@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfau.datasets._face_sketch import beside, ellipse, smooth
+from skfau.datasets.drawn._sketch import beside, ellipse, smooth
 
 
 def draw_wrinkles(sketch):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from skfau.datasets._face_geometry import AU_COLUMN, SUPPORTED_AUS
+from skfau.datasets.drawn._geometry import AU_COLUMN, SUPPORTED_AUS
 from skfau.facs import RELATED_AUS
 
 #: Intensity from which an AU counts as present, FACS level B.

@@ -1,10 +1,10 @@
 """Who is drawn and how they are filmed: random people, head movement and light."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from skfau.datasets._face_geometry import SUPPORTED_AUS
+from skfau.datasets.drawn._geometry import SUPPORTED_AUS
 
 _SKINS = np.array(
     [
@@ -85,6 +85,10 @@ class Pose:
     scale: np.ndarray
     centre: np.ndarray
     gaze: np.ndarray
+
+    def __getitem__(self, rows):
+        """Return the pose of some frames."""
+        return Pose(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)

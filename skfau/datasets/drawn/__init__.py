@@ -1,0 +1,1 @@
+"""Drawn faces: people, their muscles and wrinkles, light and camera."""
