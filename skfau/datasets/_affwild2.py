@@ -1,22 +1,24 @@
 """Aff-Wild2's action units, as the ABAW challenges distribute them."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from skfau.datasets._assemble import (
-    NOT_CODED,
-    Recording,
-    check_aus,
-    code_table,
-    load_recordings,
-)
-from skfau.datasets._frames import is_video, one_source_each, read_images
+from skfau.datasets._image_files import is_video, one_source_each, read_images
 from skfau.datasets._landmark_files import (
     landmark_files,
     landmark_folders,
     read_points,
+)
+from skfau.datasets._recordings import (
+    NOT_CODED,
+    DataSet,
+    Recording,
+    check_aus,
+    code_table,
+    load_recordings,
 )
 from skfau.datasets._text_files import (
     check_codes,
@@ -66,8 +68,7 @@ def load_affwild2(
     aus : sequence of int, default=(1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
         AUs to load; the first challenge had ``DATASET_AUS["affwild2_2020"]``.
     annotations, images : "auto", str or Path, default="auto"
-        The two folders, if there are several, or they have other names. `images` may
-        hold videos (``VIDEO.mp4``).
+        The two folders; "auto" finds them. `images` may hold videos (``VIDEO.mp4``).
     landmarks, index : object, default="auto"
         As in `load_bp4d`.
     n_jobs : int or None, default=-1
@@ -78,8 +79,7 @@ def load_affwild2(
     Returns
     -------
     bunch : Bunch
-        As in `load_bp4d`. ``subject`` is the video: who it is is not told. A frame with
-        a -1 in any AU is invalid; as in the challenges it counts as not labelled.
+        As in `load_bp4d`; ``subject`` is the video. A frame with a -1 has no label.
 
     Raises
     ------
@@ -91,18 +91,19 @@ def load_affwild2(
     >>> from skfau.datasets import load_affwild2
     >>> bunch = load_affwild2("/data/Aff-Wild2")  # doctest: +SKIP
     """
+    root = Path(root).absolute()
     return load_recordings(
-        *_recordings(Path(root).absolute(), subset, annotations, images, landmarks),
+        DataSet("affwild2", root, (subset, annotations, images, landmarks)),
+        _find_recordings(root, subset, annotations, images, landmarks),
         read_labels=_labels,
         aus=check_aus(aus),
         first_frame=1,
-        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
         about=_ABOUT.format(subset=subset),
+        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
     )
 
 
-def _recordings(root, subset, annotations, images, landmarks):
-    """Return the first arguments of `load_recordings`."""
+def _find_recordings(root, subset, annotations, images, landmarks):
     if subset not in _SUBSETS:
         raise ValueError(f"subset must be one of {tuple(_SUBSETS)}, got {subset!r}")
     labels = _labels_of(_find(root, annotations, _ANNOTATIONS, "annotations"), subset)
@@ -113,13 +114,15 @@ def _recordings(root, subset, annotations, images, landmarks):
         points, looked = landmark_files(folders, name)
         recordings.append(
             Recording(
-                *(name, name, sources.get(name), path),
-                watched=(path, *looked),
-                arguments=(sources.get(name), path, points),
+                name=name,
+                subject=name,
+                labels=path,
+                source=sources.get(name),
+                others=looked,
+                read=partial(_read, sources.get(name), path, points),
             )
         )
-    options = (subset, str(annotations), str(images), str(landmarks))
-    return recordings, _read, ("affwild2", str(root), *options)
+    return recordings
 
 
 def _find(root, folder, names, parameter):

@@ -1,22 +1,24 @@
 """BP4D and BP4D+ from the folders in which they are distributed."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from skfau.datasets._assemble import (
-    NOT_CODED,
-    Recording,
-    check_aus,
-    code_table,
-    load_recordings,
-)
-from skfau.datasets._frames import is_video, one_source_each, read_images
+from skfau.datasets._image_files import is_video, one_source_each, read_images
 from skfau.datasets._landmark_files import (
     landmark_files,
     landmark_folders,
     read_points,
+)
+from skfau.datasets._recordings import (
+    NOT_CODED,
+    DataSet,
+    Recording,
+    check_aus,
+    code_table,
+    load_recordings,
 )
 from skfau.datasets._text_files import (
     N_CODES,
@@ -106,10 +108,8 @@ def load_bp4d(
     >>> from skfau.datasets import load_bp4d
     >>> bunch = load_bp4d("/data/BP4D", aus=(6, 12))  # doctest: +SKIP
     """
-    return _load(
-        *("bp4d", root, aus, landmarks, first_frame),
-        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
-    )
+    reading = {"index": index, "n_jobs": n_jobs, "verbose": verbose}
+    return _load("bp4d", root, aus, landmarks, first_frame, reading)
 
 
 def load_bp4d_plus(
@@ -154,14 +154,28 @@ def load_bp4d_plus(
     >>> from skfau.datasets import load_bp4d_plus
     >>> bunch = load_bp4d_plus("/data/BP4D+")  # doctest: +SKIP
     """
-    return _load(
-        *("bp4d_plus", root, aus, landmarks, first_frame),
-        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
+    reading = {"index": index, "n_jobs": n_jobs, "verbose": verbose}
+    return _load("bp4d_plus", root, aus, landmarks, first_frame, reading)
+
+
+def _load(name, root, aus, landmarks, first_frame, reading):
+    root = Path(root).absolute()
+    recordings, unread = _find_recordings(root, landmarks)
+    return load_recordings(
+        DataSet(name, root, (landmarks,)),
+        recordings,
+        unread=unread,
+        read_labels=_labels,
+        aus=check_aus(aus),
+        first_frame=first_frame,
+        about=_ABOUT[name],
+        reading=reading,
+        stacklevel=6,
     )
 
 
-def _load(name, root, aus, landmarks, first_frame, *, reading):
-    root = Path(root).absolute()
+def _find_recordings(root, landmarks):
+    """Return the recordings, and files of labels whose names are not understood."""
     images = _find_folder(root, _IMAGE_FOLDERS, "subject folders (F001, ...)")
     labels = _find_folder(root, _LABEL_FOLDERS, "label files (F001_T1.csv, ...)")
     intensities = _intensity_files(root)
@@ -174,20 +188,15 @@ def _load(name, root, aus, landmarks, first_frame, *, reading):
         points, looked = landmark_files(folders, video)
         recordings.append(
             Recording(
-                *(video, video.split("_")[0], source, label),
-                watched=(label, *levels.values(), *looked),
-                arguments=(source, label, levels, points),
+                name=video,
+                subject=video.split("_")[0],
+                labels=label,
+                source=source,
+                others=(*levels.values(), *looked),
+                read=partial(_read, source, label, levels, points),
             )
         )
-    return load_recordings(
-        *(recordings, _read, (name, str(root), str(landmarks)), unread),
-        read_labels=_labels,
-        aus=check_aus(aus),
-        first_frame=first_frame,
-        reading=reading,
-        about=_ABOUT[name],
-        stacklevel=6,
-    )
+    return recordings, unread
 
 
 def _find_folder(root, candidates, what):

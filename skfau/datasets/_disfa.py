@@ -7,15 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skfau.datasets._assemble import (
-    NOT_CODED,
-    Recording,
-    check_aus,
-    check_threshold,
-    code_table,
-    load_recordings,
-)
-from skfau.datasets._frames import (
+from skfau.datasets._image_files import (
     IMAGE_SUFFIXES,
     is_video,
     one_source_each,
@@ -25,6 +17,15 @@ from skfau.datasets._landmark_files import (
     landmark_files,
     landmark_folders,
     read_points,
+)
+from skfau.datasets._recordings import (
+    NOT_CODED,
+    DataSet,
+    Recording,
+    check_aus,
+    check_threshold,
+    code_table,
+    load_recordings,
 )
 from skfau.datasets._text_files import (
     check_codes,
@@ -97,18 +98,17 @@ def load_disfa(
     >>> bunch = load_disfa("/data/DISFA")  # doctest: +SKIP
     """
     return load_recordings(
-        *_find(Path(root).absolute(), images, camera, landmarks),
+        DataSet("disfa", root, (images, camera, landmarks), every_frame=True),
+        _find_recordings(Path(root).absolute(), images, camera, landmarks),
         read_labels=partial(_labels, threshold=check_threshold(threshold)),
         aus=check_aus(aus),
         first_frame=first_frame,
-        every_frame=True,
-        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
         about=_ABOUT,
+        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
     )
 
 
-def _find(root, images, camera, landmarks):
-    """Return the first arguments of `load_recordings`."""
+def _find_recordings(root, images, camera, landmarks):
     labels = _label_folders(root)
     folders = landmark_folders(root, landmarks, _LANDMARK_FOLDERS)
     sources = _sources(root, images, camera, {p.parent for p in labels.values()})
@@ -119,13 +119,15 @@ def _find(root, images, camera, landmarks):
         files = _au_files(folder) if name in labels else {}
         recordings.append(
             Recording(
-                *(name, name, source, folder),
-                watched=(folder, *files.values(), *looked),
-                arguments=(source, files, points),
+                name=name,
+                subject=name,
+                labels=folder,
+                source=source,
+                others=(*files.values(), *looked),
+                read=partial(_read, source, files, points),
             )
         )
-    options = ("disfa", str(root), str(images), camera, str(landmarks))
-    return recordings, _read, options
+    return recordings
 
 
 def _label_folders(root):

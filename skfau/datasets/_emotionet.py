@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +11,9 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfau._stores import PathStore
-from skfau.datasets._assemble import NOT_CODED, check_aus, code_table
-from skfau.datasets._frames import IMAGE_SUFFIXES
-from skfau.datasets._index import Task, read_indexed
+from skfau.datasets._image_files import IMAGE_SUFFIXES
+from skfau.datasets._index import read_indexed
+from skfau.datasets._recordings import NOT_CODED, Recording, check_aus, code_table
 from skfau.datasets._text_files import check_header, csv_rows, read_lines
 from skfau.exceptions import DatasetError, DatasetWarning, LabelError
 from skfau.faces import Faces
@@ -89,26 +90,25 @@ def load_emotionet(
     >>> bunch = load_emotionet("/data/EmotioNet", subset="manual")  # doctest: +SKIP
     """
     root, aus = Path(root).absolute(), check_aus(aus)
-    subset, files = _label_files(root, subset)
-    records = read_indexed(
-        _read,
-        [Task(str(path), (path,), (path, subset)) for path in files],
+    subset, paths = _label_files(root, subset)
+    files = read_indexed(
+        [Recording(str(path), path, partial(_read, path, subset)) for path in paths],
         index=index,
         name=("emotionet", str(root), subset),
         n_jobs=n_jobs,
         verbose=verbose,
     )
-    return _join(root, subset, files, records, aus, images)
+    return _join(root, subset, files, aus, images)
 
 
-def _join(root, subset, files, records, aus, images):
+def _join(root, subset, files, aus, images):
     """Join labels and images by name."""
-    places = _places(files, records)
+    places = _places(files)
     folder = _image_folder(root, images)
     found = _find_images(folder)
     names = [name for name in places if name in found]
     if not names:
-        raise LabelError(f"no image in {folder} has a label in {files[0]}")
+        raise LabelError(f"no image in {folder} has a label in {files[0].labels}")
     rows = np.array([name in found for name in places])
     report = Bunch(
         without_image=[os.fsdecode(name) for name in places if name not in found],
@@ -117,7 +117,7 @@ def _join(root, subset, files, records, aus, images):
     _warn(subset, len(places), report.without_image)
     return Bunch(
         data=Faces(PathStore([found[name] for name in names])),
-        target=_targets(files, records, aus)[rows],
+        target=_targets(files, aus)[rows],
         intensity=None,
         aus=aus,
         report=report,
@@ -239,11 +239,12 @@ def _code(path, number, cell, au):
     return code
 
 
-def _places(files, records):
+def _places(files):
     """Map image name to the place of its label, in the order of the files."""
     places = {}
-    for path, record in zip(files, records, strict=True):
-        names, lines = record["names"].tolist(), record["lines"].tolist()
+    for file in files:
+        path = file.labels
+        names, lines = file.record["names"].tolist(), file.record["lines"].tolist()
         for name, line in zip(names, lines, strict=True):
             if name in places:
                 first = places[name]
@@ -255,15 +256,15 @@ def _places(files, records):
     return places
 
 
-def _targets(files, records, aus):
+def _targets(files, aus):
     codes = []
-    for path, record in zip(files, records, strict=True):
-        chosen = record["codes"][:, list(aus)]
+    for file in files:
+        chosen = file.record["codes"][:, list(aus)]
         lacking = [a for a, c in zip(aus, chosen[:1].T, strict=True) if NOT_CODED in c]
         if lacking:
             raise LabelError(
-                f"{path} has no column for AU {', '.join(map(str, lacking))}; pass "
-                "aus= without"
+                f"{file.labels} has no column for AU {', '.join(map(str, lacking))}; "
+                "pass aus= without"
             )
         codes.append(chosen)
     codes = np.concatenate(codes)

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 
-from skfau.datasets._folds import published_folds
+from skfau.datasets import published_folds
 from skfau.model_selection._split import rows_of_folds, subjects_of
 
 
