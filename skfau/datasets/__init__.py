@@ -1,4 +1,4 @@
-"""Data sets: made faces for every use without a licence, loaders, published folds."""
+"""Data sets: loaders, drawn faces without a licence, published folds and results."""
 
 from skfau.datasets._affwild2 import load_affwild2
 from skfau.datasets._bp4d import load_bp4d, load_bp4d_plus

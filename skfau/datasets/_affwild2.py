@@ -37,7 +37,7 @@ _SUBSETS = {
     "validation": ("Validation_Set",),
     "all": ("Train_Set", "Validation_Set"),
 }
-_DEPTH = 3  # levels of folders in which the two folders are looked for
+_DEPTH = 3  # levels of folders below the root that are searched
 _ABOUT = """\
 Aff-Wild2: videos from the Internet, annotated for action units ({subset} videos). Who
 is in them is not told; every video stands for a subject of its own.
@@ -64,9 +64,9 @@ def load_affwild2(
         Holds, up to three levels deep, ``AU_Detection_Challenge/Train_Set/VIDEO.txt``
         (or ``AU_Set``) and ``cropped_aligned/VIDEO/00001.jpg``.
     subset : {"train", "validation", "all"}, default="train"
-        Which videos.
+        Videos to load.
     aus : sequence of int, default=(1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
-        AUs to load; the first challenge had ``DATASET_AUS["affwild2_2020"]``.
+        AUs to load; the first challenge coded ``DATASET_AUS["affwild2_2020"]``.
     annotations, images : "auto", str or Path, default="auto"
         The two folders; "auto" finds them. `images` may hold videos (``VIDEO.mp4``).
     landmarks, index : object, default="auto"
@@ -126,7 +126,7 @@ def _find_recordings(root, subset, annotations, images, landmarks):
 
 
 def _find(root, folder, names, parameter):
-    """Return the folder of one of some names, or the one that the user names."""
+    """Return the folder that the user names, or the only one with a usual name."""
     if folder != "auto":
         found = [p for p in (root / folder, Path(folder)) if p.is_dir()][:1]
     else:
@@ -171,7 +171,7 @@ def _labels_of(folder, subset):
 
 
 def _read(source, path, points):
-    """Read one video; the index keeps what this returns."""
+    """Read one video; the index stores the result."""
     lines = read_lines(path)
     matches = [_AU.fullmatch(cell) for cell in (lines or [""])[0].split(",")]
     if None in matches:
@@ -183,7 +183,7 @@ def _read(source, path, points):
     check_header(path, aus)
     table, numbers = int_table(path, lines, skip=1, n_columns=len(aus))
     check_codes(path, table, numbers, aus, (-1, 0, 1), "0, 1 or -1 (invalid)")
-    # Rows count lines, so a blank one would shift all that follow.
+    # A blank line would shift the frame numbers of all rows below it.
     blank = np.flatnonzero(numbers != np.arange(2, len(numbers) + 2))
     if len(blank):
         raise LabelError(
@@ -206,7 +206,7 @@ def _read(source, path, points):
 
 
 def _labels(recording, rows, aus):
-    """Return the target of some rows."""
+    """Return the target of the wanted rows."""
     codes = recording.record["occurrence"][np.ix_(rows, aus)]
     lacking = [a for a, code in zip(aus, codes[:1].T, strict=True) if NOT_CODED in code]
     if lacking:

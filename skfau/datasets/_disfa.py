@@ -71,13 +71,13 @@ def load_disfa(
     threshold : int, default=2
         Lowest intensity, 1 to 5, that counts as present.
     images : "auto", str or Path, default="auto"
-        Folder of the videos or image folders, if there are several.
+        Folder of the videos or of the image folders, if there are several.
     camera : {"left", "right"}, default="left"
-        Whose frames, where names tell.
+        Camera of the frames, if the names of files or folders name it.
     landmarks : "auto", str, Path or None, default="auto"
         As in `load_bp4d`, or DISFA's ``Landmark_Points`` (a file per frame).
     first_frame, index : object, default="auto"
-        As in `load_bp4d`; the first means nothing to videos.
+        As in `load_bp4d`; `first_frame` has no effect on videos.
     n_jobs : int or None, default=-1
         As in `load_bp4d`.
     verbose : bool, default=False
@@ -189,7 +189,7 @@ def _sources(root, images, camera, label_roots):
 
 
 def _subjects(folder, camera):
-    """Map subject to what in a folder holds frames of one camera."""
+    """Map subject to its video or folder of images, of one camera."""
     other = {"left": "right", "right": "left"}[camera]
     named = []
     for path in sorted(folder.iterdir()):
@@ -217,7 +217,7 @@ def _holds_frames(folder):
 
 
 def _read(source, files, points):
-    """Read one subject; the index keeps what this returns."""
+    """Read one subject; the index stores the result."""
     frames, intensity = np.empty(0, np.int32), code_table(0, (), ())
     for k, (au, path) in enumerate(files.items()):
         table, numbers = int_table(path, read_lines(path), n_columns=2)
@@ -245,7 +245,7 @@ def _read(source, files, points):
 
 
 def _labels(recording, rows, aus, threshold):
-    """Return target and intensity of some rows."""
+    """Return target and intensity of the wanted rows."""
     levels = recording.record["intensity"][np.ix_(rows, aus)].astype(np.float32)
     lacking = [
         au for au, level in zip(aus, levels[:1].T, strict=True) if NOT_CODED in level

@@ -34,7 +34,7 @@ labels without an image; `report` names them.
 
 
 class _Row(NamedTuple):
-    """Where the label of an image name is."""
+    """File and line of the label of an image."""
 
     file: Path
     line: int
@@ -59,13 +59,13 @@ def load_emotionet(
         (``N_0000000001_00001.jpg``). Labels are ``dataFile_*.txt`` (automatic) or a CSV
         file with columns ``URL`` and ``'AU 1'``, ... (manual; save the sheet as CSV).
     subset : {"auto", "manual", "automatic"}, default="auto"
-        Which labels; "auto" takes those that there are.
+        Labels to load; "auto" takes the kind that exists.
     aus : sequence of int, default=(1, 2, 4, 5, 6, 9, 12, 17, 20, 25, 26, 43)
         AUs to load, in the order of the columns of ``target``.
     images : "auto", str or Path, default="auto"
         Folder of the images; "auto" is `root`.
     index : "auto", str, Path or None, default="auto"
-        As in `load_bp4d`; keeps the labels.
+        As in `load_bp4d`; it stores the labels.
     n_jobs : int or None, default=-1
         As in `load_bp4d`.
     verbose : bool, default=False
@@ -81,8 +81,8 @@ def load_emotionet(
     Raises
     ------
     FileNotFoundError, LabelError, DatasetError
-        If there are no labels, or they are damaged or twice there.
-        Or if there are both kinds of labels, or two images of one name.
+        If labels are missing, damaged or duplicated, or two images have one name.
+        If there are both kinds of labels and `subset` is "auto".
 
     Examples
     --------
@@ -171,7 +171,7 @@ def _first_line(path):
 
 
 def _read(path, subset):
-    """Read one file of labels; the index keeps what this returns."""
+    """Read one file of labels; the index stores the result."""
     lines = read_lines(path)
     if subset == "manual":
         (_, header), *rows = csv_rows(path, lines, skip=0)
@@ -182,7 +182,7 @@ def _read(path, subset):
         columns, address = {au: au + 1 for au in range(1, _N_AUS + 1)}, 0
         width = _N_AUS + 2
         rows = [(k, line.split("\t")) for k, line in enumerate(lines, 1)]
-        # Some copies carry a header.
+        # The header of some copies is no row.
         rows = rows[1:] if rows and "URL" in rows[0][1][0] else rows
     names, numbers, codes = [], [], []
     for number, cells in rows:
@@ -213,7 +213,7 @@ def _manual_columns(path, header):
 
 def _name(path, number, cells, address, width):
     """Return the file name at the end of an address."""
-    # More cells are no better: a comma in an address moves those behind it.
+    # Too many cells are an error, too: a comma in an address shifts the cells after it.
     if len(cells) < width or any(cell.strip() for cell in cells[width:]):
         raise LabelError(
             f"{path}, line {number}: expected {width} cells, got {len(cells)} in "
@@ -284,7 +284,7 @@ def _find_images(folder):
     """Map name to path of every image in a folder and below, following links once."""
     found, visited = {}, set()
     for place, folders, names in os.walk(folder, followlinks=True):
-        stat = os.stat(place)  # noqa: PTH116 (a Path per folder is no better here)
+        stat = os.stat(place)  # noqa: PTH116 (saves a Path per folder)
         if (stat.st_dev, stat.st_ino) in visited:
             folders.clear()
             continue

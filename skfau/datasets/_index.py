@@ -1,4 +1,4 @@
-"""What the files of a data set say, read once and kept until they change."""
+"""Index of a data set: what was read from its files, stored until they change."""
 
 import contextlib
 import json
@@ -14,12 +14,12 @@ from tqdm import tqdm
 from skfau import __version__
 from skfau._arrays import digest, stamp
 
-# Raise it whenever a reader returns something else for the same files.
+# Format of the index; raise it when a reader returns other records for equal files.
 _FORMAT = 2
-# Starting worker processes takes about as long.
+# Time to read without workers: about as long as starting them takes.
 _SERIAL_SECONDS = 2.0
-# A file that was written this shortly before it was read may have been written again
-# within one tick of the file system's clock.
+# A file modified this shortly before it was read may change again within one tick of
+# the file system's clock, so its stamp would not tell.
 _UNSETTLED_NS = 2_000_000_000
 
 
@@ -128,7 +128,7 @@ def _write(path, keys, stamps, records):
 
 
 def _load(path):
-    """Return key -> (stamps, record); nothing if there is no sound index."""
+    """Return name -> (stamps, record); empty if there is no sound index."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
@@ -142,8 +142,8 @@ def _load(path):
                 for field in about["fields"]
             }
     except Exception:
-        # Absent or damaged, at which zipfile raises whatever it stumbles over: the
-        # files themselves are read again.
+        # The index is absent or damaged, for which zipfile has errors of many types;
+        # all files are read again.
         return {}
     return {
         key: (stamps, {field: parts[k] for field, parts in split.items()})

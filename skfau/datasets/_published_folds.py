@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from skfau.exceptions import DatasetWarning
 
-# The three parts in the order of JAA-Net's lists; other codebases share the parts
-# and differ in which of them "fold 1" tests on.
+# Parts in the order of JAA-Net's lists. Other codebases use the same parts in another
+# order.
 _PARTS = {
     "bp4d": (
         "F001 F002 F008 F009 F010 F016 F018 F023 M001 M004 M007 M008 M012 M014",
@@ -44,7 +44,7 @@ def published_folds(name, numbering="jaa"):
     name : {"bp4d", "disfa"}
         Data set.
     numbering : {"jaa", "me-graphau", "au-net"}, default="jaa"
-        Whose numbers.
+        Codebase whose numbers to use.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def published_folds(name, numbering="jaa"):
     Raises
     ------
     ValueError
-        If there is no such data set or numbering.
+        If the data set or the numbering is unknown.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def published_folds(name, numbering="jaa"):
 
 
 class _Expected(NamedTuple):
-    """A data set as published: frames, names of its recordings, what each may hold."""
+    """A published data set: total of frames, names and sizes of its recordings."""
 
     title: str
     n_frames: int
@@ -124,17 +124,17 @@ def warn_of_deviations(name, counts, lost, spare, subjects, stacklevel):
     Parameters
     ----------
     name : str
-        "bp4d", "bp4d_plus" or "disfa"; nothing is known of other data sets.
+        "bp4d", "bp4d_plus" or "disfa"; other names give no warning.
     counts : dict of str to int
-        Rows of every recording.
+        Number of rows of every recording.
     lost : dict of str to int
-        Labels of every recording that have no image.
+        Number of labels without an image of every recording.
     spare : dict of str to int
-        Images of every recording that have no label.
+        Number of images without a label of every recording.
     subjects : dict of str to str
-        Who is in a recording.
+        Subject of every recording.
     stacklevel : int
-        What the warning points to, as in `warnings.warn`.
+        As in `warnings.warn`.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def warn_of_deviations(name, counts, lost, spare, subjects, stacklevel):
     total = sum(counts.values())
     if expected is None:
         return ()
-    # Where every frame is coded, only the last may lack its label.
+    # One image without a label is normal: it is the last frame of a video.
     longer = [
         n for n in counts if expected.per_recording and counts[n] and spare[n] > 1
     ]

@@ -18,7 +18,7 @@ from skfau.datasets._text_files import N_CODES
 from skfau.exceptions import DatasetError, LabelError
 from skfau.faces import Faces
 
-#: What the readers put where a file has no column for an AU.
+#: Code of an AU for which a file has no column.
 NOT_CODED = -128
 
 
@@ -48,8 +48,8 @@ class DataSet(NamedTuple):
     root : str or Path
         Its folder.
     options : tuple
-        Options of the loader on which the files depend that are read: calls of equal
-        options share an index.
+        Options of the loader that choose the files to read; with them, the name and
+        the root, "auto" names the index.
     every_frame : bool, default=False
         As in `first_image_number`.
     """
@@ -98,7 +98,7 @@ class Recording(NamedTuple):
 
 
 def check_aus(aus):
-    """Return ``aus`` as a tuple of int; raise unless it names AUs, each once."""
+    """Return ``aus`` as a tuple of int; raise unless they are different AUs."""
     try:
         numbers = tuple(map(index, aus))
     except TypeError as error:
@@ -228,7 +228,7 @@ def _report(name, recordings, joined, unread, stacklevel):
 
 
 class _Rows(NamedTuple):
-    """Rows of one recording: their places in its record, and what is missing."""
+    """Rows of one recording: their frames and places in its record, and its report."""
 
     frames: np.ndarray
     images: np.ndarray
@@ -296,7 +296,7 @@ def _clip(recording):
 
 
 def _video_faces(recordings, joined, landmarks):
-    """Return a view of videos, so that neighbors reach frames without a label, too."""
+    """Return rows of whole videos, so that neighbors can be frames without a label."""
     used = [k for k, rows in enumerate(joined) if len(rows.frames)]
     paths = [_clip(recordings[k]) for k in used]
     if None in paths:
@@ -320,7 +320,7 @@ def _video_faces(recordings, joined, landmarks):
 
 
 def _check_counts(store, records):
-    """Raise if a video in a folder was replaced: that leaves the folder's date."""
+    """Raise if a video in a folder was replaced, which the index does not notice."""
     for path, count, record in zip(store.paths, store.counts, records, strict=True):
         if count != len(record["images"]):
             raise DatasetError(

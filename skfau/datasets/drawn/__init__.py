@@ -1,1 +1,1 @@
-"""Drawn faces: people, their muscles and wrinkles, light and camera."""
+"""Drawn faces: geometry, wrinkles, dynamics, light and camera."""

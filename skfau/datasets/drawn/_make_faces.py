@@ -62,9 +62,9 @@ def make_faces(
 ):
     """Draw people who act out AUs, with exact labels and landmarks.
 
-    Stands in for a licensed data set: each subject is filmed in two videos, with light
-    and head movement of their own, while AUs set in, hold and fade. Which AUs go
-    together, a Gaussian copula with `skfau.facs.RELATED_AUS` says.
+    A substitute for a licensed data set: each subject has two videos with random light
+    and head movement, in which AUs set in, hold and fade. A Gaussian copula decides
+    which AUs occur together, as in `skfau.facs.RELATED_AUS`.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def make_faces(
 
     Notes
     -----
-    Each AU keeps a rate near BP4D's, 0.15 to 0.55, over all frames, or just above it.
+    The rate of each AU over all frames is near BP4D's, 0.15 to 0.55, or a bit higher.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def draw_faces(intensity, aus, *, image_size=112, person=None):
     image_size : int, default=112
         Height and width of the images in pixels, at least 32.
     person : int, default=None
-        Who to draw: None is an average face, each int a person of their own.
+        Person to draw: None is an average face, each int another random person.
 
     Returns
     -------
