@@ -1,4 +1,4 @@
-"""The figures that five papers print, with where they stand and what is odd in them."""
+"""Results that papers print, with the table of each and its misprints."""
 
 import csv
 from importlib.resources import files
@@ -32,13 +32,13 @@ printed; their note says what the AUs average to.
 
 
 def published_results(dataset=None, *, metric="f1", as_frame=False):
-    """Return what the papers report: every method, AU and mean, with its source.
+    """Return the results that papers report: a row per method, with its source.
 
     Parameters
     ----------
     dataset : {"bp4d", "bp4d_plus", "disfa", "emotionet", "affwild2_2020"} or None, \
 default=None
-        Data set that was tested on; None returns all.
+        Data set of the test; None returns all.
     metric : {"f1", "accuracy"}, default="f1"
         F1 over frames, or the accuracy that one of the papers adds.
     as_frame : bool, default=False
@@ -51,13 +51,13 @@ default=None
         per printed method: ``source``, the system that the paper is known for, and
         ``table``; ``dataset`` tested on, ``trained_on``, and ``kind``: "comparison",
         "ablation", "mixture" (trained on several data sets) or "cross-data-set";
-        ``metric``; ``method``; ``quoted``, whether the paper has the row from
-        elsewhere; ``AU1``, ..., ``mean``, percent as printed; ``note`` on misprints.
+        ``metric``; ``method``; ``quoted``, whether the paper quotes the row
+        from another; ``AU1``, ..., ``mean``, percent as printed; ``note`` on misprints.
 
     Raises
     ------
     ValueError
-        If there is no such data set or metric.
+        If the data set or the metric is unknown.
     ImportError
         If `as_frame` and pandas is not installed.
 

@@ -1,9 +1,9 @@
-"""The drawn face as 68 points: who it is, what its muscles do, how the head is held.
+"""The drawn face as 68 points: its build, its muscles, the pose of its head.
 
 Face space: x to the image's right, y down, origin midway between the pupils, one unit
-is the distance between them. Points are in iBUG-68 order.  Only the subject's right
-half (the image's left) is written down; the left half is its mirror image, so a face
-at rest is symmetric by construction.
+is the distance between them. Points are in iBUG-68 order. Only the subject's right half
+(the image's left) is given; the left half is its mirror image, so a face at rest is
+symmetric.
 """
 
 import numpy as np
@@ -35,8 +35,8 @@ _HALF_FACE = {
     66: (0.0, 1.10), 67: (-0.13, 1.098),
 }  # fmt: skip
 
-# Where intensity 5 takes each point: (outwards, down). Lids under AU43 and lips under
-# AU25/26 also obey `_close_what_must_close`.
+# Movement of each point at intensity 5: (outwards, down). `_keep_lids_and_lips_apart`
+# corrects lids and lips.
 _HALF_ACTIONS = {
     1: {21: (0.01, -0.19), 20: (0.01, -0.15), 19: (0.0, -0.06), 18: (0.0, -0.01),
         38: (0.0, -0.01)},
@@ -114,7 +114,7 @@ NEUTRAL = _neutral_points()
 ACTIONS = _action_fields()
 
 
-def _both(half):
+def _both_sides(half):
     return sorted({*half, *MIRROR[half].tolist()})
 
 
@@ -124,7 +124,7 @@ def resting_landmarks(who):
     Parameters
     ----------
     who : Person
-        Build of the face; only its proportions are read here.
+        Only the proportions of the face are used.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def resting_landmarks(who):
     """
     points = NEUTRAL.copy()
     side = np.sign(points[:, 0])
-    jaw, brow, eye, mouth = (_both(p) for p in (JAW_LINE, BROW, EYE, MOUTH))
+    jaw, brow, eye, mouth = (_both_sides(p) for p in (JAW_LINE, BROW, EYE, MOUTH))
     nose = list(range(27, 36))
     below = np.clip(points[jaw, 1], 0.0, None) / NEUTRAL[8, 1]
     points[jaw, 0] *= who.face_width * (1 + (who.jaw_width - 1) * below)
@@ -159,13 +159,13 @@ def resting_landmarks(who):
 
 
 def moved_landmarks(rest, strength, asymmetry=0.0):
-    """Let the muscles act on faces at rest.
+    """Move the landmarks of a face at rest as its AUs act.
 
     Parameters
     ----------
     rest : ndarray of shape (68, 2), face space
     strength : ndarray of shape (n, len(SUPPORTED_AUS)), float
-        How far each action is carried out: 0 is rest, 1 is intensity 5.
+        Strength of each AU: 0 is rest, 1 is intensity 5.
     asymmetry : float, default=0.0
         Share by which the image's left half acts more than the right half.
 
@@ -174,23 +174,23 @@ def moved_landmarks(rest, strength, asymmetry=0.0):
     landmarks : ndarray of shape (n, 68, 2), float64, face space
     """
     strength = strength.copy()
-    # Pressed lips cannot hang open: AU24 takes from AU25, AU26 and AU10.
+    # AU24 weakens AU25 and AU26: pressed lips cannot hang open.
     pressed = 1 - 0.9 * np.clip(strength[:, [AU_COLUMN[24]]], 0, 1)
     for au in (25, 26):
         strength[:, AU_COLUMN[au]] *= pressed[:, 0]
     moves = np.einsum("na,apd->npd", strength, ACTIONS)
     moves *= 1 - asymmetry * np.sign(rest[:, :1])
     points = rest + moves
-    _close_what_must_close(points, np.clip(strength[:, AU_COLUMN[43]], 0, 1))
+    _keep_lids_and_lips_apart(points, np.clip(strength[:, AU_COLUMN[43]], 0, 1))
     return points
 
 
-def _close_what_must_close(points, shut):
-    """Keep lids and lips from passing through each other; AU43 closes the lids."""
+def _keep_lids_and_lips_apart(points, shut):
+    """Close the lids by AU43; keep lids and lips from crossing."""
     pairs = ((37, 41), (38, 40), (43, 47), (44, 46))
     for upper, lower in pairs:
         opening = np.maximum(points[:, lower, 1] - points[:, upper, 1], 0.03)
-        # The upper lid does nine tenths of the closing.
+        # The upper lid moves nine tenths of the way.
         points[:, lower, 1] -= 0.1 * shut * opening
         points[:, upper, 1] = points[:, lower, 1] - opening * (1 - shut)
     for upper, lower in ((61, 67), (62, 66), (63, 65)):
@@ -215,7 +215,7 @@ def depth(points):
 
 
 def project(points, pose):
-    """Hold the head at a pose and see it through the camera.
+    """Project points of a head in some pose to the image.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def project(points, pose):
         angle.astype(points.dtype)[:, None]
         for angle in (pose.yaw, pose.pitch, pose.roll, pose.scale)
     )
-    # The face, not the neck, stays in the middle of the frame while the head turns.
+    # The head turns about a point behind the nose, so the face stays in the middle.
     x, y, z = points[..., 0], points[..., 1] - 0.46, depth(points) - 0.85
     x, z = x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)
     y, z = y * np.cos(pitch) - z * np.sin(pitch), z * np.cos(pitch) + y * np.sin(pitch)

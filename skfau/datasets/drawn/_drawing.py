@@ -1,12 +1,12 @@
-"""Turns sketches into pixels."""
+"""Sketches turned into pixels."""
 
 import cv2
 import numpy as np
 
-from skfau.datasets._face_features import draw_brows_and_glasses, draw_features
-from skfau.datasets._face_geometry import moved_landmarks, project, resting_landmarks
-from skfau.datasets._face_sketch import Sketch
-from skfau.datasets._face_wrinkles import draw_wrinkles
+from skfau.datasets.drawn._features import draw_brows_and_glasses, draw_features
+from skfau.datasets.drawn._geometry import moved_landmarks, project, resting_landmarks
+from skfau.datasets.drawn._sketch import Sketch
+from skfau.datasets.drawn._wrinkles import draw_wrinkles
 
 # Shapes are drawn this much larger and averaged down, which smooths their edges.
 _OVERSAMPLING = 2
@@ -57,7 +57,7 @@ def _shapes_by_frame(sketch, pose):
     """Visible shapes of each frame: fixed-point corners (m, 2), int32, and colour."""
     corners = [outline for outline, _, _ in sketch.polygons]
     pixels = project(np.concatenate(corners, axis=1, dtype=np.float32), pose)
-    # Pixel centres are whole numbers on both grids, so the larger one is shifted.
+    # The larger grid is shifted: pixel centres are whole numbers on both grids.
     canvas = pixels * _OVERSAMPLING + (_OVERSAMPLING - 1) / 2
     canvas = np.rint(canvas * (1 << _SUBPIXEL_BITS)).astype(np.int32, order="C")
     frames = [[] for _ in range(len(sketch))]

@@ -1,10 +1,10 @@
-"""Who is drawn and how they are filmed: random people, head movement and light."""
+"""Random people, head poses and light."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from skfau.datasets._face_geometry import SUPPORTED_AUS
+from skfau.datasets.drawn._geometry import SUPPORTED_AUS
 
 _SKINS = np.array(
     [
@@ -29,7 +29,7 @@ _CLOTHES = np.array(
 
 @dataclass(frozen=True)
 class Person:
-    """Build, colours and manner of one subject; the defaults are an average face."""
+    """Build, colours and expressiveness of a person; by default an average face."""
 
     face_width: float = 1.0
     face_length: float = 1.0
@@ -50,7 +50,7 @@ class Person:
     lower_lip: float = 1.0
     corner_droop: float = 0.0
     asymmetry: float = 0.0
-    # Lines that stay at rest, 0 to about 0.5 of what the action itself would draw.
+    # Strength of lines at rest; an AU at intensity 5 draws a line of strength 1.
     forehead_lines: float = 0.0
     glabella_lines: float = 0.0
     eye_lines: float = 0.1
@@ -66,7 +66,7 @@ class Person:
     long_hair: bool = False
     bald: bool = False
     glasses: bool = False
-    # How strongly an intensity shows on this face: overall, and action by action.
+    # Factors on the strength of all AUs, and of each AU.
     expressiveness: float = 1.0
     habits: tuple = (1.0,) * len(SUPPORTED_AUS)
 
@@ -86,13 +86,17 @@ class Pose:
     centre: np.ndarray
     gaze: np.ndarray
 
+    def __getitem__(self, rows):
+        """Return the pose of some frames."""
+        return Pose(*(getattr(self, field.name)[rows] for field in fields(self)))
+
 
 @dataclass(frozen=True)
 class Light:
     """Light and camera of one video."""
 
     gain: float = 1.0
-    # Brightness change from the image's centre to its right and lower edge.
+    # Change of brightness from the image's centre to its right and lower edge.
     slope: tuple = (0.0, 0.0)
     tint: tuple = (1.0, 1.0, 1.0)
     background: tuple = (150.0, 160.0, 168.0)
@@ -166,7 +170,7 @@ def draw_light(rng):
 
 
 def frontal_pose(n_frames, image_size):
-    """Heads that look straight into the camera."""
+    """Return the pose of heads that look straight into the camera."""
     zeros = np.zeros(n_frames)
     middle = (image_size - 1) / 2
     return Pose(
@@ -180,7 +184,7 @@ def frontal_pose(n_frames, image_size):
 
 
 def moving_pose(rng, n_frames, image_size):
-    """Heads that sway: every pose angle and position is a slow random curve."""
+    """Return the pose of moving heads: slow random curves."""
 
     def curve(spread):
         period = rng.uniform(25, 80, size=3)

@@ -1,4 +1,4 @@
-"""Frame numbers of image files, and which label belongs to which image."""
+"""Image files and videos: numbers of their frames, and the label of each image."""
 
 import os
 import re
@@ -18,20 +18,20 @@ _LAST_NUMBER = 2**31 - 1
 def read_images(source):
     """Return the frames of one recording: image files, or a video.
 
-    File names are numbers of any padding (``1.jpg``, ``0001.jpg``), or end in one
-    behind the same beginning (``LeftVideoSN001_comp_00000000.jpg``). Hidden files, as
-    systems put beside others (``._1.jpg``), are nothing.
+    File names are numbers with any padding (``1.jpg``, ``0001.jpg``), or one prefix
+    and a number (``LeftVideoSN001_comp_00000000.jpg``). Hidden files (``._1.jpg``) are
+    ignored.
 
     Parameters
     ----------
     source : Path or None
-        A video, a folder of images, or a folder with one video and no image; None, or
-        what is not there, holds nothing.
+        A video, a folder of images, or a folder with one video and no image. None, or
+        a path that does not exist, gives an empty record.
 
     Returns
     -------
     record : dict
-        ``images`` : int32 (m,), ascending; ``files`` : their names, bytes, none in a
+        ``images`` : int32 (m,), ascending; ``files`` : their names, bytes, empty for a
         video, whose frames count from 1; ``unread`` : names of images without a
         number, bytes; ``clip`` : name of the video, bytes (1,), or (0,).
     """
@@ -82,7 +82,7 @@ def _numbered(folder, names):
 
 
 def _beginning(folder, starts):
-    """Return what the names of frames begin with: nothing, or what most do."""
+    """Return the prefix of the names of frames: empty, or the most frequent one."""
     if "" in starts or not starts:
         return ""
     (start, count), *others = starts.most_common(2)
@@ -107,7 +107,7 @@ def _n_frames(path):
 
 
 def is_video(path):
-    """Say whether a path has the suffix of a video file."""
+    """Return whether a path has the suffix of a video file."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
@@ -117,14 +117,14 @@ def one_source_each(named, remedy="keep one"):
     Parameters
     ----------
     named : iterable of (str, Path)
-        Recordings and what holds their frames.
+        Names of recordings, each with a folder or video of its frames.
     remedy : str, default="keep one"
-        What to do about two.
+        What the error tells the user to do.
 
     Raises
     ------
     DatasetError
-        If two hold frames of one recording.
+        If two of them hold frames of one recording.
     """
     sources = {}
     for name, path in named:
@@ -137,17 +137,17 @@ def one_source_each(named, remedy="keep one"):
 
 
 def first_image_number(first_frame, recordings, *, every_frame):
-    """Say which number the image of label frame 1 has.
+    """Return the number of the image of label frame 1.
 
     Parameters
     ----------
     first_frame : {"auto", 0, 1}
-        What the user says; "auto" looks at the numbers.
+        Option of the loader; "auto" compares the numbers.
     recordings : list of (name, images, frames)
         Numbers of images and of labelled frames, both ascending.
     every_frame : bool
-        Whether every frame of a recording has a label, so that the last numbers tell
-        as well.
+        Whether every frame of a recording has a label; if so, the last numbers are
+        compared, too.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def first_image_number(first_frame, recordings, *, every_frame):
     Raises
     ------
     DatasetError
-        If the numbers do not tell.
+        If the numbers do not decide between 0 and 1.
     """
     if first_frame in (0, 1):
         return first_frame

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from skfau.datasets._face_geometry import resting_landmarks
-from skfau.datasets._face_sketch import beside, ellipse, mix, smooth
+from skfau.datasets.drawn._geometry import resting_landmarks
+from skfau.datasets.drawn._sketch import beside, ellipse, mix, smooth
 
 
 def draw_features(sketch):
-    """Add everything but wrinkles to a `Sketch`."""
+    """Add head, mouth, eyes and nose to a `Sketch`."""
     _head(sketch)
     _mouth(sketch)
     rest = resting_landmarks(sketch.person)
@@ -18,19 +18,19 @@ def draw_features(sketch):
 
 
 def draw_brows_and_glasses(sketch):
-    """Add what lies over the wrinkles."""
+    """Add brows and glasses, which cover wrinkles."""
     for half in sketch.halves():
         _brow(half)
     if sketch.person.glasses:
         _glasses(sketch)
 
 
-def _fixed(sketch, points):
+def _in_all_frames(sketch, points):
     return np.broadcast_to(np.asarray(points, float), (len(sketch), len(points), 2))
 
 
-def _there_and_back(points):
-    """Left half of an outline, from below to the crown, completed by its mirror."""
+def _with_mirror(points):
+    """Complete the left half of an outline, given from bottom to top, by its mirror."""
     points = np.asarray(points, float)
     return np.concatenate([points, (points * (-1, 1))[::-1]])
 
@@ -43,19 +43,19 @@ def _head(sketch):
         crown = [(-1.19, 0.25), (-1.22, -0.3), (-1.12, -0.9), (-0.72, -1.42), (0, -1.6)]
         if who.long_hair:
             crown = [(-1.25, 2.6), (-1.38, 1.7), (-1.34, 0.8), *crown[1:]]
-        back = smooth(_fixed(sketch, _there_and_back(crown) * wide), closed=True)
+        back = smooth(_in_all_frames(sketch, _with_mirror(crown) * wide), closed=True)
         sketch.fill(back, hair * 0.8)
-    neck = _there_and_back([(-0.66, 2.7), (-0.56, 2.1), (-0.6, 1.2)])
-    sketch.fill(_fixed(sketch, neck * wide), skin * 0.78)
-    shirt = _there_and_back([(-2.6, 3.4), (-2.0, 2.3), (-0.62, 2.02), (-0.2, 2.2)])
-    sketch.fill(smooth(_fixed(sketch, shirt), closed=True), who.clothes)
+    neck = _with_mirror([(-0.66, 2.7), (-0.56, 2.1), (-0.6, 1.2)])
+    sketch.fill(_in_all_frames(sketch, neck * wide), skin * 0.78)
+    shirt = _with_mirror([(-2.6, 3.4), (-2.0, 2.3), (-0.62, 2.02), (-0.2, 2.2)])
+    sketch.fill(smooth(_in_all_frames(sketch, shirt), closed=True), who.clothes)
     for half in sketch.halves():
         ear = half.spot(1, -0.035, -0.06)
         half.fill(ellipse(ear, 0.11, 0.25), skin * 0.9)
         half.fill(ellipse(ear + beside(-0.01, 0.0), 0.05, 0.15), skin * 0.74)
     forehead = np.array([(1.03, -0.5), (0.88, -0.95), (0.5, -1.27), (0, -1.37)])
     forehead = np.concatenate([forehead, forehead[-2::-1] * (-1, 1)]) * wide
-    outline = [sketch.landmarks[:, :17], _fixed(sketch, forehead)]
+    outline = [sketch.landmarks[:, :17], _in_all_frames(sketch, forehead)]
     sketch.fill(smooth(np.concatenate(outline, axis=1), closed=True), skin)
     if not who.bald:
         _hair_front(sketch, wide)
@@ -72,7 +72,7 @@ def _hair_front(sketch, wide):
     over = [(1.15, -0.3), (1.12, -0.9), (0.72, -1.42), (0.0, -1.62)]
     over = np.concatenate([over, np.array(over[-2::-1]) * (-1, 1)])
     outline = np.concatenate([line, over]) * wide
-    sketch.fill(smooth(_fixed(sketch, outline), closed=True), who.hair)
+    sketch.fill(smooth(_in_all_frames(sketch, outline), closed=True), who.hair)
 
 
 def _lids(half):
@@ -82,7 +82,7 @@ def _lids(half):
 
 
 def _disc_between(centre, radius, upper, lower):
-    """Outline of a disc as far as it shows between two lids."""
+    """Outline of the part of a disc that is visible between two lids."""
     angle = np.linspace(np.pi, 0, 15)
     x = centre[:, :1] + radius * np.cos(angle)
     rise = radius * np.sin(angle)
@@ -199,9 +199,9 @@ def _glasses(sketch):
         ring = ellipse(np.broadcast_to(middle, (len(half), 2)), 0.36, 0.30, 24)
         ring = np.concatenate([ring, ring[:, :2]], axis=1)
         half.ribbon(ring, np.full(ring.shape[1], 0.04), colour)
-        arm = _fixed(half, [middle + beside(-0.36, -0.03), (-1.08, -0.03)])
+        arm = _in_all_frames(half, [middle + beside(-0.36, -0.03), (-1.08, -0.03)])
         half.ribbon(arm, np.full(2, 0.045), colour)
     bridge = rest[[39, 42]] + [(0.10, 0.0), (-0.10, 0.0)]
     bridge = np.insert(bridge, 1, bridge.mean(axis=0) + beside(0.0, -0.04), axis=0)
-    curve = smooth(_fixed(sketch, bridge))
+    curve = smooth(_in_all_frames(sketch, bridge))
     sketch.ribbon(curve, np.full(curve.shape[1], 0.04), colour)

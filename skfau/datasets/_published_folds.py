@@ -1,17 +1,81 @@
-"""How many frames the published data sets hold, to notice incomplete copies."""
+"""Published partitions of subjects, and the frames that a whole data set holds."""
 
 import warnings
 from typing import NamedTuple
 
-from skfau.datasets._folds import published_folds
 from skfau.exceptions import DatasetWarning
 
+# Parts in the order of JAA-Net's lists. Other codebases use the same parts in another
+# order.
+_PARTS = {
+    "bp4d": (
+        "F001 F002 F008 F009 F010 F016 F018 F023 M001 M004 M007 M008 M012 M014",
+        "F003 F005 F011 F013 F020 F022 M002 M005 M010 M011 M013 M016 M017 M018",
+        "F004 F006 F007 F012 F014 F015 F017 F019 F021 M003 M006 M009 M015",
+    ),
+    "disfa": (
+        "SN001 SN002 SN009 SN010 SN016 SN026 SN027 SN030 SN032",
+        "SN006 SN011 SN012 SN013 SN018 SN021 SN024 SN028 SN031",
+        "SN003 SN004 SN005 SN007 SN008 SN017 SN023 SN025 SN029",
+    ),
+}
+_ORDERS = {
+    ("jaa", "bp4d"): (0, 1, 2),
+    ("jaa", "disfa"): (0, 1, 2),
+    ("me-graphau", "bp4d"): (2, 1, 0),
+    ("me-graphau", "disfa"): (2, 1, 0),
+    ("au-net", "bp4d"): (2, 1, 0),
+    ("au-net", "disfa"): (0, 1, 2),
+}
 _SHOWN = 12  # names in a warning
 _LONGER = "have more images than labels, which are of other frames if the rate differs"
 
 
+def published_folds(name, numbering="jaa"):
+    """Return the test subjects of each fold of a published partition.
+
+    JAA-Net, ME-GraphAU and AU-Net use the same three parts of BP4D's 41 and DISFA's
+    27 subjects, but not the same numbers: ME-GraphAU's fold 1 tests on the third
+    part of JAA-Net, and AU-Net's does so on BP4D only. A network scored on the fold
+    of another numbering has seen its test subjects.
+
+    Parameters
+    ----------
+    name : {"bp4d", "disfa"}
+        Data set.
+    numbering : {"jaa", "me-graphau", "au-net"}, default="jaa"
+        Codebase whose numbers to use.
+
+    Returns
+    -------
+    folds : tuple of tuple of str
+        Test subjects of fold 1, 2 and 3; all other subjects are for training.
+
+    Raises
+    ------
+    ValueError
+        If the data set or the numbering is unknown.
+
+    Examples
+    --------
+    >>> from skfau.datasets import published_folds
+    >>> [len(fold) for fold in published_folds("bp4d")]
+    [14, 14, 13]
+    >>> published_folds("bp4d", "me-graphau")[2] == published_folds("bp4d", "jaa")[0]
+    True
+    """
+    if (numbering, name) not in _ORDERS:
+        names = ", ".join(map(repr, _PARTS))
+        numberings = ", ".join(map(repr, dict.fromkeys(key[0] for key in _ORDERS)))
+        raise ValueError(
+            f"there are published folds for {names}, numbered as by {numberings}; "
+            f"got name={name!r}, numbering={numbering!r}"
+        )
+    return tuple(tuple(_PARTS[name][k].split()) for k in _ORDERS[numbering, name])
+
+
 class _Expected(NamedTuple):
-    """A data set as published: frames, names of its recordings, what each may hold."""
+    """A published data set: total of frames, names and sizes of its recordings."""
 
     title: str
     n_frames: int
@@ -60,17 +124,17 @@ def warn_of_deviations(name, counts, lost, spare, subjects, stacklevel):
     Parameters
     ----------
     name : str
-        "bp4d", "bp4d_plus" or "disfa"; nothing is known of other data sets.
+        "bp4d", "bp4d_plus" or "disfa"; other names give no warning.
     counts : dict of str to int
-        Rows of every recording.
+        Number of rows of every recording.
     lost : dict of str to int
-        Labels of every recording that have no image.
+        Number of labels without an image of every recording.
     spare : dict of str to int
-        Images of every recording that have no label.
+        Number of images without a label of every recording.
     subjects : dict of str to str
-        Who is in a recording.
+        Subject of every recording.
     stacklevel : int
-        What the warning points to, as in `warnings.warn`.
+        As in `warnings.warn`.
 
     Returns
     -------
@@ -80,7 +144,7 @@ def warn_of_deviations(name, counts, lost, spare, subjects, stacklevel):
     total = sum(counts.values())
     if expected is None:
         return ()
-    # Where every frame is coded, only the last may lack its label.
+    # One image without a label is normal: it is the last frame of a video.
     longer = [
         n for n in counts if expected.per_recording and counts[n] and spare[n] > 1
     ]
@@ -95,7 +159,7 @@ def warn_of_deviations(name, counts, lost, spare, subjects, stacklevel):
         if counts[n] and expected.per_recording
         if counts[n] not in expected.per_recording
     ]
-    parts = _parts(name, expected, counts, subjects)
+    parts = _rows_per_part(name, expected, counts, subjects)
     told = [
         _told(longer, _LONGER),
         _told(absent, "are not here"),
@@ -121,7 +185,7 @@ def _told(names, what):
     return f"{', '.join(names[:_SHOWN])}{more} {what}" if names else ""
 
 
-def _parts(name, expected, counts, subjects):
+def _rows_per_part(name, expected, counts, subjects):
     if not expected.parts:
         return []
     return [

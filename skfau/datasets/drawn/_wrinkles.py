@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfau.datasets._face_sketch import beside, ellipse, smooth
+from skfau.datasets.drawn._sketch import beside, ellipse, smooth
 
 
 def draw_wrinkles(sketch):
@@ -119,7 +119,7 @@ def _around_eye(half):
 
 
 def _cheek(half):
-    """Draw the fold from nose to mouth: AU12 rounds it, AU10 bends it, AU9 its top."""
+    """Draw the fold from nose to mouth: AU12 rounds, AU10 bends, AU9 deepens it."""
     smile, sneer, wrinkled = half.act(12), half.act(10), half.act(9)
     rest = 0.7 * half.person.cheek_lines
     top = half.path(

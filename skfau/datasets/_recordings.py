@@ -1,6 +1,7 @@
 """Images, labels and landmarks of recordings, joined by frame number to one table."""
 
 import os
+from collections.abc import Callable
 from numbers import Real
 from operator import index
 from pathlib import Path
@@ -10,14 +11,14 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfau._stores import PathStore, VideoStore
-from skfau.datasets._expected import warn_of_deviations
-from skfau.datasets._frames import first_image_number
-from skfau.datasets._index import Task, read_indexed
+from skfau.datasets._image_files import first_image_number
+from skfau.datasets._index import read_indexed
+from skfau.datasets._published_folds import warn_of_deviations
 from skfau.datasets._text_files import N_CODES
 from skfau.exceptions import DatasetError, LabelError
 from skfau.faces import Faces
 
-#: What the readers put where a file has no column for an AU.
+#: Code of an AU for which a file has no column.
 NOT_CODED = -128
 
 
@@ -37,37 +38,67 @@ class VideoReport(NamedTuple):
     without_landmarks: np.ndarray
 
 
-class Recording(NamedTuple):
-    """One recording, found and read.
+class DataSet(NamedTuple):
+    """A data set on disk.
 
     Attributes
     ----------
-    name, subject : str
-        As in the columns ``video`` and ``subject``.
-    source : Path or None
-        Its folder of images or its video.
-    labels : Path
-        File of its labels, for errors.
-    watched : tuple of Path
-        Further files that are looked at, whether or not they exist.
-    arguments : tuple
-        What reads it.
-    record : dict
-        What `read_images`, `read_points` and the reader of its labels returned, with
-        ``frames``, ascending.
+    name : str
+        As in `warn_of_deviations`.
+    root : str or Path
+        Its folder.
+    options : tuple
+        Options of the loader that choose the files to read; with them, the name and
+        the root, "auto" names the index.
+    every_frame : bool, default=False
+        As in `first_image_number`.
     """
 
     name: str
-    subject: str
-    source: Path | None
+    root: str | Path
+    options: tuple
+    every_frame: bool = False
+
+
+class Recording(NamedTuple):
+    """One recording: where its files are, and what was read from them.
+
+    Attributes
+    ----------
+    name : str
+        As in the column ``video``; the key in the index.
+    labels : Path
+        File or folder of its labels.
+    read : functools.partial
+        Returns the record; called without arguments, maybe in another process.
+    others : tuple of Path, default=()
+        Further files that the record depends on, whether or not they exist.
+    source : Path or None, default=None
+        Its folder of images or its video.
+    subject : str, default=""
+        As in the column ``subject``.
+    record : dict, default={}
+        What `read` returned. For `load_recordings`: the entries of `read_images`
+        and `read_points`, the labels, and their ``frames``, ascending.
+    """
+
+    name: str
     labels: Path
-    watched: tuple
-    arguments: tuple
+    read: Callable
+    others: tuple = ()
+    source: Path | None = None
+    subject: str = ""
     record: dict = {}
+
+    @property
+    def files(self):
+        """All paths that were looked at: if none changes, the record is still true."""
+        source = () if self.source is None else (self.source,)
+        return (self.labels, *self.others, *source)
 
 
 def check_aus(aus):
-    """Return ``aus`` as a tuple of int; raise unless it names AUs, each once."""
+    """Return ``aus`` as a tuple of int; raise unless they are different AUs."""
     try:
         numbers = tuple(map(index, aus))
     except TypeError as error:
@@ -101,54 +132,45 @@ def code_table(n_frames, aus, values):
 
 
 def load_recordings(
+    data_set,
     recordings,
-    read,
-    name,
-    unread=(),
     *,
+    unread=(),
     read_labels,
     aus,
     first_frame,
-    every_frame=False,
-    reading,
     about,
+    reading,
     stacklevel=5,
 ):
-    """Read recordings and join them to what a loader returns.
+    """Read recordings and join them to the Bunch that a loader returns.
 
     Parameters
     ----------
+    data_set : DataSet
     recordings : list of Recording
-        In the order of the rows.
-    read : callable
-        Takes their arguments, returns their records.
-    name : tuple
-        Data set, as in `warn_of_deviations`; its folder; options that the reader sees.
+        In the order of the rows, not read yet.
     unread : list of Path, default=()
-        Files that the loader did not understand.
+        Files whose names the loader did not understand.
     read_labels : callable
-        Takes a read `Recording`, the places of the wanted frames in it, and `aus`;
-        returns target and intensity, float32 (n, n_aus), or None if not coded.
+        Called with a `Recording` that was read, the rows wanted of its record, and
+        `aus`; returns target and intensity, float32 (n, n_aus); intensity is None if
+        it is not coded.
     aus : tuple of int
         AUs of the columns.
-    first_frame, every_frame : object
+    first_frame : {"auto", 0, 1}
         As in `first_image_number`.
-    reading : dict
-        Options of `read_indexed`.
     about : str
-        What the data set is, for ``DESCR``.
+        Description of the data set, for ``DESCR``.
+    reading : dict
+        ``index``, ``n_jobs`` and ``verbose`` of `read_indexed`.
     stacklevel : int, default=5
         As in `warn_of_deviations`.
     """
-    tasks = [
-        Task(r.name, (*r.watched, *([r.source] if r.source else [])), r.arguments)
-        for r in recordings
-    ]
-    records = read_indexed(read, tasks, name=name, **reading)
-    recordings = [
-        r._replace(record=record) for r, record in zip(recordings, records, strict=True)
-    ]
-    joined = _join_all(recordings, first_frame, every_frame, root=name[1])
+    root = Path(data_set.root).absolute()
+    name = (data_set.name, str(root), *map(str, data_set.options))
+    recordings = read_indexed(recordings, name=name, **reading)
+    joined = _join_all(recordings, first_frame, data_set.every_frame, root)
     labels = [
         read_labels(r, j.coded, aus) for r, j in zip(recordings, joined, strict=True)
     ]
@@ -157,8 +179,8 @@ def load_recordings(
         target=np.concatenate([target for target, _ in labels]),
         intensity=_intensity(labels),
         aus=aus,
-        report=_report(name[0], recordings, joined, unread, stacklevel),
-        DESCR=_describe(about, name[1], joined),
+        report=_report(data_set.name, recordings, joined, unread, stacklevel),
+        DESCR=_describe(about, root, joined),
     )
 
 
@@ -206,7 +228,7 @@ def _report(name, recordings, joined, unread, stacklevel):
 
 
 class _Rows(NamedTuple):
-    """Rows of one recording: their places in its record, and what is missing."""
+    """Rows of one recording: their frames and places in its record, and its report."""
 
     frames: np.ndarray
     images: np.ndarray
@@ -274,7 +296,7 @@ def _clip(recording):
 
 
 def _video_faces(recordings, joined, landmarks):
-    """Return a view of videos, so that neighbors reach frames without a label, too."""
+    """Return rows of whole videos, so that neighbors can be frames without a label."""
     used = [k for k, rows in enumerate(joined) if len(rows.frames)]
     paths = [_clip(recordings[k]) for k in used]
     if None in paths:
@@ -298,7 +320,7 @@ def _video_faces(recordings, joined, landmarks):
 
 
 def _check_counts(store, records):
-    """Raise if a video in a folder was replaced: that leaves the folder's date."""
+    """Raise if a video in a folder was replaced, which the index does not notice."""
     for path, count, record in zip(store.paths, store.counts, records, strict=True):
         if count != len(record["images"]):
             raise DatasetError(

@@ -1,10 +1,10 @@
-"""What one face drawing is made of: filled outlines, tapered strokes, soft shades."""
+"""Parts of a drawn face: filled outlines, tapered strokes, soft shades."""
 
 from functools import lru_cache
 
 import numpy as np
 
-from skfau.datasets._face_geometry import AU_COLUMN, MIRROR
+from skfau.datasets.drawn._geometry import AU_COLUMN, MIRROR
 
 _INVISIBLE = 0.04
 
@@ -66,7 +66,7 @@ class Sketch:
     ----------
     landmarks : ndarray of shape (n, 68, 2), face space
     strength : ndarray of shape (n, len(SUPPORTED_AUS))
-        How far each action is carried out, 0 to about 1.
+        Strength of each AU: 0 is rest, 1 is intensity 5.
     person : Person
     gaze : ndarray of shape (n, 2)
 
@@ -82,7 +82,7 @@ class Sketch:
         self.person = person
         self.gaze = gaze
         self.skin = np.asarray(person.skin)
-        # Furrows of dark skin are drawn darker still, or they could not be seen.
+        # Ink is darker than the skin, and more so on dark skin, to keep lines visible.
         self.ink = self.skin * (0.56, 0.44, 0.41) * (0.7 + 0.0015 * self.skin.mean())
         self.polygons = []
         self.shades = []
@@ -92,10 +92,10 @@ class Sketch:
         return len(self.landmarks)
 
     def halves(self):
-        """Two views that both see their own side as the image's left one.
+        """Return two views of the sketch, one for each half of the face.
 
-        Features are written once, for the image's left half; what the second view
-        draws lands mirrored in the same lists.
+        Features are written once, for the image's left half. The second view has
+        mirrored landmarks, and mirrors what is drawn into the same lists.
         """
         other = object.__new__(Sketch)
         other.__dict__.update(self.__dict__)
@@ -121,7 +121,7 @@ class Sketch:
         return points
 
     def fill(self, outline, colour, strength=1.0):
-        """Add a filled outline; below full strength it fades into the skin."""
+        """Add a filled outline; below strength 1 its colour is nearer to the skin."""
         strength = np.broadcast_to(np.minimum(strength, 1.0), len(self))
         visible = strength > _INVISIBLE
         if not visible.any():

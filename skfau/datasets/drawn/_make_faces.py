@@ -1,17 +1,25 @@
-"""Made faces: drawn people whose action units are known exactly."""
+"""Drawn people whose action units are known exactly."""
 
+from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 
+import joblib
 import numpy as np
 from sklearn.utils import Bunch
 
 from skfau._random import as_generator
 from skfau._validation import Interval, validate_params
-from skfau.datasets._face_drawing import draw_frames
-from skfau.datasets._face_dynamics import OCCURRENCE_INTENSITY
-from skfau.datasets._face_geometry import AU_COLUMN, SUPPORTED_AUS
-from skfau.datasets._face_identity import Light, Person, draw_person, frontal_pose
-from skfau.datasets._filming import film_subjects
+from skfau.datasets.drawn._drawing import draw_frames
+from skfau.datasets.drawn._dynamics import OCCURRENCE_INTENSITY, simulate_intensities
+from skfau.datasets.drawn._geometry import AU_COLUMN, SUPPORTED_AUS
+from skfau.datasets.drawn._identity import (
+    Light,
+    Person,
+    draw_light,
+    draw_person,
+    frontal_pose,
+    moving_pose,
+)
 from skfau.faces import Faces
 from skfau.facs import DATASET_AUS
 
@@ -32,6 +40,8 @@ AUs they tend to show and in how far an intensity moves their face, so scores on
 seen in training flatter a classifier: split by subject. AUs other than those asked
 for move too, as they do in real recordings.
 """
+_FRAMES_PER_TASK = 32
+_SEEDS = 2**63 - 1
 
 
 @validate_params(
@@ -52,9 +62,9 @@ def make_faces(
 ):
     """Draw people who act out AUs, with exact labels and landmarks.
 
-    Stands in for a licensed data set: each subject is filmed in two videos, with light
-    and head movement of their own, while AUs set in, hold and fade. Which AUs go
-    together, a Gaussian copula with `skfau.facs.RELATED_AUS` says.
+    A substitute for a licensed data set: each subject has two videos with random light
+    and head movement, in which AUs set in, hold and fade. A Gaussian copula decides
+    which AUs occur together, as in `skfau.facs.RELATED_AUS`.
 
     Parameters
     ----------
@@ -87,7 +97,7 @@ def make_faces(
 
     Notes
     -----
-    Each AU keeps a rate near BP4D's, 0.15 to 0.55, over all frames, or just above it.
+    The rate of each AU over all frames is near BP4D's, 0.15 to 0.55, or a bit higher.
 
     Examples
     --------
@@ -98,7 +108,7 @@ def make_faces(
     """
     aus, columns = _check_aus(aus)
     rng = as_generator(random_state)
-    faces, acted = film_subjects(n_subjects, n_frames, image_size, rng)
+    faces, acted = _draw_subjects(n_subjects, n_frames, image_size, rng)
     intensity = acted[:, columns].astype(np.float32)
     target = (intensity >= OCCURRENCE_INTENSITY).astype(np.float32)
     descr = _DESCR.format(len(faces), image_size, n_subjects, aus)
@@ -126,7 +136,7 @@ def draw_faces(intensity, aus, *, image_size=112, person=None):
     image_size : int, default=112
         Height and width of the images in pixels, at least 32.
     person : int, default=None
-        Who to draw: None is an average face, each int a person of their own.
+        Person to draw: None is an average face, each int another random person.
 
     Returns
     -------
@@ -178,3 +188,71 @@ def _check_aus(aus):
     if not aus or len(set(aus)) < len(aus):
         raise ValueError(f"aus must name at least one AU and none twice, got {aus}.")
     return tuple(map(int, aus)), [AU_COLUMN[au] for au in aus]
+
+
+def _draw_subjects(n_subjects, n_frames, image_size, rng):
+    """Draw each subject in two videos.
+
+    Parameters
+    ----------
+    n_subjects, n_frames, image_size : int
+        As in `make_faces`.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    faces : Faces of n rows, n = n_subjects * n_frames
+    intensity : ndarray of shape (n, len(SUPPORTED_AUS)), float64
+    """
+    # Three generators, so that longer videos do not change who is in them.
+    for_people, for_intensity, for_videos = map(
+        np.random.default_rng, rng.integers(_SEEDS, size=3)
+    )
+    people = [draw_person(for_people) for _ in range(n_subjects)]
+    videos = [
+        (who, task, length)
+        for who in range(n_subjects)
+        for task, length in ((1, n_frames - n_frames // 2), (2, n_frames // 2))
+        if length
+    ]
+    subject, _, length = np.array(videos).T
+    intensity = simulate_intensities(for_intensity, subject, length)
+    images, landmarks = _draw_videos(people, intensity, videos, image_size, for_videos)
+    names = np.array([f"S{who + 1:02d}" for who in range(n_subjects)])
+    video = np.array([f"{names[who]}_T{task}" for who, task, _ in videos])
+    faces = Faces(
+        images,
+        landmarks=landmarks,
+        subject=names[np.repeat(subject, length)],
+        video=np.repeat(video, length),
+        frame=np.concatenate([np.arange(1, n + 1) for n in length]),
+    )
+    return faces, intensity
+
+
+def _draw_videos(people, intensity, videos, image_size, rng):
+    """Draw all videos in threads, whose number does not change the result."""
+    images = np.empty((len(intensity), image_size, image_size, 3), dtype=np.uint8)
+    landmarks = np.empty((len(intensity), 68, 2), dtype=np.float32)
+    seeds = rng.integers(_SEEDS, size=len(intensity))
+    tasks, first = [], 0
+    for who, _, n_frames in videos:
+        light = draw_light(rng)
+        pose = moving_pose(rng, n_frames, image_size)
+        for start in range(0, n_frames, _FRAMES_PER_TASK):
+            part = slice(start, min(start + _FRAMES_PER_TASK, n_frames))
+            rows = slice(first + part.start, first + part.stop)
+            tasks.append((people[who], light, pose[part], rows))
+        first += n_frames
+
+    def draw(task):
+        person, light, pose, rows = task
+        strength = intensity[rows] / 5 * person.expressiveness * person.habits
+        landmarks[rows] = draw_frames(
+            images[rows], person, strength, pose, light, seeds[rows]
+        )
+
+    with ThreadPoolExecutor(joblib.cpu_count()) as threads:
+        # list() fetches every result, so that an error in a thread is raised here.
+        list(threads.map(draw, tasks))
+    return images, landmarks

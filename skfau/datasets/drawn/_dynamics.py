@@ -1,15 +1,15 @@
-"""How strongly each AU acts in each frame: who shows what together, and for how long.
+"""Intensity of each AU in each frame: which AUs occur together, and for how long.
 
-A Gaussian copula says which AUs go together; episodes of 5 to 11 frames give each AU a
-level to head for; a limit on the speed of the muscles turns the steps between levels
-into onset, apex and offset.
+A Gaussian copula decides which AUs occur together. Episodes of 5 to 11 frames give each
+AU a target level. A limit on the speed of muscles turns the steps between levels into
+onset, apex and offset.
 """
 
 from types import MappingProxyType
 
 import numpy as np
 
-from skfau.datasets._face_geometry import AU_COLUMN, SUPPORTED_AUS
+from skfau.datasets.drawn._geometry import AU_COLUMN, SUPPORTED_AUS
 from skfau.facs import RELATED_AUS
 
 #: Intensity from which an AU counts as present, FACS level B.
@@ -23,7 +23,7 @@ BASE_RATES = MappingProxyType(
      43: 0.08}
 )  # fmt: skip
 
-# Muscles let go more slowly than they contract; in intensity levels per frame.
+# Speeds in intensity levels per frame; muscles relax more slowly than they contract.
 ONSET_SPEED = 1.5
 OFFSET_SPEED = 1.0
 
@@ -67,8 +67,8 @@ def simulate_intensities(rng, subject, length):
     -------
     intensity : ndarray of shape (sum of length, len(SUPPORTED_AUS)), float64
         0 to 5, video after video. Over all frames each AU reaches
-        `OCCURRENCE_INTENSITY` in at least its share of `BASE_RATES`, and in hardly
-        more unless frames are few.
+        `OCCURRENCE_INTENSITY` in at least its share in `BASE_RATES`; in clearly more
+        only if there are few frames.
     """
     latent = _latent_levels(rng, subject, length.max())
     filmed = np.arange(length.max()) < length[:, None]
@@ -95,9 +95,9 @@ def _latent_levels(rng, subject, n_frames):
     mood = rng.standard_normal((n_videos, n_episodes, n_aus)) @ root
     mood = mood * np.sqrt(1 - _PERSONAL_SHARE) + habit[subject][:, None]
     ends = rng.integers(shortest, longest + 1, size=(n_videos, n_episodes))
-    # Filming starts in the middle of an episode.
+    # Videos start in the middle of an episode.
     ends = np.cumsum(ends, axis=1) - rng.integers(shortest, size=(n_videos, 1))
-    # Muscles do not start in the same frame.
+    # AUs do not start in the same frame.
     ends = np.maximum(ends[..., None] + rng.integers(-2, 3, size=mood.shape), 0)
     video, _, au = np.indices(mood.shape)
     changes = np.zeros((n_videos, n_frames, n_aus), dtype=np.intp)
@@ -107,12 +107,12 @@ def _latent_levels(rng, subject, n_frames):
 
 
 def _levels(excess):
-    """Intensity for a latent level this far above what makes the AU present."""
+    """Intensity of an AU from how far its latent level is above its threshold."""
     return np.interp(excess, [-0.3, 0.0, 0.8], [0.0, 2.6, 5.0])
 
 
 def _follow(target):
-    """Approach the target no faster than muscles do."""
+    """Follow the target levels no faster than muscles move."""
     reached = np.empty_like(target)
     reached[:, 0] = target[:, 0]
     for frame in range(1, target.shape[1]):
