@@ -8,7 +8,7 @@ import pytest
 from skfau.datasets import make_faces
 from skfau.estimators import FaceAugmentation
 from skfau.facs import ACTION_UNITS
-from tests.networks import make_trunk
+from tests.networks import small_backbone
 from tests.observing import Recorder, Watch, another_value, groups_of, observe, same
 from tests.small import CLASSIFIERS, make_small
 
@@ -30,7 +30,7 @@ OWN_BASE = {
 }
 # Values that no constraint tells; by class where classes differ.
 VALUES = {
-    "backbone": make_trunk(8),
+    "backbone": small_backbone(8),
     "aus": REVERSED,
     "augmentation": FaceAugmentation(flip=0.0, contrast=0.5),
     "validation_fraction": 0.5,
