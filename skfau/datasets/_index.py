@@ -70,7 +70,7 @@ def _index_path(index, name):
 
 
 def _stamps(recording):
-    marks = [stamp(str(path))[1:] for path in recording.files]
+    marks = [stamp(str(path))[1:] for path in recording.watched]
     # Lists, not tuples: JSON gives lists back, and these are compared with them.
     return [repr(recording.read.args), [list(mark) for mark in marks]]
 

@@ -72,7 +72,7 @@ class Recording(NamedTuple):
     read : functools.partial
         Returns the record; called without arguments, maybe in another process.
     others : tuple of Path, default=()
-        Further files that the record depends on, whether or not they exist.
+        Further paths that the record depends on, whether or not they exist.
     source : Path or None, default=None
         Its folder of images or its video.
     subject : str, default=""
@@ -91,8 +91,8 @@ class Recording(NamedTuple):
     record: dict = {}
 
     @property
-    def files(self):
-        """All paths that were looked at: if none changes, the record is still true."""
+    def watched(self):
+        """All paths that the record depends on: it is valid until one changes."""
         source = () if self.source is None else (self.source,)
         return (self.labels, *self.others, *source)
 
