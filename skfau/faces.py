@@ -7,8 +7,8 @@ import numpy as np
 from skfau._columns import Column, row_array, row_key, select
 from skfau._concat import check_parts, join_column, join_rows, name_recordings
 from skfau._pixels import ImageReport, Images, check_images, write_images
+from skfau._rows import TIME_COLUMNS, RowTable
 from skfau._stores import as_store
-from skfau._table import TIME_COLUMNS, RowTable
 from skfau._video_index import find_videos
 from skfau._video_store import VideoStore
 from skfau.exceptions import FaceImageError
