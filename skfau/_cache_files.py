@@ -1,6 +1,7 @@
 """Files in the user's cache folder: what was read once and is so until files change."""
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ def settled(modified, began):
 
 def write_arrays(path, arrays):
     """Write a ``.npz`` file whole or not at all; raise OSError if that fails."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    writer = f"{os.getpid()}-{threading.get_ident()}"
+    partial = path.with_name(f"{path.name}.{writer}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:

@@ -52,6 +52,7 @@ class Faces(RowTable):
     Of image files 16 bits become 8 and transparency is dropped, and they are turned as
     their EXIF tag says: landmarks are of the turned image.
 
+    A column is read as ``faces.column("age")`` or ``faces.age``.
     Columns are copied when given and read-only when read as a view. Files named here
     must not change while faces refer to them. Pickles hold file names for memory
     maps, image files and videos, and the pixels only of arrays in memory.

@@ -17,6 +17,7 @@ from tests.video_files import (
     cut,
     numbers,
     plain,
+    turn,
     vary_rate,
     write_video,
 )
@@ -144,6 +145,15 @@ def test_a_cut_off_mp4_has_no_frame(tmp_path):
     path = cut(write_video(tmp_path / "mpeg4.mp4"))
     with pytest.raises(FaceImageError, match=r"cannot open.*mpeg4\.mp4"):
         Faces.from_videos([path])
+
+
+def test_videos_of_telephones_are_turned(tmp_path):
+    path = write_video(tmp_path / "mpeg4.mp4")
+    upright = plain(path)
+    faces = Faces.from_videos([turn(path)])
+    assert faces.image_shape == (96, 32)
+    for row in (40, 3):
+        np.testing.assert_array_equal(faces[row], np.rot90(upright[row], -1))
 
 
 def test_time_is_what_the_file_tells(tmp_path):

@@ -67,6 +67,16 @@ def vary_rate(path, fast=20, slow=3):
     return path
 
 
+def turn(path):
+    """Say that an MP4 is to be shown turned by a quarter, as telephones do."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 44
+    matrix = [0, 1 << 16, 0, 2**32 - (1 << 16), 0, 0, 32 << 16, 0, 1 << 30]
+    data[at : at + 36] = b"".join(x.to_bytes(4, "big") for x in matrix)
+    path.write_bytes(data)
+    return path
+
+
 def forget_length(path):
     """Take length and table of contents from a WebM, as browsers record it."""
     data = bytearray(path.read_bytes())
@@ -103,5 +113,6 @@ FILES = [
     *((name, cut) for name in CODECS if not name.endswith("4.mp4")),
     ("mpeg4.mp4", cut_behind_header),
     ("mpeg4.mp4", vary_rate),
+    ("mpeg4.mp4", turn),
     ("vp8.webm", forget_length),
 ]
