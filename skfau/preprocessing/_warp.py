@@ -8,7 +8,8 @@ from joblib import effective_n_jobs
 
 from skfau._arrays import digest, hash_array
 
-_BLOCK = 8  # images a thread holds decoded at once: bounds the memory of a gather
+HELD_BYTES = 256 * 2**20  # decoded source images held at once, all threads together
+_BLOCK = 8  # images a thread holds decoded at once, however small
 
 
 def thread_map(function, items, n_jobs):
@@ -146,17 +147,32 @@ class AlignedImages:
         found = np.isfinite(self.matrices[rows]).all(axis=(1, 2))
         images[~found] = 0
         places = np.flatnonzero(found)
+        # In the order of the source: videos seek less, and a frame that shows several
+        # faces is decoded once.
+        sources, first = np.unique(self.rows[rows[places]], return_inverse=True)
+        places = places[np.argsort(first, kind="stable")]
+        n_faces = np.bincount(first)
+        ends = np.cumsum(n_faces)
 
         def warp(block):
-            source = rows[block]
-            for place, row, image in zip(
-                block, source, self.store.gather(self.rows[source]), strict=True
-            ):
-                warp_face(image, self.matrices[row], images[place], self.border_value)
+            for i, image in zip(block, self.store.gather(sources[block]), strict=True):
+                for place in places[ends[i] - n_faces[i] : ends[i]]:
+                    matrix = self.matrices[rows[place]]
+                    warp_face(image, matrix, images[place], self.border_value)
 
-        blocks = [places[i : i + _BLOCK] for i in range(0, len(places), _BLOCK)]
-        thread_map(warp, blocks, reading_jobs(self.store, self.n_jobs))
+        n_jobs = reading_jobs(self.store, self.n_jobs)
+        size = self._block_size(effective_n_jobs(n_jobs))
+        blocks = np.split(np.arange(len(sources)), range(size, len(sources), size))
+        thread_map(warp, blocks if len(sources) else [], n_jobs)
         return images
+
+    def _block_size(self, n_threads):
+        """Return how many source images a thread may hold."""
+        shape = getattr(self.store, "image_shape", None)
+        if shape is None:
+            return 1
+        most = HELD_BYTES // (n_threads * 3 * max(int(np.prod(shape)), 1))
+        return int(min(max(most, 1), _BLOCK))
 
     def fingerprint(self):
         """Return a digest of the source images, their rows and the transforms."""
