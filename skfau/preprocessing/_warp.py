@@ -159,20 +159,27 @@ class AlignedImages:
                 for place in places[ends[i] - n_faces[i] : ends[i]]:
                     matrix = self.matrices[rows[place]]
                     warp_face(image, matrix, images[place], self.border_value)
+            return image.nbytes
 
-        n_jobs = reading_jobs(self.store, self.n_jobs)
-        size = self._block_size(effective_n_jobs(n_jobs))
-        blocks = np.split(np.arange(len(sources)), range(size, len(sources), size))
-        thread_map(warp, blocks if len(sources) else [], n_jobs)
+        self._in_blocks(warp, len(sources))
         return images
 
-    def _block_size(self, n_threads):
-        """Return how many source images a thread may hold."""
-        shape = getattr(self.store, "image_shape", None)
-        if shape is None:
-            return 1
-        most = HELD_BYTES // (n_threads * 3 * max(int(np.prod(shape)), 1))
-        return int(min(max(most, 1), _BLOCK))
+    def _in_blocks(self, warp, n_sources):
+        """Call ``warp(block)`` on all sources, by threads, within `HELD_BYTES`."""
+        n_threads = effective_n_jobs(reading_jobs(self.store, self.n_jobs))
+        shape, todo, size = getattr(self.store, "image_shape", None), 0, 1
+        if n_sources and shape is None:
+            # Sizes may differ: the first image tells how many to hold at a time.
+            todo, n_bytes = 1, warp([0])
+        elif n_sources:
+            n_bytes = 3 * int(np.prod(shape))
+            size = max(min(HELD_BYTES // (n_threads * n_bytes), _BLOCK), 1)
+        blocks = [
+            np.arange(start, min(start + size, n_sources))
+            for start in range(todo, n_sources, size)
+        ]
+        if blocks:
+            thread_map(warp, blocks, max(min(n_threads, HELD_BYTES // n_bytes), 1))
 
     def fingerprint(self):
         """Return a digest of the source images, their rows and the transforms."""
