@@ -73,6 +73,12 @@ def test_who_leaves_and_comes_back_to_the_same_place_is_the_same_person(rows):
     assert people_are_right(find_faces(film_[rows], SQUARES))
 
 
+def test_who_moves_far_between_thinned_rows_is_followed_if_nobody_else_can_be_it():
+    # Three sizes of the face from row to row; the other one stays.
+    film_ = film([walks(0, 5), sits(110, y=35)], 44)[::12]
+    assert people_are_right(find_faces(film_, SQUARES))
+
+
 def test_a_face_at_another_place_is_another_person():
     film_ = film([lambda frame: (0 if frame < 5 else 200, 5, 20)], 10)
     found = find_faces(film_, SQUARES)

@@ -8,7 +8,8 @@ _REACH = 1.0  # how far a face may be from where it is expected
 _SPEED = 2.5  # how much farther for each second since it was seen
 _MAX_REACH = 2.0  # people who sit side by side are farther apart
 _MAX_RATIO = np.log(2.0)  # of two sizes of one face
-_HORIZON = 0.4  # so long a movement is taken to go on
+_FARTHER = 2.0  # so many times as fast, where nobody else explains a face
+_HORIZON = 0.8  # so long a movement is taken to go on
 _MIN_ROWS = 3  # nobody is forgotten before, however far apart in time rows are
 
 
@@ -25,7 +26,8 @@ def track_people(row, places, recording, time, max_gap):
     The faces of each frame are matched to the people seen before by the assignment
     that lies nearest to where these are expected from their last movement. A face is
     nobody's of before if it is farther away than one size of the face (two sizes from
-    0.4 seconds on), or twice or half as large.
+    0.4 seconds on; twice as much if nobody else explains it and the person was in the
+    frame before), or twice or half as large.
 
     Parameters
     ----------
@@ -74,12 +76,12 @@ class _People:
         self.forgotten |= (now - self.seen > self.max_gap) & (
             self.n_missed >= _MIN_ROWS
         )
-        known = np.flatnonzero(~self.forgotten)
-        cost, reach = self._cost(known, places, now)
-        one, other = linear_sum_assignment(np.minimum(cost, reach[:, None]))
-        near = cost[one, other] < reach[one]
         person = np.full(len(places), -1, dtype=np.int64)
-        person[other[near]] = known[one[near]]
+        near = np.flatnonzero(~self.forgotten)
+        self._assign(near, person, places, now)
+        # Only whom nobody else explains may have come from farther away.
+        recent = near[(self.n_missed[near] == 0) & ~np.isin(near, person)]
+        self._assign(recent, person, places, now, farther=_FARTHER)
         self.n_missed += 1
         for face, place in enumerate(places):
             if person[face] < 0:
@@ -88,8 +90,17 @@ class _People:
                 self._move(person[face], place, now)
         return person
 
+    def _assign(self, known, person, places, now, farther=1.0):
+        """Fill in the person of places that have none yet, out of those known."""
+        free = np.flatnonzero(person < 0)
+        cost, gone = self._cost(known, places[free], now)
+        reach = np.minimum(_REACH + farther * _SPEED * gone, farther * _MAX_REACH)
+        one, other = linear_sum_assignment(np.minimum(cost, reach[:, None]))
+        near = cost[one, other] < reach[one]
+        person[free[other[near]]] = known[one[near]]
+
     def _cost(self, known, places, now):
-        """Return how far places are from people (k, n), and how far they may be."""
+        """Return how far places are from people (k, n), and seconds since seen (k,)."""
         gone = (now - self.seen[known])[:, None]
         horizon = np.maximum(_HORIZON, 2 * self.pace[known])[:, None]
         step = self.velocity[known] * np.minimum(gone, horizon)
@@ -102,8 +113,7 @@ class _People:
         was, new = self.place[known, 2][:, None], places[:, 2]
         ratio = np.abs(np.log(new / was))
         cost = away / np.sqrt(was * new) + ratio
-        reach = np.minimum(_REACH + _SPEED * gone[:, 0], _MAX_REACH)
-        return np.where(ratio > _MAX_RATIO, np.inf, cost), reach
+        return np.where(ratio > _MAX_RATIO, np.inf, cost), gone[:, 0]
 
     def _add(self, place, now):
         self.place = np.vstack([self.place, place])
