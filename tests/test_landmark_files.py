@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from skfau.datasets._frames import read_images
+from skfau.datasets._image_files import read_images
 from skfau.datasets._landmark_files import (
     landmark_files,
     landmark_folders,

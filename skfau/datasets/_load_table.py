@@ -8,13 +8,13 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfau._columns import names_of
-from skfau.datasets._assemble import VideoReport, check_aus, check_threshold
-from skfau.datasets._frames import read_images
+from skfau.datasets._image_files import read_images
 from skfau.datasets._landmark_files import (
     landmark_files,
     landmark_folders,
     read_points,
 )
+from skfau.datasets._recordings import VideoReport, check_aus, check_threshold
 from skfau.datasets._text_files import check_header, csv_rows, read_lines
 from skfau.exceptions import DatasetError, LabelError
 from skfau.faces import Faces
