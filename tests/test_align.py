@@ -18,7 +18,7 @@ from skfau.exceptions import (
     MissingFaceWarning,
     SeveralFacesWarning,
 )
-from skfau.preprocessing import FaceAligner, MeshDetector
+from skfau.preprocessing import FaceAligner, MeshDetector, find_faces
 from skfau.preprocessing._similarity import TEMPLATES
 from tests.squares import SquareDetector, film
 
@@ -279,6 +279,16 @@ def test_images_of_several_faces_are_counted():
     ):
         aligned = aligner.fit_transform(faces)
     assert aligned.column("n_faces").tolist() == [1, 2, 2]
+
+
+def test_rows_of_people_are_not_searched_again():
+    faces = film([lambda f: (20, 5, 20), lambda f: (110, 5, 40)], 2)
+    found = find_faces(faces, SquareDetector())
+    aligner = FaceAligner(
+        output_size=16, landmarks="detected", detector=SquareDetector(), n_jobs=1
+    )
+    with pytest.raises(ValueError, match="rows of these faces are people of one image"):
+        aligner.fit_transform(found)
 
 
 def test_given_landmarks_keep_the_reason_why_there_are_none():

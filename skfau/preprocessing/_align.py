@@ -207,6 +207,8 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             If a row has no face and ``on_missing="raise"``.
         MissingColumnError
             If `X` has no landmarks and ``landmarks="given"``.
+        ValueError
+            If faces are to be detected in rows that are people of one image.
         """
         self._validate_params()
         faces = check_faces(X, need=self._needed_columns())
@@ -276,6 +278,12 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             if "status" in faces.columns:
                 status[:] = faces.column("status")
             return lambda rows: faces.column("landmarks", rows), status, {}
+        if "person" in faces.columns and len(np.unique(faces.rows)) < len(faces):
+            raise ValueError(
+                "several rows of these faces are people of one image: searched again, "
+                'all would show the same one. Take their landmarks (landmarks="auto"), '
+                "or align the images that they come from."
+            )
         detector = self.detector
         if isinstance(detector, str):
             detector = MeshDetector(n_jobs=self.n_jobs)
