@@ -19,7 +19,8 @@ from skfau.exceptions import (
     MissingFaceWarning,
     SeveralFacesWarning,
 )
-from skfau.preprocessing._detection import MeshDetector, detect_landmarks
+from skfau.preprocessing._detection import MeshDetector
+from skfau.preprocessing._people import detect_landmarks
 from skfau.preprocessing._similarity import (
     TEMPLATES,
     align_landmarks,
