@@ -16,7 +16,7 @@ _PEOPLE = ("all", "largest")
 def find_faces(
     faces, detector="mesh", *, people="all", max_gap=MAX_GAP, n_jobs=-1, verbose=False
 ):
-    """Find every face of images and videos: one row per face, none per image lost.
+    """Give every face of images and videos a row, and each image without a face one.
 
     Rows refer to the images of `faces`; no pixels are kept.
 
