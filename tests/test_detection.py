@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from skimage.data import astronaut, chelsea, coffee
 
 from skfau import Faces
+from skfau._facs_table import MESH_TO_68
 from skfau.facs import FLIP_68
 from skfau.preprocessing import DlibDetector, MeshDetector
 from skfau.preprocessing._detection import detect_landmarks
-from skfau.preprocessing._mesh import MESH_TO_68, _merge_boxes, prefer_large
+from skfau.preprocessing._mesh import _merge_boxes, prefer_large
 
 # Read off the photograph by eye: eye corners, nose tip, mouth corners.
 BY_EYE = {36: (194, 100), 39: (213, 103), 42: (236, 105), 45: (256, 104)}
@@ -69,7 +70,7 @@ def test_inner_points_are_in_the_usual_order(landmarks):
 
 
 def test_each_mesh_vertex_is_used_once():
-    assert len(MESH_TO_68) == len(set(MESH_TO_68.tolist())) == 68
+    assert len(MESH_TO_68) == len(set(MESH_TO_68)) == 68
 
 
 def test_mirrored_photo_gives_mirrored_landmarks(photo, landmarks):

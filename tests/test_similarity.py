@@ -193,12 +193,22 @@ def test_landmarks_in_shares_of_the_image_are_named(template, share):
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_missing_eyes_and_mouth_are_named(template):
+def test_points_that_a_template_lacks_are_named(template):
     faces = some_faces(1)
     faces[:, 36:] = np.nan
     matrices, problems = align_landmarks(faces, template, 200)
     assert np.isnan(matrices).all()
-    assert problems[0] == f"incomplete landmarks: template {template!r} needs others"
+    few = template in ("eyes-nose-mouth", "jaa", "arl")
+    needs = "30, 36 to 48 and 54, or the column 'five_points'"
+    needs = needs if few else "half of the points from 17 on"
+    assert problems[0] == f"incomplete landmarks: template {template!r} needs {needs}"
+
+
+@pytest.mark.parametrize("template", ["inner", "aunet", "box"])
+def test_five_points_are_too_few_for_the_inner_ones(template):
+    matrices, problems = align_landmarks(some_faces(2)[:, :5], template, 200)
+    assert np.isnan(matrices).all()
+    assert problems[0].startswith(f"incomplete landmarks: template {template!r} needs")
 
 
 def test_one_bad_row_does_not_touch_the_others():
