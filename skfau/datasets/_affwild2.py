@@ -14,6 +14,7 @@ from skfau.datasets._assemble import (
 )
 from skfau.datasets._frames import is_video, one_source_each, read_images
 from skfau.datasets._landmark_files import (
+    check_any,
     landmark_files,
     landmark_folders,
     read_points,
@@ -118,6 +119,7 @@ def _recordings(root, subset, annotations, images, landmarks):
                 arguments=(sources.get(name), path, points),
             )
         )
+    check_any(landmarks, folders, recordings)
     options = (subset, str(annotations), str(images), str(landmarks))
     return recordings, _read, ("affwild2", str(root), *options)
 

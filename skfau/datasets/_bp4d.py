@@ -14,6 +14,7 @@ from skfau.datasets._assemble import (
 )
 from skfau.datasets._frames import is_video, one_source_each, read_images
 from skfau.datasets._landmark_files import (
+    check_any,
     landmark_files,
     landmark_folders,
     read_points,
@@ -179,6 +180,7 @@ def _load(name, root, aus, landmarks, first_frame, *, reading):
                 arguments=(source, label, levels, points),
             )
         )
+    check_any(landmarks, folders, recordings)
     return load_recordings(
         *(recordings, _read, (name, str(root), str(landmarks)), unread),
         read_labels=_labels,

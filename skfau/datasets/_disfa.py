@@ -22,6 +22,7 @@ from skfau.datasets._frames import (
     read_images,
 )
 from skfau.datasets._landmark_files import (
+    check_any,
     landmark_files,
     landmark_folders,
     read_points,
@@ -124,6 +125,7 @@ def _find(root, images, camera, landmarks):
                 arguments=(source, files, points),
             )
         )
+    check_any(landmarks, folders, recordings)
     options = ("disfa", str(root), str(images), camera, str(landmarks))
     return recordings, _read, options
 

@@ -16,7 +16,7 @@ from skfau import __version__
 from skfau._arrays import digest, stamp
 
 # Raise it whenever a reader returns something else for the same files.
-_FORMAT = 2
+_FORMAT = 3
 # Starting worker processes takes about as long.
 _SERIAL_SECONDS = 2.0
 # A file that was written this shortly before it was read may have been written again
