@@ -27,7 +27,8 @@ _MAX_FRAMES_SKIPPED = 32
 
 def as_store(images):
     """Return the store for what a user handed to ``Faces`` as images."""
-    if callable(getattr(images, "gather", None)):
+    # Tensors have a method gather, too.
+    if callable(getattr(images, "gather", None)) and not hasattr(images, "__array__"):
         return images
     if isinstance(images, (str, bytes, os.PathLike)):
         raise TypeError(
@@ -55,7 +56,8 @@ def as_store(images):
     odd = next(i for i, x in enumerate(images) if not isinstance(x, (str, os.PathLike)))
     raise TypeError(
         "a sequence of images must hold only paths (str or Path) or only uint8 "
-        f"arrays; entry {odd} is {type(images[odd])}."
+        f"arrays; entry {odd} is {type(images[odd])}. Turn images of PIL into arrays "
+        "with np.asarray(image.convert('RGB')), tensors with np.asarray(tensor.cpu())."
     )
 
 
@@ -64,10 +66,12 @@ def check_pixels(array):
     wanted = "expected uint8 images of shape (n, H, W, 3) in RGB, or (n, H, W) gray"
     got = f"got {array.dtype} of shape {array.shape}"
     if array.dtype != np.uint8:
-        raise FaceImageError(
-            f"{wanted}; {got}. Pixels run from 0 to 255: scale floats in [0, 1] by "
-            "255 and cast with astype('uint8')."
+        remedy = (
+            "(images >> 8).astype('uint8'), or >> 4 where they hold 12 bits"
+            if array.dtype == np.uint16
+            else "scale floats in [0, 1] by 255 and cast with astype('uint8')"
         )
+        raise FaceImageError(f"{wanted}; {got}. Pixels run from 0 to 255: {remedy}.")
     colour = array.ndim == 4 and array.shape[-1] == 3
     # (H, W, 3) is one image far more often than a stack of gray images 3 pixels wide.
     gray = array.ndim == 3 and array.shape[-1] > 4
@@ -185,6 +189,21 @@ def _truncated(data):
     return True
 
 
+def _decode(data):
+    """Return uint8 RGB (H, W, 3), or None where OpenCV knows no such image.
+
+    16 bits become 8: the upper ones, or those of 12 if no pixel has more.
+    """
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    # 12 bits of 16 reach 15, or 16 where OpenCV rounds.
+    if image is None or image.max(initial=0) > 16:
+        return image
+    deep = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if deep is None or deep.dtype != np.uint16 or deep.max() >= 4096:
+        return image
+    return np.ascontiguousarray(deep[..., ::-1] >> 4, np.uint8)
+
+
 def read_image(path, row):
     """Decode one image file to uint8 RGB (H, W, 3); errors name file and row."""
     try:
@@ -202,7 +221,7 @@ def read_image(path, row):
             f"the file again, or {_HINT}."
         )
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        image = _decode(np.frombuffer(data, np.uint8))
     except cv2.error:
         image = None
     if image is None:

@@ -26,7 +26,7 @@ class PrivateStream:
     Parameters
     ----------
     device : torch.device
-        Device whose default generator is swapped as well when it is a CUDA one.
+        Device whose default generator is swapped as well when it is a GPU.
     """
 
     def __init__(self, device):
@@ -52,7 +52,8 @@ class PrivateStream:
                 self._states = self._exchange(outside)
 
     def _devices(self):
-        return [torch.device("cpu"), self.device][: 1 + (self.device.type == "cuda")]
+        gpu = self.device.type in ("cuda", "mps")
+        return [torch.device("cpu"), self.device][: 1 + gpu]
 
     def _exchange(self, new):
         old = [torch.get_rng_state()]
@@ -60,4 +61,7 @@ class PrivateStream:
         if self.device.type == "cuda":
             old.append(torch.cuda.get_rng_state(self.device))
             torch.cuda.set_rng_state(new[1], self.device)
+        elif self.device.type == "mps":
+            old.append(torch.mps.get_rng_state())
+            torch.mps.set_rng_state(new[1])
         return old
