@@ -369,6 +369,28 @@ def test_rows_follow_one_person(tmp_path):
     assert bunch.report.videos["v"].several_faces.tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_who_is_followed_does_not_depend_on_the_order_of_lines(tmp_path, seed):
+    """Three people walk; one is seen in all frames but for a few."""
+    rng = np.random.default_rng(seed)
+    frames = range(1, 21)
+    steps = np.array([100, 500, 900]) + rng.uniform(-12, 12, (20, 3)).cumsum(axis=0)
+    seen = rng.random((20, 3)) < (0.95, 0.6, 0.6)
+    seen[0] = True
+    rows = [
+        (k, round(x, 3), 1)
+        for k, places, there in zip(frames, steps, seen, strict=True)
+        for x in rng.permutation(places[there])
+    ]
+    rows += [(k, 0, 0) for k in frames if not seen[k - 1].any()]
+    write_tool_faces(tmp_path / "v.csv", rows)
+    bunch = load(tmp_path, frames)
+    expected = np.where(seen[:, 0], steps[:, 0], np.nan)
+    np.testing.assert_allclose(bunch.data.landmarks[:, 0, 0], expected, atol=1e-3)
+    crowded = np.flatnonzero(seen.sum(axis=1) > 1)
+    assert bunch.report.several_faces.tolist() == crowded.tolist()
+
+
 def test_the_person_is_the_one_with_most_of_the_pixels(tmp_path):
     """A false face in the background is seen in most frames, too."""
     path = tmp_path / "v.csv"

@@ -1,5 +1,7 @@
 """Who is who in files of landmarks that show several people."""
 
+import math
+
 import numpy as np
 
 
@@ -36,7 +38,8 @@ def follow_one(frames, points, scores):
     low, high = np.nanmin(points[seen], axis=1), np.nanmax(points[seen], axis=1)
     sizes = np.maximum((high - low).max(axis=1), 1e-6)
     ends = np.cumsum(counts)
-    people = _people(centres, sizes, zip(ends - counts, ends, strict=True))
+    spans = zip((ends - counts).tolist(), ends.tolist(), strict=True)
+    people = _people(centres.tolist(), sizes.tolist(), spans)
     biggest = np.bincount(people, sizes)
     surest = np.bincount(people, np.nan_to_num(scores[seen]))
     # Of equal sums the person comes first who was seen first.
@@ -71,5 +74,5 @@ def _people(centres, sizes, spans):
 def _change(centres, sizes, one, other):
     """Return how much two faces differ in place and size; None if too far apart."""
     mean = (sizes[one] + sizes[other]) / 2
-    apart = np.hypot(*(centres[one] - centres[other])) / mean
-    return apart + abs(np.log(sizes[one] / sizes[other])) if apart < 1 else None
+    apart = math.dist(centres[one], centres[other]) / mean
+    return apart + abs(math.log(sizes[one] / sizes[other])) if apart < 1 else None

@@ -17,7 +17,8 @@ from skfau.faces import Faces
 
 _DESCR = """\
 Faces from {source}: {n_rows} rows with an image. Left out: {n_lost} rows without an
-image; {n_unlabelled} rows have no label, {n_bare} no landmarks. `report` names them.
+image; {n_unlabelled} rows have no label, {n_bare} no landmarks; in {n_several} the file
+of landmarks shows several faces. `report` names them.
 """
 
 
@@ -113,6 +114,7 @@ def _load(source, root, aus, threshold, unknown, landmarks, first_frame):
             n_lost=len(report.without_image),
             n_unlabelled=len(report.without_label),
             n_bare=len(report.without_landmarks),
+            n_several=len(report.several_faces),
         ),
     )
 
@@ -126,7 +128,7 @@ def _root(source, root):
 def _coded(name, columns, aus, intensities):
     """Map the AUs to load to their columns; warn of columns that are not read."""
     chosen, unread, other = au_columns(name, columns, intensities)
-    if aus is not None and not len(aus):
+    if isinstance(aus, list | tuple) and not aus:
         return {}
     if aus is not None:
         aus = check_aus(aus)
@@ -142,14 +144,14 @@ def _coded(name, columns, aus, intensities):
         raise no_au_column(name, columns, other, intensities)
     if unread:
         _warn(
-            f"{len(unread)} columns of {name} begin like an AU, but are not named as "
-            f"one ({_shown(unread)}); they go along as columns of the faces"
+            f"{name} has columns that begin like an AU and are not named as one "
+            f"({len(unread)}: {_shown(unread)}); they go along as columns of the faces"
         )
     if other:
         kind = "occurrence" if intensities else "intensity"
         _warn(
-            f"{len(other)} AUs of {name} have a column of {kind} only "
-            f"({_shown(other.values())}) and are not loaded; pass threshold= for "
+            f"{name} has AUs with a column of {kind} only ({len(other)}: "
+            f"{_shown(other.values())}); they are not loaded. Pass threshold= for "
             "intensities, None for occurrence"
         )
     return chosen
@@ -183,7 +185,10 @@ def _find_images(name, root, paths, where):
 
 
 def _first(name, frames, first_frame):
-    """Return the number that frames of the table count from, at most."""
+    """Return the number that the frames of the table count from.
+
+    A frame 0 anywhere in the table means that its frames count from 0.
+    """
     if frames is None or not len(frames):
         return None
     lowest = int(frames.min())

@@ -25,5 +25,7 @@ def plain_number(text):
 
 def to_float(text):
     """Return the number in a cell, NaN where it is empty; ValueError if it is none."""
-    text = plain_number(text)
-    return float(text) if text else float("nan")
+    try:
+        return float(text)
+    except ValueError:
+        return float(plain_number(text) or "nan")
