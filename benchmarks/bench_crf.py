@@ -41,8 +41,8 @@ import torch.nn.functional as F
 from _timing import best_of
 from skfau.datasets import make_faces
 from skfau.nn import IMAGENET_MEAN, IMAGENET_STD, WSARL, DenseCRF
+from skfau.nn._crf import _points
 from skfau.nn._crf_kernels import AppearanceKernel
-from skfau.nn.crf import _points
 
 N_AUS, N_ITER, SIDE = 12, 10, 176
 ALPHA, BETA, GAMMA, APPEARANCE, SMOOTHNESS = 160.0, 3.0, 3.0, 5.0, 3.0

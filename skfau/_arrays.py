@@ -1,4 +1,4 @@
-"""Identity of arrays and files, and arrays that pickle as the file they map."""
+"""Digests of arrays and files, and arrays that pickle as the file they map."""
 
 import hashlib
 import os
@@ -18,9 +18,9 @@ def digest(*parts):
 
 
 def stamp(path):
-    """Identity of a file's content without reading it."""
+    """Return what identifies a file's content without reading it."""
     try:
-        # A Path per file takes longer than asking for its date.
+        # os.stat of a str: making a Path takes longer than the call.
         stat = os.stat(path)  # noqa: PTH116
     except OSError:
         return (path, None, None)
@@ -34,7 +34,7 @@ def hash_array(array):
     if array.dtype.hasobject:
         total.update(repr(array.tolist()).encode())
     else:
-        # Dates have no buffer of their own.
+        # Dates become integers, because they have no buffer.
         array = array.view("i8") if array.dtype.kind in "mM" else array
         # Row blocks bound the copy that a non-contiguous array needs.
         for start in range(0, len(array), 1024):
@@ -90,13 +90,13 @@ class MappedArray:
         return digest(stamp(self.path), layout)
 
     def __getstate__(self):
-        # The stamp makes joblib's hash, which sees this state, follow the file.
+        # The stamp lets joblib's hash, which reads this state, change with the file.
         return (self._layout, stamp(self.path))
 
     def __setstate__(self, state):
         layout, _ = state
         self._layout = layout
-        # Read-only whatever the mode was: "w+" would erase the file.
+        # The map is read-only whatever its mode was: "w+" would erase the file.
         raw = np.memmap(
             layout["path"],
             mode="r",

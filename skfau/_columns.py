@@ -1,4 +1,4 @@
-"""Row numbers, columns and frame lookup behind `Faces`."""
+"""Row numbers, columns and frame lookup of `Faces`."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ _POINT_COLUMNS = {"landmarks": 68, "five_points": 5}
 
 
 class Column(NamedTuple):
-    """Values and, for columns given to a part of the rows, where each row's is.
+    """Values of a column and, if it was given to some rows only, their positions.
 
     ``at`` None: ``data`` has one entry per store row. Otherwise ``at`` (a range, or
     an array with -1 for "no value") holds one position in ``data`` per view row.
@@ -33,7 +33,7 @@ def row_array(rows):
 
 def row_key(key):
     """Return a user's index as an int, a slice or a 1-D integer or boolean array."""
-    # scikit-learn indexes whatever has a shape with (rows, Ellipsis).
+    # scikit-learn indexes objects that have a shape with (rows, Ellipsis).
     if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:
         key = key[0]
     if key is Ellipsis:
@@ -69,9 +69,9 @@ def as_slice(rows):
 
 
 def names_of(values):
-    """Return names of rows as NumPy can sort them, and which rows have none.
+    """Return names of rows in a form that NumPy can sort, and which rows have none.
 
-    Where some are text and some are numbers all become text: 1 and "1" are one name.
+    If some are text and some are numbers, all become text: 1 and "1" are the same name.
     """
     values = np.asarray(values)
     if values.dtype != object:
@@ -82,7 +82,7 @@ def names_of(values):
 
 
 def _is_missing(value):
-    # Of NA pandas does not say whether it equals itself.
+    # The comparison of pandas' NA with itself is NA, not a bool.
     differs = value != value
     return value is None or not isinstance(differs, bool | np.bool_) or bool(differs)
 
@@ -111,7 +111,7 @@ def prepare_column(name, values, n_rows):
     if isinstance(values, np.ndarray) and mapped_base(values) is not None:
         values = MappedArray(values)
     elif hasattr(values, "__array__") or isinstance(values, (list, tuple, range)):
-        # A copy, so that later changes to the caller's array do not reach the faces.
+        # Values are copied, so that later changes of the caller's array do not matter.
         values = np.array(values)
     elif isinstance(values, (str, bytes, dict)) or not (
         hasattr(values, "__len__") and hasattr(values, "__getitem__")
@@ -205,7 +205,7 @@ class Timeline:
         subject, video, frame = self._keys
         group = np.unique(video, return_inverse=True)[1].astype(np.int64)
         if subject is not None:
-            # Data sets name tasks, not recordings: "T1" exists once per subject.
+            # The subject is part of the name: "T1" may exist once per subject.
             who = np.unique(subject, return_inverse=True)[1]
             group = group * (int(who.max(initial=0)) + 1) + who
         first = int(frame.min(initial=0))
@@ -230,7 +230,7 @@ class Timeline:
         return keys, frame - first, span, ordered, order.astype(np.int32)
 
     def shift(self, entries, offset):
-        """Return the entry ``offset`` frames on, or the same one where none is."""
+        """Return the entry ``offset`` frames later, or the same one where none is."""
         if self._lookup is None:
             self._lookup = self._build()
         keys, time, span, ordered, order = self._lookup
@@ -244,12 +244,12 @@ class Timeline:
 
 
 def carry(at, rows, moved_rows, n_store):
-    """Return where the values of other store rows are, -1 where there is none.
+    """Return the positions of the values of other store rows, -1 where there is none.
 
-    ``at`` and ``rows`` say where the values of some view's rows are.
+    The value of store row ``rows[i]`` is at ``at[i]``.
     """
     at, rows = row_array(at), row_array(rows)
     where = np.full(n_store, -1, np.int32)
     where[rows[::-1]] = at[::-1]
-    # A row that stays keeps its own value, also when the view repeats it.
+    # A row that does not move keeps its own value, even if the view repeats it.
     return np.where(moved_rows == rows, at, where[moved_rows])

@@ -1,4 +1,4 @@
-"""The main job on the embedded default: faces in, per-AU F1 by subject out."""
+"""The demo: train and score on made faces, with F1 per AU by subject."""
 
 from pathlib import Path
 from time import perf_counter
@@ -39,7 +39,7 @@ def run_demo(output="skfau_demo", n_subjects=90, n_frames=8, max_epochs=12):
     output : str or Path, default="skfau_demo"
         Folder of the figures; made if it is not there.
     n_subjects, n_frames : int
-        Size of the made data set. Many people teach more than many frames of few.
+        Size of the made data set. More subjects help more than more frames of each.
     max_epochs : int
         Epochs per fold.
 
@@ -72,7 +72,7 @@ def run_demo(output="skfau_demo", n_subjects=90, n_frames=8, max_epochs=12):
 
 
 def draw(table, pipeline, made, test, folder):
-    """Write the scores, and where the last network looks in its test faces."""
+    """Write figures of the scores and of the last network's attention."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         import matplotlib

@@ -38,11 +38,8 @@ def as_store(images):
     if hasattr(images, "__array__"):
         array = images if isinstance(images, np.ndarray) else np.asarray(images)
         if array.dtype.kind not in "OUS":
-            return (
-                MappedStore(array)
-                if mapped_base(array) is not None
-                else (ArrayStore(array))
-            )
+            kind = ArrayStore if mapped_base(array) is None else MappedStore
+            return kind(array)
         images = array.tolist()
     if not isinstance(images, (list, tuple)):
         raise TypeError(
@@ -56,8 +53,8 @@ def as_store(images):
     odd = next(i for i, x in enumerate(images) if not isinstance(x, (str, os.PathLike)))
     raise TypeError(
         "a sequence of images must hold only paths (str or Path) or only uint8 "
-        f"arrays; entry {odd} is {type(images[odd])}. Turn images of PIL into arrays "
-        "with np.asarray(image.convert('RGB')), tensors with np.asarray(tensor.cpu())."
+        f"arrays; entry {odd} is {type(images[odd])}. Of an image of PIL, pass "
+        "np.asarray(image.convert('RGB'))."
     )
 
 

@@ -1,4 +1,7 @@
-"""Checks of what estimators are given; the only user of private scikit-learn."""
+"""What estimators share: checks of their input, and scikit-learn's private helpers.
+
+No other file imports private names of scikit-learn.
+"""
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -21,6 +24,7 @@ __all__ = [
     "Interval",
     "InvalidParameterError",
     "Options",
+    "StatelessMixin",
     "StrOptions",
     "_BaseComposition",
     "_fit_context",
@@ -138,7 +142,7 @@ def check_au_labels(y, n_samples=None, n_aus=None):
     return labels.astype(np.float32, copy=False)
 
 
-def check_au_names(y, aus, of_whom, name="y"):
+def check_au_names(y, aus, owner, name="y"):
     """Raise if a DataFrame's columns are other AUs than ``aus``, or in another order.
 
     Parameters
@@ -147,8 +151,8 @@ def check_au_names(y, aus, of_whom, name="y"):
         Only a DataFrame names its columns; all else passes.
     aus : sequence of int or str, or None
         4, "AU4" or "AU04"; None passes.
-    of_whom, name : str
-        Whose AUs these are, and what `y` is called, for the message.
+    owner, name : str
+        What has these AUs, and what `y` is called, for the message.
 
     Raises
     ------
@@ -160,7 +164,7 @@ def check_au_names(y, aus, of_whom, name="y"):
         return
     if [bare_au(name) for name in names] != [bare_au(au) for au in aus]:
         raise LabelError(
-            f"the columns of {name} are {tuple(names)}, but those of {of_whom} are "
+            f"the columns of {name} are {tuple(names)}, but those of {owner} are "
             f"{tuple(aus)}. Take {name}[...] of the same columns in the same order."
         )
 
@@ -169,3 +173,16 @@ def bare_au(name):
     """Return the number that names an AU, as 4, "AU4" or "AU04"; else the name."""
     text = str(name).upper().removeprefix("AU")
     return int(text) if text.isdecimal() else text
+
+
+class StatelessMixin:
+    """Tell scikit-learn that a transformer takes faces, and needs no `fit`."""
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        return tags

@@ -13,14 +13,14 @@ __all__ = [
 
 
 class SkfauError(Exception):
-    """Base class of what is wrong with faces, labels or data sets.
+    """Base class of errors in faces, labels or data sets.
 
-    Parameters that cannot be are a ``ValueError`` or ``TypeError``, as in scikit-learn.
+    Invalid parameters raise ``ValueError`` or ``TypeError``, as in scikit-learn.
     """
 
 
 class DatasetError(SkfauError, ValueError):
-    """A data set on disk is not laid out as its loader can read it for certain.
+    """A data set on disk has a layout that its loader cannot read without guessing.
 
     The message names the file, or the parameter that settles what is ambiguous.
     """

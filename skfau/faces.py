@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from skfau._columns import Column, prepare_column, row_array, row_key, select
+from skfau._rows import TIME_COLUMNS, RowTable
 from skfau._stores import VideoStore, as_store, stack_images
-from skfau._table import TIME_COLUMNS, RowTable
 from skfau.exceptions import FaceImageError
 
 __all__ = ["Faces", "ImageReport"]

@@ -125,7 +125,7 @@ EMOTION_AUS = MappingProxyType(
     }
 )
 
-#: How AUs go together, in [-1, 1]: positive pairs tend to act together, negative
+#: How AUs are related, in [-1, 1]: positive pairs tend to act together, negative
 #: pairs exclude each other. Keys are ``(low, high)``; pairs not listed are 0. Ours,
 #: chosen by anatomy for drawn faces and not estimated from any data set. With ones
 #: on the diagonal it is a valid (positive definite) correlation matrix.
@@ -176,7 +176,7 @@ ROI_RULES = MappingProxyType(
     }
 )
 
-#: AUs whose place in ``ROI_RULES["jaa"]`` is ours, for want of a published one.
+#: AUs whose place in ``ROI_RULES["jaa"]`` is ours, because none is published.
 OWN_ROI_AUS = tuple(sorted(_facs_table.OURS))
 
 #: Mirroring a face turns its landmark ``FLIP_68[i]`` into landmark ``i``.
@@ -193,8 +193,8 @@ FLIP_68 = (
     *(67, 66, 65),  # inner lip, bottom
 )
 
-#: AUs that name a side: mirroring a face turns each into its partner, so labels of
-#: these columns trade places where an image is flipped.
+#: AUs that name a side: mirroring a face turns each into its partner, so the labels of
+#: these columns are exchanged when an image is flipped.
 FLIP_AUS = MappingProxyType({51: 52, 52: 51, 55: 56, 56: 55, 61: 62, 62: 61})
 
 _WITHOUT_INNER_CORNERS = tuple(i for i in range(68) if i not in (60, 64))
@@ -224,7 +224,7 @@ def action_unit(number):
     Raises
     ------
     ValueError
-        If FACS has no such unit, or none that this table holds.
+        If FACS has no such unit, or this table does not hold it.
 
     Examples
     --------
@@ -356,7 +356,7 @@ def to_68(landmarks):
     >>> points.shape, int(np.isnan(points[0, :, 0]).sum())
     ((5, 68, 2), 19)
     """
-    # The tables above serve torch-only and plain-Python code as well.
+    # NumPy is imported here, because code without it uses the tables above.
     import numpy as np
 
     landmarks = np.asarray(landmarks, dtype=np.float32)

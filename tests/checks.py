@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from skfau import Faces
-from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators import BaseAUClassifier, System
 from skfau.losses import WeightedBCE
 
 
@@ -28,12 +28,17 @@ class RowStore:
         return str(hash(self.table.tobytes()))
 
 
+def as_faces(table):
+    """Return rows of a table as `Faces`."""
+    return Faces(RowStore(table))
+
+
 class RowInput(nn.Module):
     """Stands where `PreparedNetwork` does: standardise nothing, forward a row."""
 
     image_size = 1
 
-    def __init__(self, network):
+    def __init__(self, network, **size_and_colours):
         super().__init__()
         self.network = network
 
@@ -72,14 +77,11 @@ class RowClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    # A table has no AUs, pixels or branches to name.
-    aus = augmentation = init_from = None
-
     def fit(self, X, y):
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
-        super().fit(X, np.eye(len(classes), dtype=np.float32)[codes])
+        super().fit(as_faces(X), np.eye(len(classes), dtype=np.float32)[codes])
         self.classes_ = classes
         return self
 
@@ -88,25 +90,22 @@ class RowClassifier(BaseAUClassifier):
         X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
         classes = np.unique(classes) if first else self.classes_
         codes = np.searchsorted(classes, y)
-        super().partial_fit(X, np.eye(len(classes), dtype=np.float32)[codes])
+        labels = np.eye(len(classes), dtype=np.float32)[codes]
+        super().partial_fit(as_faces(X), labels)
         self.classes_ = classes
         return self
 
-    def _check_X(self, X):
-        return Faces(RowStore(validate_data(self, X, dtype=np.float64, reset=False)))
-
-    def _prepare(self, network):
-        return RowInput(network)
-
-    def _make_network(self, *, pretrained):
-        return RowNetwork(self.n_features_in_, self.n_aus_)
-
-    def _make_loss(self):
-        return WeightedBCE()
+    def _system(self, task):
+        return System(
+            network=RowNetwork(self.n_features_in_, task.n_aus),
+            loss=WeightedBCE(),
+            prepare=RowInput,
+        )
 
     def predict_proba(self, X):
         check_is_fitted(self, "net_")
-        proba = self._probabilities(X).astype(np.float64)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        proba = self._probabilities(as_faces(X)).astype(np.float64)
         return proba / proba.sum(axis=1, keepdims=True)
 
     def predict(self, X):

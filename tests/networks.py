@@ -45,13 +45,13 @@ def make_small(cls, n_aus=3, seed=0, **parameters):
     return cls(n_aus, **small | OWN.get(cls.__name__, {}) | parameters)
 
 
-def make_trunk(channels=16):
-    """Return a trunk of one layer."""
-    trunk = nn.Sequential(
+def small_backbone(channels=16):
+    """Return a backbone of one layer."""
+    backbone = nn.Sequential(
         nn.Conv2d(3, channels, 3, 4, 1), nn.BatchNorm2d(channels), nn.ReLU()
     )
-    trunk.out_channels = channels
-    return trunk
+    backbone.out_channels = channels
+    return backbone
 
 
 def draw_images(n=3, size=24, seed=0):

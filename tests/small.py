@@ -3,7 +3,7 @@
 import inspect
 
 import skfau.estimators
-from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators import BaseAUClassifier
 
 SMALL = {
     "backbone": "tiny",
@@ -47,13 +47,14 @@ OVERFITS = {
     },
     "EACNetClassifier": {"lr": 2e-2, "dropout": 0.0, "image_size": 48},
     "JAANetClassifier": {"lr": 0.1, "max_epochs": 40},
-    "WSARLClassifier": {"max_epochs": 60},
+    "WSARLClassifier": {"lr": 0.05, "max_epochs": 60},
 }
 CLASSIFIERS = [
     cls
     for name in skfau.estimators.__all__
     if inspect.isclass(cls := getattr(skfau.estimators, name))
     and issubclass(cls, BaseAUClassifier)
+    and cls is not BaseAUClassifier
 ]
 
 

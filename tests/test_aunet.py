@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skfau.nn import AUNet
-from skfau.nn._aunet import _moved
+from skfau.nn._aunet import _warped
 from skfau.nn._fan import MultiScaleBlock
 from tests.networks import draw_images, stirred
 
@@ -142,7 +142,7 @@ def test_positions_are_not_rounded_to_bfloat16():
     slope = torch.arange(32.0).expand(1, 1, 32, 32)
     move = torch.tensor([[[1, 0, 0.01], [0, 1, 0]]])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        moved = _moved(slope.bfloat16(), move)[0, 0, 5, 1:-1].float()
+        moved = _warped(slope.bfloat16(), move)[0, 0, 5, 1:-1].float()
     exact = slope[0, 0, 5, 1:-1] + 0.01 * 16
     torch.testing.assert_close(moved, exact.bfloat16().float())
 
@@ -160,7 +160,7 @@ def test_the_fan_stays_as_it_is():
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "tiny"])
-def test_a_residual_trunk_is_split_behind_its_first_stage(backbone):
+def test_a_residual_backbone_is_split_behind_its_first_stage(backbone):
     network = make_network(backbone=backbone)
     plain = make_network(backbone=backbone, temporal=False)
     plain.load_state_dict(network.state_dict(), strict=False)

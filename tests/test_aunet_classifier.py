@@ -8,7 +8,7 @@ import torch
 
 from skfau import AUNetClassifier, Faces
 from skfau.estimators import FaceAugmentation
-from skfau.estimators._frames import FrameBatches, Neighbourhood
+from skfau.estimators._neighbours import FrameBatches, Neighbourhood
 from skfau.exceptions import FaceImageError
 from skfau.facs import DATASET_AUS
 from skfau.nn import FAN
@@ -206,7 +206,7 @@ def test_every_data_set_has_its_auto_encoder(made):
     sizes = {k: v.mean.out_features for k, v in clf.label_vaes_.items()}
     assert sizes == {"bp4d": 8, "disfa": 3}
     assert len(clf.net_.criterion_.encoders) == 2
-    batches = clf._make_batches(faces, target)
+    batches = clf._make_batches(clf.net_, faces, target)
     assert batches.datasets.tolist() == [0] * 48 + [1] * 48
     assert "consistency" in clf.history_[0]
     dataset = np.where(disfa, None, "bp4d")

@@ -1,4 +1,4 @@
-"""Blocks of the image trunks against their formulas, written out in float64."""
+"""Blocks of the image backbones against their formulas, written out in float64."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 
 from skfau.nn._efficientnet import InvertedResidual
 from skfau.nn._inception import Mixed, ToInceptionRange, inception_v3
-from skfau.nn._resnet import BasicBlock, Bottleneck
+from skfau.nn._residual import BasicBlock, Bottleneck
 
 
 def settle(block):
@@ -63,9 +63,9 @@ def unit(maps, state, name, padding=0, stride=1):
 
 
 def test_inception_blocks_are_their_formulas():
-    trunk = inception_v3(full=True)
+    backbone = inception_v3(full=True)
     x = torch.randn(1, 192, 7, 7, dtype=torch.double)
-    block, w = settle(trunk.Mixed_5b)
+    block, w = settle(backbone.Mixed_5b)
     y5 = unit(unit(x, w, "branch5x5_1"), w, "branch5x5_2", 2)
     y3 = unit(unit(x, w, "branch3x3dbl_1"), w, "branch3x3dbl_2", 1)
     y3 = unit(y3, w, "branch3x3dbl_3", 1)
@@ -74,7 +74,7 @@ def test_inception_blocks_are_their_formulas():
     torch.testing.assert_close(block(x), expected)
 
     x = torch.randn(1, 288, 7, 7, dtype=torch.double)
-    block, w = settle(trunk.Mixed_6a)
+    block, w = settle(backbone.Mixed_6a)
     y3 = unit(unit(x, w, "branch3x3dbl_1"), w, "branch3x3dbl_2", 1)
     y3 = unit(y3, w, "branch3x3dbl_3", stride=2)
     expected = [unit(x, w, "branch3x3", stride=2), y3, F.max_pool2d(x, 3, 2)]

@@ -1,4 +1,4 @@
-"""Image trunks: sizes, entry names, gradients, and modules of the user's own."""
+"""Image backbones: sizes, entry names, gradients, and modules of the user's own."""
 
 import pytest
 import torch
@@ -60,7 +60,7 @@ ENTRIES = {
 }
 
 
-def meta_trunk(name, cut):
+def meta_backbone(name, cut):
     """Build without memory or arithmetic: enough for names and shapes."""
     with torch.device("meta"):
         return make_backbone(name, cut=cut)
@@ -68,30 +68,30 @@ def meta_trunk(name, cut):
 
 @pytest.mark.parametrize(("name", "cut"), N_PARAMETERS)
 def test_parameter_count(name, cut):
-    trunk = meta_trunk(name, cut)
-    count = sum(p.numel() for p in trunk.parameters())
+    backbone = meta_backbone(name, cut)
+    count = sum(p.numel() for p in backbone.parameters())
     assert count == N_PARAMETERS[name, cut]
 
 
 @pytest.mark.parametrize(("name", "cut", "size"), MAPS)
 def test_map_shape(name, cut, size):
-    trunk = meta_trunk(name, cut)
+    backbone = meta_backbone(name, cut)
     expected = MAPS[name, cut, size]
-    maps = trunk(torch.zeros(2, 3, size, size, device="meta"))
+    maps = backbone(torch.zeros(2, 3, size, size, device="meta"))
     assert maps.shape == (2, *expected)
-    assert trunk.out_channels == expected[0]
-    assert feature_map_size(trunk, size) == expected[1:]
+    assert backbone.out_channels == expected[0]
+    assert feature_map_size(backbone, size) == expected[1:]
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_entry_names(name):
-    assert set(ENTRIES[name]) <= meta_trunk(name, "full").state_dict().keys()
+    assert set(ENTRIES[name]) <= meta_backbone(name, "full").state_dict().keys()
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_cut_trunk_begins_like_the_full_one(name):
-    full = meta_trunk(name, "full").state_dict()
-    cut = meta_trunk(name, "12x12")
+def test_cut_backbone_begins_like_the_full_one(name):
+    full = meta_backbone(name, "full").state_dict()
+    cut = meta_backbone(name, "12x12")
     assert {k: v.shape for k, v in cut.state_dict().items()} == {
         k: v.shape for k, v in full.items() if not k.startswith(cut.unused_entries)
     }
@@ -101,20 +101,20 @@ def test_cut_trunk_begins_like_the_full_one(name):
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_parameter_gets_a_gradient(name, cut):
     torch.manual_seed(0)
-    trunk = make_backbone(name, cut=cut).train()
-    trunk(torch.randn(3, 3, 96, 96)).square().mean().backward()
+    backbone = make_backbone(name, cut=cut).train()
+    backbone(torch.randn(3, 3, 96, 96)).square().mean().backward()
     dead = [
-        n for n, p in trunk.named_parameters() if p.grad is None or not p.grad.any()
+        n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.any()
     ]
     assert dead == []
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_eval_is_repeatable_and_independent_of_the_batch(name):
-    trunk = make_backbone(name).eval()
+    backbone = make_backbone(name).eval()
     images = torch.randn(3, 3, 80, 80)
     with torch.inference_mode():
-        batch, again, alone = trunk(images), trunk(images), trunk(images[1:2])
+        batch, again, alone = backbone(images), backbone(images), backbone(images[1:2])
     assert torch.isfinite(batch).all()
     assert torch.equal(batch, again)
     torch.testing.assert_close(alone, batch[1:2], rtol=1e-4, atol=1e-4)
@@ -123,20 +123,20 @@ def test_eval_is_repeatable_and_independent_of_the_batch(name):
 @pytest.mark.parametrize("name", BACKBONES)
 def test_random_weights_keep_the_scale_in_evaluation(name):
     torch.manual_seed(0)
-    trunk = make_backbone(name).eval()
+    backbone = make_backbone(name).eval()
     with torch.inference_mode():
-        scale = trunk(torch.randn(2, 3, 80, 80)).std()
+        scale = backbone(torch.randn(2, 3, 80, 80)).std()
     assert 1e-5 < scale < 100
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "inception_v3", "tiny"])
 def test_channels_last_stays_channels_last(name):
-    trunk = make_backbone(name).eval()
+    backbone = make_backbone(name).eval()
     images = torch.randn(2, 3, 80, 80)
     with torch.inference_mode():
-        expected = trunk(images)
-        trunk = trunk.to(memory_format=torch.channels_last)
-        maps = trunk(images.to(memory_format=torch.channels_last))
+        expected = backbone(images)
+        backbone = backbone.to(memory_format=torch.channels_last)
+        maps = backbone(images.to(memory_format=torch.channels_last))
     assert maps.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(maps, expected, rtol=1e-3, atol=1e-4)
 
@@ -153,16 +153,16 @@ def test_start_weights_have_the_kaiming_scale(name):
 
 
 def test_same_seed_same_weights():
-    trunks = []
+    backbones = []
     for _ in range(2):
         torch.manual_seed(3)
-        trunks.append(make_backbone("tiny").state_dict())
-    for key in trunks[0]:
-        assert torch.equal(trunks[0][key], trunks[1][key])
+        backbones.append(make_backbone("tiny").state_dict())
+    for key in backbones[0]:
+        assert torch.equal(backbones[0][key], backbones[1][key])
 
 
 class Noisy(nn.Module):
-    """A trunk with everything a dry run could disturb."""
+    """A backbone with everything a dry run could disturb."""
 
     def __init__(self):
         super().__init__()

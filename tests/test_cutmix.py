@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from skfau import Faces
 from skfau.estimators import FaceAugmentation
-from skfau.estimators._cutmix import CutMix
+from skfau.estimators._augmentation import CutMix
 from skfau.exceptions import MissingColumnError
 from tests.small import CLASSIFIERS, make_small
 

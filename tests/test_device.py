@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from skfau.estimators._device import resolve_device
+from skfau.estimators._torch_state import resolve_device
 
 
 @pytest.fixture

@@ -89,6 +89,12 @@ def test_every_script_is_in_the_readme(folder):
     assert scripts == {name for name in scripts if f"``{name}``" in readme}
 
 
+def test_modules_inside_a_room_are_private():
+    """A public name has one place: the room that exports it."""
+    modules = [path.name for path in (ROOT / "skfau").glob("*/**/*.py")]
+    assert all(name.startswith("_") for name in modules), sorted(modules)
+
+
 def test_every_top_level_name_resolves():
     for name in skfau.__all__:
         assert getattr(skfau, name) is not None

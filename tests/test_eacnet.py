@@ -14,8 +14,7 @@ from skfau.exceptions import MissingColumnError
 from skfau.facs import FLIP_68
 from skfau.losses import EACNetLoss
 from skfau.nn import EACNet
-from skfau.nn._eacnet import _cut_crops
-from skfau.nn._vgg import VGG19
+from skfau.nn._eacnet import VGG19, _cut_crops
 from tests.networks import draw_images, draw_landmarks, stirred
 from tests.small import make_small
 
@@ -35,10 +34,10 @@ def inputs(n=2, size=48):
 def test_numbers_of_parameters():
     # Meta tensors: 200 million numbers need not be drawn.
     with torch.device("meta"):
-        trunk = VGG19(64, 224)
-    vgg = sum(p.numel() for p in trunk.features.parameters())
+        vgg19 = VGG19(64, 224)
+    vgg = sum(p.numel() for p in vgg19.features.parameters())
     assert vgg == 20_024_384  # VGG-19's convolutions
-    assert trunk.classifier[0].weight.shape == (4096, 25088)
+    assert vgg19.classifier[0].weight.shape == (4096, 25088)
     network = make_network(channels=4, embedding_dim=5)
     crops, width, hidden = 2 * N_AUS, 32, 128
     expected = crops * (9 * width**2 + width + 16 * width * 5 + 5)

@@ -12,7 +12,7 @@ from skfau.nn import FAUTransformer
 from skfau.nn._blocks import PerAULinear, conv_norm_relu, init_xavier_
 from skfau.nn._encoder import RelationEncoder
 from skfau.nn._fau_transformer import _EmbeddingBranches
-from tests.networks import draw_images, make_trunk, stirred
+from tests.networks import draw_images, small_backbone, stirred
 
 N_AUS = 4
 
@@ -20,7 +20,7 @@ N_AUS = 4
 def make_network(seed=0, **parameters):
     torch.manual_seed(seed)
     small = {"embedding_dim": 16, "n_heads": 4, "encoder_layers": 2}
-    return FAUTransformer(N_AUS, make_trunk(), **small | parameters)
+    return FAUTransformer(N_AUS, small_backbone(), **small | parameters)
 
 
 class LoneBranch(nn.Sequential):
@@ -77,8 +77,10 @@ def test_number_of_parameters_of_a_branch():
 
 
 @pytest.mark.parametrize(("channels", "widths"), [(768, (128, 64)), (64, (16, 16))])
-def test_branches_are_narrower_on_a_narrow_trunk(channels, widths):
-    network = FAUTransformer(2, make_trunk(channels), encoder_layers=0, embedding_dim=4)
+def test_branches_are_narrower_on_a_narrow_backbone(channels, widths):
+    network = FAUTransformer(
+        2, small_backbone(channels), encoder_layers=0, embedding_dim=4
+    )
     assert network.branches.gated.filters.out_channels == 2 * widths[0]
     assert network.branches.embed.weight.shape == (2, widths[1] * 36, 4)
 
@@ -123,7 +125,7 @@ def test_ablations_return_what_they_have(parameters, keys):
         assert aux["attention_maps"].max() <= 1
 
 
-def test_the_plain_cnn_is_a_trunk_with_one_linear_layer():
+def test_the_plain_cnn_is_a_backbone_with_one_linear_layer():
     network = make_network(multi_task=False, attention=False, encoder_layers=0).eval()
     names = {name.split(".")[0] for name, _ in network.named_parameters()}
     assert names == {"backbone", "head"}

@@ -10,7 +10,7 @@ from skorch.callbacks import Callback
 
 from skfau.estimators import FaceAugmentation
 from skfau.estimators._feature_cache import FeatureCache
-from skfau.estimators._frames import (
+from skfau.estimators._neighbours import (
     FeatureBatches,
     FrameBatches,
     FrameNetwork,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skfau import Faces
-from skfau.datasets._folds import published_folds
+from skfau.datasets import published_folds
 from skfau.exceptions import MissingColumnError
 from skfau.model_selection import PublishedKFold
 

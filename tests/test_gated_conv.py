@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skfau.nn import _gated_conv
+from skfau.nn import _gated_conv, _winograd
 from skfau.nn._gated_conv import GatedConv2d
 
 
@@ -59,18 +59,18 @@ def test_direct_form_is_one_convolution_per_au(gated):
 )
 def test_tiles_give_the_same_values_and_gradients(shape, gated, chunk):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_gated_conv, "_MIN_CHANNELS", 1)
-        patch.setattr(_gated_conv, "_MIN_TILES", 1)
-        patch.setattr(_gated_conv, "_CHUNK_BYTES", chunk)
+        patch.setattr(_winograd, "_MIN_CHANNELS", 1)
+        patch.setattr(_winograd, "_MIN_TILES", 1)
+        patch.setattr(_winograd, "_CHUNK_BYTES", chunk)
         layer, *inputs = draw(*shape, gated)
         ours, loop = run(layer, *inputs), run(layer, *inputs, one_by_one(layer))
     for a, b in zip(ours, loop, strict=True):
         torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-4)
 
 
-def test_tiles_stay_close_at_the_width_of_the_papers_trunk(monkeypatch):
+def test_tiles_stay_close_at_the_width_of_the_papers_backbone(monkeypatch):
     layer, *inputs = draw(2, 768, 12, 12, 4, True)
-    monkeypatch.setattr(_gated_conv, "_MIN_TILES", 1)
+    monkeypatch.setattr(_winograd, "_MIN_TILES", 1)
     ours, loop = run(layer, *inputs), run(layer, *inputs, one_by_one(layer))
     for a, b in zip(ours, loop, strict=True):
         assert not torch.equal(a, b)
@@ -84,7 +84,7 @@ def test_tiles_are_for_wide_float32_batches_on_a_cpu(monkeypatch, why):
     def refuse(*args):
         raise AssertionError("tiles were used")
 
-    monkeypatch.setattr(_gated_conv, "_tiled_conv", refuse)
+    monkeypatch.setattr(_gated_conv, "tiled_conv", refuse)
     channels = 8 if why == "few channels" else 256
     layer, maps, gates, _ = draw(1 if why == "few tiles" else 16, channels, 8, 8, 2, 1)
     if why == "double":

@@ -1,5 +1,6 @@
 """The index of a data set: it saves reading, and never tells what is no longer so."""
 
+import itertools
 import os
 import pickle
 import time
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from joblib.parallel import ThreadingBackend
 
-from skfau.datasets import _bp4d, _index, load_bp4d
+from skfau.datasets import load_bp4d
 from skfau.exceptions import LabelError
 from tests.trees import write_bp4d, write_image, write_labels, write_points
 
@@ -28,23 +30,23 @@ def settle(root):
 def root(tmp_path):
     root = tmp_path / "bp4d"
     for name in ("F001_T1", "F002_T1", "M001_T2"):
-        write_bp4d(root, name, ["1", "2"], {1: {1: 1}, 2: {1: 0}})
+        write_bp4d(root, name, ["1", "2"], {1: {1: 1}, 2: {1: int("M" in name)}})
         write_points(root / "landmarks68", name, [1])
     settle(root)
     return root
 
 
-@pytest.fixture
-def reads(monkeypatch):
-    """Names of the label files that are read."""
-    read, names = _bp4d._read_occurrence, []
-
-    def counting(path):
-        names.append(path.stem)
-        return read(path)
-
-    monkeypatch.setattr(_bp4d, "_read_occurrence", counting)
-    return names
+def forge(root):
+    """Swap 0 and 1 of AU1 in all label files; neither size nor date tells."""
+    for path in (root / "AUCoding" / "AU_OCC").iterdir():
+        stat = path.stat()
+        header, *rows = path.read_text().splitlines()
+        swapped = {"0": "1", "1": "0"}
+        cells = [row.split(",", 2) for row in rows]
+        lines = [f"{frame},{swapped[code]},{rest}" for frame, code, rest in cells]
+        path.write_text("\n".join([header, *lines]) + "\n")
+        assert path.stat().st_size == stat.st_size
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def load(root, **options):
@@ -61,15 +63,33 @@ def assert_same(one, other):
             assert ours.tolist() == theirs.tolist()
 
 
-def test_a_second_load_reads_nothing_and_says_the_same(root, reads):
+def assert_only_f002_is_read_again(root):
+    """Load before and after a forgery: it shows in the recordings that are read."""
+    honest = load_bp4d(root, aus=(1,), index=None)
+    forge(root)
+    loaded = load(root)
+    swapped = loaded.target != honest.target
+    assert swapped[:, 0].tolist() == (loaded.data.video == "F002_T1").tolist()
+    loaded.target = np.where(swapped, 1 - loaded.target, loaded.target)
+    assert_same(loaded, honest)
+
+
+def test_a_second_load_reads_nothing_and_says_the_same(root):
     first = load(root)
-    assert len(reads) == 3
-    # No workers are started for nothing.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_index, "Parallel", None)
-        assert_same(load(root), first)
-    assert_same(load(root), load_bp4d(root, aus=(1,), index=None))
-    assert len(reads) == 6
+    assert_same(first, load_bp4d(root, aus=(1,), index=None))
+    forge(root)
+    assert_same(load(root), first)
+    assert (load_bp4d(root, aus=(1,), index=None).target != first.target).all()
+
+
+def test_a_second_load_starts_no_workers(root, monkeypatch):
+    first = load(root)
+
+    def fail(*args, **kwargs):
+        raise AssertionError("workers are started")
+
+    monkeypatch.setattr(joblib.Parallel, "__init__", fail)
+    assert_same(load(root), first)
 
 
 @pytest.mark.parametrize(
@@ -84,13 +104,10 @@ def test_a_second_load_reads_nothing_and_says_the_same(root, reads):
         lambda root: (root / "landmarks68" / "F002_T1.csv").unlink(),
     ],
 )
-def test_only_what_changed_is_read_again(root, reads, change):
+def test_only_what_changed_is_read_again(root, change):
     load(root)
-    reads.clear()
     change(root)
-    changed = load(root)
-    assert reads == ["F002_T1"]
-    assert_same(changed, load_bp4d(root, aus=(1,), index=None))
+    assert_only_f002_is_read_again(root)
 
 
 def test_recordings_come_and_go(root):
@@ -100,12 +117,10 @@ def test_recordings_come_and_go(root):
     assert_same(load(root), load_bp4d(root, aus=(1,), index=None))
 
 
-def test_files_written_just_now_are_not_trusted(root, reads):
+def test_files_written_just_now_are_not_trusted(root):
     write_labels(root / "AUCoding" / "AU_OCC" / "F002_T1.csv", {1: {1: 0}})
     load(root)
-    reads.clear()
-    load(root)
-    assert reads == ["F002_T1"]
+    assert_only_f002_is_read_again(root)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +165,26 @@ def test_a_place_that_cannot_be_written_is_a_warning(root, tmp_path):
     assert len(bunch.data) == 6
 
 
+class PicklingBackend(ThreadingBackend):
+    """Threads that are sent their work as processes are."""
+
+    def submit(self, func, callback=None):
+        self.sent.append(pickle.dumps(func.items))
+        func.items = pickle.loads(self.sent[-1])
+        return super().submit(func, callback)
+
+
 def test_workers_read_the_same(root, monkeypatch, capsys):
-    monkeypatch.setattr(_index, "_SERIAL_SECONDS", -1.0)
-    assert pickle.loads(pickle.dumps(_bp4d._read)) is _bp4d._read
-    with joblib.parallel_config("threading"):
+    expected = load_bp4d(root, aus=(1,), index=None)
+    # A clock on which reading any recording takes long.
+    clock = itertools.count(step=100)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    backend = PicklingBackend()
+    backend.sent = []
+    with joblib.parallel_config(backend):
         bunch = load(root, n_jobs=2, verbose=True)
-    assert_same(bunch, load_bp4d(root, aus=(1,), index=None, n_jobs=1))
+    assert len(backend.sent) == 3
+    assert_same(bunch, expected)
     assert "3/3" in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from skfau.nn import MLGCN, MSCAM, label_graph
 from skfau.nn._semantic import cosine_attention
-from tests.networks import draw_images, make_trunk, stirred
+from tests.networks import draw_images, small_backbone, stirred
 
 labels = arrays(
     np.float32, (9, 4), elements=st.sampled_from([0.0, 1.0, np.nan]), fill=st.nothing()
@@ -85,7 +85,7 @@ def make_network(cls, **parameters):
     torch.manual_seed(0)
     rng = torch.Generator().manual_seed(1)
     text, graph = torch.randn(4, 6, generator=rng), torch.rand(4, 4, generator=rng)
-    network = cls(4, text, graph, make_trunk(), hidden_dim=8, **parameters)
+    network = cls(4, text, graph, small_backbone(), hidden_dim=8, **parameters)
     return stirred(network).eval()
 
 
@@ -142,6 +142,6 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"labels must have shape .* Got \(3,\)"):
         label_graph([1, 0, 1])
     with pytest.raises(ValueError, match=r"shape \(2, 2\)\. Got \(3, 3\)"):
-        MLGCN(2, graph=torch.eye(3), backbone=make_trunk())
+        MLGCN(2, graph=torch.eye(3), backbone=small_backbone())
     with pytest.raises(ValueError, match=r"shape \(2, d\)\. Got \(2, 3, 4\)"):
-        MSCAM(2, torch.rand(2, 3, 4), backbone=make_trunk())
+        MSCAM(2, torch.rand(2, 3, 4), backbone=small_backbone())

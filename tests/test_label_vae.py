@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
-from skfau.estimators._label_vae_training import fit_label_vaes, latent_dim_of
+from skfau.estimators._aunet_fitting import fit_label_vaes, latent_dim_of
 from skfau.facs import DATASET_AUS
 from skfau.losses import AUNetLoss, WeightedBCE
 from skfau.nn import LabelVAE

@@ -15,8 +15,8 @@ from skfau import (
     MultiLabelTransformerClassifier,
 )
 from skfau.estimators import FaceAugmentation
+from skfau.estimators._augmentation import CutMix
 from skfau.estimators._batches import FaceBatches, PreparedNetwork
-from skfau.estimators._cutmix import CutMix
 from skfau.losses import CenterContrastive
 from skfau.nn import IMAGENET_MEAN, IMAGENET_STD
 from tests.small import make_small

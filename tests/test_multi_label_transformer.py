@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skfau.losses import MultiLabelTransformerLoss, WeightedBCE, WeightedDice
 from skfau.nn import MultiLabelTransformer
 from skfau.nn._multi_label_transformer import _DecoderLayer
-from tests.networks import draw_images, make_trunk, stirred
+from tests.networks import draw_images, small_backbone, stirred
 
 N_AUS, DIM, HEADS = 4, 12, 3
 
@@ -19,7 +19,7 @@ N_AUS, DIM, HEADS = 4, 12, 3
 def make_network(seed=0, n_aus=N_AUS, **parameters):
     torch.manual_seed(seed)
     small = {"image_size": 24, "embedding_dim": DIM, "n_heads": HEADS}
-    network = MultiLabelTransformer(n_aus, make_trunk(), **small | parameters)
+    network = MultiLabelTransformer(n_aus, small_backbone(), **small | parameters)
     return stirred(network).eval()
 
 
@@ -123,11 +123,11 @@ def test_logits_are_linear_in_an_aus_token(head):
 def test_released_sizes(decoder, per_layer):
     network = MultiLabelTransformer(12, decoder=decoder)
     assert network.encoder.grid == (8, 8)
-    n_trunk = n_parameters(network.backbone)
-    assert round(n_trunk / 1e6, 2) == 21.79
+    n_backbone = n_parameters(network.backbone)
+    assert round(n_backbone / 1e6, 2) == 21.79
     assert [n_parameters(layer) for layer in network.decoder.layers] == [per_layer] * 2
     expected = 1_263_745 - 2 * (396_544 - per_layer)
-    assert n_parameters(network) - n_trunk == expected
+    assert n_parameters(network) - n_backbone == expected
 
 
 def test_a_head_per_label_is_as_many_layers():

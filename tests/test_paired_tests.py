@@ -14,7 +14,6 @@ from skfau.metrics import (
     paired_bootstrap_test,
     paired_t_test,
 )
-from skfau.metrics._paired_bootstrap import holm
 
 
 def systems(seed=0, n_subjects=6, n_frames=20, n_aus=3):
@@ -161,12 +160,6 @@ def test_mcnemar_leaves_unknown_entries_out():
     test = mcnemar_test(y, first, np.array([[0, 0], [0, 0], [1, np.nan]]), average=None)
     np.testing.assert_array_equal(test.gained, [2, 1])
     np.testing.assert_array_equal(test.lost, [0, 0])
-
-
-def test_holm_is_a_step_down_bonferroni():
-    p_values = np.array([[0.01, 0.04], [np.nan, 0.03]])
-    np.testing.assert_allclose(holm(p_values), [[0.03, 0.06], [np.nan, 0.06]])
-    assert holm(np.array([0.9, 0.8])).max() == 1
 
 
 def test_what_cannot_be_compared_is_refused():

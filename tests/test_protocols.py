@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from skfau import estimators, protocols
+from skfau import Faces, estimators, protocols
 from skfau.datasets import load_bp4d, published_folds
 from skfau.facs import DATASET_AUS
 from skfau.metrics import fold_mean_f1
 from skfau.preprocessing import FaceAligner
-from skfau.protocols import PROTOCOLS, _run
-from skfau.protocols._published import published_figures
+from skfau.protocols import PROTOCOLS
 from tests.trees import write_bp4d, write_disfa, write_image, write_points
 
 pytestmark = [
@@ -48,16 +47,22 @@ def recorder(monkeypatch):
     return Recorder
 
 
-@pytest.fixture
-def bp4d(tmp_path):
+def write_six_subjects(root, aus):
     rng = np.random.default_rng(0)
     for subject in SUBJECTS:
-        rows = {
-            f: {au: int(rng.integers(2)) for au in DATASET_AUS["bp4d"]}
-            for f in range(1, 9)
-        }
-        write_bp4d(tmp_path / "bp4d", f"{subject}_T1", range(1, 9), rows)
-    return tmp_path / "bp4d"
+        rows = {f: {au: int(rng.integers(2)) for au in aus} for f in range(1, 9)}
+        write_bp4d(root, f"{subject}_T1", range(1, 9), rows)
+    return root
+
+
+@pytest.fixture
+def bp4d(tmp_path):
+    return write_six_subjects(tmp_path / "bp4d", DATASET_AUS["bp4d"])
+
+
+@pytest.fixture
+def bp4d_plus(tmp_path):
+    return write_six_subjects(tmp_path / "bp4d_plus", DATASET_AUS["bp4d_plus"])
 
 
 @pytest.fixture
@@ -122,12 +127,22 @@ def test_unknown_protocols_are_listed():
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=lambda p: p.source)
-def test_every_protocol_can_be_made_and_has_figures(protocol):
-    model = _run._make(protocol, False, {})
-    assert model.aus == protocol.aus
-    FaceAligner(**protocol.aligner)._validate_params()
-    assert protocol.dataset in _run._LOADERS
-    figures = published_figures(protocol)
+def test_every_protocol_can_be_made(protocol):
+    model = getattr(estimators, protocol.estimator)(**protocol.parameters)
+    assert model.get_params().items() >= protocol.parameters.items()
+    faces = Faces(np.zeros((1, 8, 8, 3), np.uint8), landmarks=np.ones((1, 68, 2)))
+    FaceAligner(**protocol.aligner).fit(faces)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=lambda p: p.source)
+def test_every_protocol_runs_and_has_figures(protocol, recorder, request):
+    root = request.getfixturevalue(protocol.dataset)
+    result = protocols.run(protocol.system, protocol.dataset, root, init_from=None)
+    assert [parameters["aus"] for parameters, _, _ in recorder.fits] == [
+        protocol.aus
+    ] * 3
+    assert result.f1.shape == (3, len(protocol.aus))
+    figures = dict(result.published)
     mean = figures.pop("mean")
     assert tuple(figures) == protocol.aus
     # As printed: WSARL's and SEV-Net's tables round to a tenth.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from skfau.nn import SEVNet
 from skfau.nn._encoder import RelationEncoder
 from skfau.nn._semantic import CrossModalityAttention, cosine_attention
-from tests.networks import draw_images, make_trunk, stirred
+from tests.networks import draw_images, small_backbone, stirred
 
 N_AUS = 4
 
@@ -26,7 +26,7 @@ def make_network(text=None, seed=0, **parameters):
     torch.manual_seed(seed)
     small = {"hidden_dim": 12, "feed_forward_dim": 16, "n_heads": 3}
     text = draw_text() if text is None else text
-    network = stirred(SEVNet(len(text), text, make_trunk(), **small | parameters))
+    network = stirred(SEVNet(len(text), text, small_backbone(), **small | parameters))
     network.text.copy_(text.nan_to_num(0))
     return network.eval()
 
@@ -131,12 +131,12 @@ def test_another_description_reaches_other_aus_through_the_encoder_only(encoder_
 
 def test_published_sizes():
     network = SEVNet(12, draw_text(12, 1024))
-    n_trunk = sum(p.numel() for p in network.backbone.parameters())
+    n_backbone = sum(p.numel() for p in network.backbone.parameters())
     n_all = sum(p.numel() for p in network.parameters())
     layer = 4 * 768 * 768 + 768 * 1024 + 1024 + 1024 * 768 + 768 + 4 * 768
     n_text = 1024 * 768 + 768 + 2 * layer + 768 * 512 + 512 + 512 + 1
-    assert n_all - n_trunk == n_text
-    assert round(n_trunk / 1e6, 2) == 11.18
+    assert n_all - n_backbone == n_text
+    assert round(n_backbone / 1e6, 2) == 11.18
     assert round(n_text / 1e6, 2) == 9.06
 
 
@@ -198,7 +198,7 @@ def test_aus_start_apart_whatever_their_texts_share(encoder_layers):
     shared = 5 * draw_text(1, 64, seed=9)
     torch.manual_seed(0)
     text = draw_text(12, 64) + shared
-    network = SEVNet(12, text, make_trunk(), encoder_layers=encoder_layers).eval()
+    network = SEVNet(12, text, small_backbone(), encoder_layers=encoder_layers).eval()
     cosines = torch.corrcoef(network.guides()[:, 0])
     assert cosines[~torch.eye(12, dtype=bool)].mean() < 0.5
 
@@ -290,7 +290,7 @@ def test_attention_learns_where_the_bias_lets_it_start():
 )
 def test_text_that_does_not_fit_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
-        SEVNet(4, text, make_trunk())
+        SEVNet(4, text, small_backbone())
 
 
 def test_other_errors_name_the_remedy():

@@ -12,7 +12,6 @@ from skfau import Faces
 from skfau.exceptions import MissingColumnError
 from skfau.metrics import f1_scorer
 from skfau.model_selection import SubjectKFold, subject_train_test_split
-from skfau.model_selection._balance import deal_subjects, subject_shares
 from tests._midpoint import MidpointClassifier, draw_faces
 
 
@@ -82,23 +81,42 @@ def test_without_balance_only_rows_are_evened_out():
     assert np.ptp(np.bincount(plain)) <= 2
 
 
-def test_no_single_move_or_exchange_improves_a_deal():
-    subjects, y = cohort(n_subjects=9, n_aus=4)
-    shares = subject_shares(subjects, 9, y)
-    targets = np.array([0.5, 0.3, 0.2])
-    folds = deal_subjects(shares, targets, np.random.default_rng(0))
+def imbalance(folds, targets, subjects, y):
+    """Squared distance from the wanted shares of rows, positives and known entries."""
+    known, rows = ~np.isnan(y), np.ones((len(y), 1))
+    shares = [z / z.sum(axis=0) for z in (rows, np.nan_to_num(y), known)]
+    size, positive, entries = (
+        np.array([share[folds[subjects] == k].sum(axis=0) for k in range(len(targets))])
+        for share in shares
+    )
+    wanted = np.array(targets)[:, None]
+    terms = [2 * (size - wanted), positive - entries, entries - size]
+    return sum(np.sum(term**2) for term in terms)
 
-    def cost(folds):
-        sums = np.array([shares[folds == k].sum(axis=0) for k in range(3)])
-        return np.sum((sums - targets[:, None] * shares.sum(axis=0)) ** 2)
 
-    others = [np.where(np.arange(9) == i, k, folds) for i in range(9) for k in range(3)]
-    for i in range(9):
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("targets", [(1 / 3, 1 / 3, 1 / 3), (0.7, 0.3)])
+def test_no_single_move_or_exchange_improves_the_folds(targets, seed):
+    n_subjects = 16
+    subjects, y = cohort(n_subjects, n_aus=4, seed=seed, unknown=0.1)
+    first_row = np.unique(subjects, return_index=True)[1]
+    if len(targets) == 3:
+        folds = SubjectKFold(3).test_folds(y, y, groups=subjects)[first_row]
+    else:
+        _, test = subject_train_test_split(subjects, y, test_fraction=targets[1])
+        folds = np.isin(first_row, test).astype(int)
+    others = [
+        np.where(np.arange(n_subjects) == i, k, folds)
+        for i in range(n_subjects)
+        for k in range(len(targets))
+    ]
+    for i in range(n_subjects):
         for j in range(i):
             swapped = folds.copy()
             swapped[[i, j]] = folds[[j, i]]
             others.append(swapped)
-    assert cost(folds) <= min(map(cost, others)) + 1e-12
+    best = min(imbalance(other, targets, subjects, y) for other in others)
+    assert imbalance(folds, targets, subjects, y) <= best + 1e-12
 
 
 def test_many_subjects_are_dealt_quickly_and_evenly():

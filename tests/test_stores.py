@@ -57,7 +57,7 @@ def test_arrays_that_are_no_images(images, match):
         (Path("face.jpg"), "list of image paths"),
         (["a.jpg", 3], "entry 1 is"),
         ([Image.new("RGB", (8, 8))], r"np.asarray\(image.convert\('RGB'\)\)"),
-        ([torch.zeros((8, 8, 3), dtype=torch.uint8)], r"np.asarray\(tensor.cpu\(\)\)"),
+        ([torch.zeros((8, 8, 3))], "entry 0 is .*Tensor"),
         ({"a": 1}, "sequence of image"),
         (Faces([]), "with_columns"),
     ],

@@ -5,16 +5,33 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from skfau.datasets._bp4d import _read_occurrence
-from skfau.datasets._text_files import csv_rows, int_table, read_lines
+from skfau.datasets import load_bp4d, load_emotionet
 from skfau.exceptions import LabelError
+from tests.trees import write_bp4d, write_image
+
+pytestmark = pytest.mark.filterwarnings("ignore::skfau.exceptions.DatasetWarning")
 
 WHOLE = b"0,1,2,12\n" + b"".join(b"%d,%d,9,0\n" % (k, k % 2) for k in range(5, 15))
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    return tmp_path_factory.mktemp("labels") / "F001_T1.csv"
+    """Label file of a recording with images 1 to 14, beside a recording without AU."""
+    root = tmp_path_factory.mktemp("bp4d")
+    images = [str(k) for k in range(1, 15)]
+    write_bp4d(root, "F001_T1", images, {})
+    # Labels of every AU, so that the file under test may have any columns, or no row.
+    every_au = ",".join(map(str, range(100)))
+    write_bp4d(root, "F001_T2", ["1"], {1: {}}, header=every_au)
+    return root / "AUCoding" / "AU_OCC" / "F001_T1.csv"
+
+
+def load(path, aus=(1,)):
+    """Return frames and target of the recording, and frames without an image."""
+    bunch = load_bp4d(path.parents[2], aus=aus, first_frame=1, index=None)
+    rows = bunch.data.video == "F001_T1"
+    lost = bunch.report.videos["F001_T1"].without_image
+    return bunch.data.frame[rows].tolist(), bunch.target[rows], lost.tolist()
 
 
 def plain(data):
@@ -39,18 +56,20 @@ def plain(data):
 
 def check(path, data):
     path.write_bytes(data)
+    expected = plain(data)
+    known = {au for row in (expected or {}).values() for au in row}
+    aus = sorted(au for au in known if isinstance(au, int) and 0 < au < 100) or [1]
     try:
-        frames, _, codes = _read_occurrence(path)
+        frames, target, lost = load(path, aus)
     except LabelError as error:
         assert str(path) in str(error) and "line" in str(error)
         return
-    expected = plain(data)
     assert expected is not None, data
-    assert frames.tolist() == sorted(expected)
-    for frame, row in zip(frames.tolist(), codes, strict=True):
-        coded = {au: int(row[au]) for au in np.flatnonzero(row >= 0).tolist()}
-        aus = {au: c for au, c in expected[frame].items() if isinstance(au, int)}
-        assert coded == {au: c for au, c in aus.items() if au < 100}
+    assert frames + lost == sorted(frames) + sorted(lost)
+    assert sorted(frames + lost) == sorted(expected)
+    for frame, row in zip(frames, target, strict=True):
+        codes = [expected[frame][au] for au in aus]
+        np.testing.assert_array_equal(row, [np.nan if c == 9 else c for c in codes])
 
 
 @settings(max_examples=150, deadline=None)
@@ -70,35 +89,60 @@ def test_any_truncation(path, at):
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
-def test_line_ends_and_byte_order_marks(path, end):
-    text = end.join(["1,2", "", "3,4", ""])
-    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    table, numbers = int_table(path, read_lines(path))
-    assert table.tolist() == [[1, 2], [3, 4]] and numbers.tolist() == [1, 3]
+def test_line_ends_of_any_system(path, end):
+    text = end.join(["0,1", "1,1", "", "3,0", ""])
+    path.write_bytes(text.encode())
+    frames, target, _ = load(path)
+    assert frames == [1, 3] and target.tolist() == [[1], [0]]
+    path.write_bytes(text.replace("3,0", "3,7").encode())
+    with pytest.raises(LabelError, match="line 4: AU1 is 7"):
+        load(path)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1,2\n3;4\n", r"csv, line 2: .* got 1 cells and the cell '3;4'.*semicolons"),
-        ("1,2\n3\t4\n", r"line 2: .* Is it separated by tabs\?"),
-        ("1,2\n3,\n", r"line 2: expected 2 whole numbers .* got the cell ''"),
-        ("1,2\n3,4,5\n", r"line 2: .* got 3 cells in '3,4,5'"),
-        ("1,2\n3,1_0\n", r"line 2: .* the cell '1_0'"),
-        ("1,2\n3,99999999999999999999\n", r"line 2: .* the cell '9999999"),
-        ("1,2\n3,\u0661\n", r"line 2: .* the cell '\u0661'"),
-        ("1,2\n3,1.0\n", r"line 2: .* the cell '1.0'"),
+        ("1,1\n3;0\n", r"csv, line 3: .* got 1 cells and the cell '3;0'.*semicolons"),
+        ("1,1\n3\t0\n", r"line 3: .* Is it separated by tabs\?"),
+        ("1,1\n3,\n", r"line 3: expected 2 whole numbers .* got the cell ''"),
+        ("1,1\n3,0,5\n", r"line 3: .* got 3 cells in '3,0,5'"),
+        ("1,1\n3,1_0\n", r"line 3: .* the cell '1_0'"),
+        ("1,1\n3,99999999999999999999\n", r"line 3: .* the cell '9999999"),
+        ("1,1\n3,\u0661\n", r"line 3: .* the cell '\u0661'"),
+        ("1,1\n3,1.0\n", r"line 3: .* the cell '1.0'"),
+        ("1,1\n3,1#0\n", r"line 3: .* the cell '1#0'"),
     ],
 )
 def test_messages(path, text, message):
-    path.write_text(text, encoding="utf-8")
+    path.write_text(f"0,1\n{text}", encoding="utf-8")
     with pytest.raises(LabelError, match=message):
-        int_table(path, read_lines(path))
+        load(path)
 
 
-def test_rows_begin_where_they_begin_and_quotes_must_close(path):
-    lines = ["a,b", "", '1,"2', '3"', "4,5"]
-    assert list(csv_rows(path, lines, skip=1)) == [(3, ["1", "23"]), (5, ["4", "5"])]
-    lines = ["a,b", "1,2", '"3,4', *["x" * 1000] * 200]
+@pytest.fixture
+def sheet(tmp_path):
+    for name in "ab":
+        write_image(tmp_path / f"{name}.jpg")
+    return tmp_path / "labels.csv"
+
+
+def test_rows_begin_where_they_begin(sheet):
+    text = "URL,'AU 1',note\n\nx/a.jpg,1,\"two\nlines\"\nx/b.jpg,0,\n"
+    sheet.write_text(text)
+    bunch = load_emotionet(sheet.parent, aus=(1,), index=None)
+    assert bunch.target.tolist() == [[1], [0]]
+    sheet.write_text(text.replace(",0,", ",7,"))
+    with pytest.raises(LabelError, match=r"csv, line 5: AU1 is '7'"):
+        load_emotionet(sheet.parent, aus=(1,), index=None)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(sheet):
+    sheet.write_text("URL,'AU 1'\nx/a.jpg,1\n", encoding="utf-8-sig")
+    assert load_emotionet(sheet.parent, aus=(1,), index=None).target.tolist() == [[1]]
+
+
+def test_quotes_must_close(sheet):
+    lines = ["URL,'AU 1',note", "x/a.jpg,1,", 'x/b.jpg,1,"', *["x" * 1000] * 200]
+    sheet.write_text("\n".join(lines))
     with pytest.raises(LabelError, match=r"csv, line 3: .*is a quote not closed"):
-        list(csv_rows(path, lines, skip=1))
+        load_emotionet(sheet.parent, aus=(1,), index=None)

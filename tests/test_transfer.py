@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skfau.nn import FAUTransformer, transfer_state
-from tests.networks import draw_images, make_trunk, stirred
+from tests.networks import draw_images, small_backbone, stirred
 
 BP4D = (1, 2, 4, 6, 7)
 DISFA = (4, 9, 1, 25)
@@ -15,7 +15,7 @@ DISFA = (4, 9, 1, 25)
 
 def make_network(aus, seed, **parameters):
     small = {"embedding_dim": 8, "n_heads": 2, "encoder_layers": 1}
-    network = FAUTransformer(len(aus), make_trunk(), **small | parameters)
+    network = FAUTransformer(len(aus), small_backbone(), **small | parameters)
     return stirred(network, seed).eval()
 
 

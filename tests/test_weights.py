@@ -1,4 +1,4 @@
-"""Checkpoints of image trunks: what is loaded, what is ignored, what is refused."""
+"""Checkpoints of image backbones: what is loaded, what is ignored, what is refused."""
 
 import hashlib
 import pickle
@@ -43,8 +43,8 @@ def test_round_trip_ignores_what_lies_after_the_cut(name, tmp_path):
 
 
 def test_safetensors_round_trip(state, tmp_path):
-    save_file(state, tmp_path / "trunk.safetensors")
-    loaded = make_backbone("tiny", str(tmp_path / "trunk.safetensors"))
+    save_file(state, tmp_path / "backbone.safetensors")
+    loaded = make_backbone("tiny", str(tmp_path / "backbone.safetensors"))
     assert_same(loaded.state_dict(), state)
 
 
@@ -76,7 +76,7 @@ def test_a_deeper_sibling_is_refused(tmp_path):
         make_backbone("resnet18", tmp_path / "r34.pth")
 
 
-def test_a_cut_checkpoint_does_not_fill_a_full_trunk(state, tmp_path):
+def test_a_cut_checkpoint_does_not_fill_a_full_backbone(state, tmp_path):
     torch.save(state, tmp_path / "cut.pth")
     with pytest.raises(ValueError, match=r"15 missing: layer3\.0\.bn1\.bias"):
         make_backbone("tiny", tmp_path / "cut.pth", cut="full")
@@ -157,7 +157,7 @@ def test_refused_weights(backbone, weights, error, match):
 
 @pytest.fixture
 def site(state, tmp_path, monkeypatch):
-    """Publish the tiny trunk in a folder, under a name that holds its hash."""
+    """Publish the tiny backbone in a folder, under a name that holds its hash."""
     folder = tmp_path / "site"
     folder.mkdir()
     torch.save(state, folder / "plain.pth")

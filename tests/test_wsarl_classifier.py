@@ -113,13 +113,6 @@ def test_branches_go_from_one_data_set_to_the_other(fitted, made):
     np.testing.assert_allclose(ours[aus.index(12)], theirs[made.aus.index(12)])
 
 
-def test_a_change_to_the_default_augmentation_stays_its_own():
-    clf = WSARLClassifier().set_params(augmentation__flip=0.0)
-    assert clf.augmentation.flip == 0.0
-    assert WSARLClassifier().augmentation.flip == 0.5
-    assert WSARLClassifier().augmentation.crop == 0.12
-
-
 def test_images_that_cannot_be_cut_are_refused(made):
     with pytest.raises(ValueError, match=r"multiples of 16 .* Got 40x40; resize"):
         make_classifier(image_size=40).fit(made.data[::8], made.target[::8])

@@ -1,23 +1,25 @@
 """Aff-Wild2's action units, as the ABAW challenges distribute them."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from skfau.datasets._assemble import (
-    NOT_CODED,
-    Recording,
-    check_aus,
-    code_table,
-    load_recordings,
-)
-from skfau.datasets._frames import is_video, one_source_each, read_images
+from skfau.datasets._image_files import is_video, one_source_each, read_images
 from skfau.datasets._landmark_files import (
     check_any,
     landmark_files,
     landmark_folders,
     read_points,
+)
+from skfau.datasets._recordings import (
+    NOT_CODED,
+    DataSet,
+    Recording,
+    check_aus,
+    code_table,
+    load_recordings,
 )
 from skfau.datasets._text_files import (
     check_codes,
@@ -36,7 +38,7 @@ _SUBSETS = {
     "validation": ("Validation_Set",),
     "all": ("Train_Set", "Validation_Set"),
 }
-_DEPTH = 3  # levels of folders in which the two folders are looked for
+_DEPTH = 3  # levels of folders below the root that are searched
 _ABOUT = """\
 Aff-Wild2: videos from the Internet, annotated for action units ({subset} videos). Who
 is in them is not told; every video stands for a subject of its own.
@@ -63,12 +65,11 @@ def load_affwild2(
         Holds, up to three levels deep, ``AU_Detection_Challenge/Train_Set/VIDEO.txt``
         (or ``AU_Set``) and ``cropped_aligned/VIDEO/00001.jpg``.
     subset : {"train", "validation", "all"}, default="train"
-        Which videos.
+        Videos to load.
     aus : sequence of int, default=(1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
-        AUs to load; the first challenge had ``DATASET_AUS["affwild2_2020"]``.
+        AUs to load; the first challenge coded ``DATASET_AUS["affwild2_2020"]``.
     annotations, images : "auto", str or Path, default="auto"
-        The two folders, if there are several, or they have other names. `images` may
-        hold videos (``VIDEO.mp4``).
+        The two folders; "auto" finds them. `images` may hold videos (``VIDEO.mp4``).
     landmarks, index : object, default="auto"
         As in `load_bp4d`.
     n_jobs : int or None, default=-1
@@ -79,8 +80,7 @@ def load_affwild2(
     Returns
     -------
     bunch : Bunch
-        As in `load_bp4d`. ``subject`` is the video: who it is is not told. A frame with
-        a -1 in any AU is invalid; as in the challenges it counts as not labelled.
+        As in `load_bp4d`; ``subject`` is the video. A frame with a -1 has no label.
 
     Raises
     ------
@@ -92,18 +92,19 @@ def load_affwild2(
     >>> from skfau.datasets import load_affwild2
     >>> bunch = load_affwild2("/data/Aff-Wild2")  # doctest: +SKIP
     """
+    root = Path(root).absolute()
     return load_recordings(
-        *_recordings(Path(root).absolute(), subset, annotations, images, landmarks),
+        DataSet("affwild2", root, (subset, annotations, images, landmarks)),
+        _find_recordings(root, subset, annotations, images, landmarks),
         read_labels=_labels,
         aus=check_aus(aus),
         first_frame=1,
-        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
         about=_ABOUT.format(subset=subset),
+        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
     )
 
 
-def _recordings(root, subset, annotations, images, landmarks):
-    """Return the first arguments of `load_recordings`."""
+def _find_recordings(root, subset, annotations, images, landmarks):
     if subset not in _SUBSETS:
         raise ValueError(f"subset must be one of {tuple(_SUBSETS)}, got {subset!r}")
     labels = _labels_of(_find(root, annotations, _ANNOTATIONS, "annotations"), subset)
@@ -114,18 +115,20 @@ def _recordings(root, subset, annotations, images, landmarks):
         points, looked = landmark_files(folders, name)
         recordings.append(
             Recording(
-                *(name, name, sources.get(name), path),
-                watched=(path, *looked),
-                arguments=(sources.get(name), path, points),
+                name=name,
+                subject=name,
+                labels=path,
+                source=sources.get(name),
+                others=looked,
+                read=partial(_read, sources.get(name), path, points),
             )
         )
     check_any(landmarks, folders, recordings)
-    options = (subset, str(annotations), str(images), str(landmarks))
-    return recordings, _read, ("affwild2", str(root), *options)
+    return recordings
 
 
 def _find(root, folder, names, parameter):
-    """Return the folder of one of some names, or the one that the user names."""
+    """Return the folder that the user names, or the only one with a usual name."""
     if folder != "auto":
         found = [p for p in (root / folder, Path(folder)) if p.is_dir()][:1]
     else:
@@ -170,7 +173,7 @@ def _labels_of(folder, subset):
 
 
 def _read(source, path, points):
-    """Read one video; the index keeps what this returns."""
+    """Read one video; the index stores the result."""
     lines = read_lines(path)
     matches = [_AU.fullmatch(cell) for cell in (lines or [""])[0].split(",")]
     if None in matches:
@@ -182,7 +185,7 @@ def _read(source, path, points):
     check_header(path, aus)
     table, numbers = int_table(path, lines, skip=1, n_columns=len(aus))
     check_codes(path, table, numbers, aus, (-1, 0, 1), "0, 1 or -1 (invalid)")
-    # Rows count lines, so a blank one would shift all that follow.
+    # A blank line would shift the frame numbers of all rows below it.
     blank = np.flatnonzero(numbers != np.arange(2, len(numbers) + 2))
     if len(blank):
         raise LabelError(
@@ -205,7 +208,7 @@ def _read(source, path, points):
 
 
 def _labels(recording, rows, aus):
-    """Return the target of some rows."""
+    """Return the target of the wanted rows."""
     codes = recording.record["occurrence"][np.ix_(rows, aus)]
     lacking = [a for a, code in zip(aus, codes[:1].T, strict=True) if NOT_CODED in code]
     if lacking:

@@ -1,23 +1,25 @@
 """BP4D and BP4D+ from the folders in which they are distributed."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from skfau.datasets._assemble import (
-    NOT_CODED,
-    Recording,
-    check_aus,
-    code_table,
-    load_recordings,
-)
-from skfau.datasets._frames import is_video, one_source_each, read_images
+from skfau.datasets._image_files import is_video, one_source_each, read_images
 from skfau.datasets._landmark_files import (
     check_any,
     landmark_files,
     landmark_folders,
     read_points,
+)
+from skfau.datasets._recordings import (
+    NOT_CODED,
+    DataSet,
+    Recording,
+    check_aus,
+    code_table,
+    load_recordings,
 )
 from skfau.datasets._text_files import (
     N_CODES,
@@ -30,7 +32,7 @@ from skfau.exceptions import LabelError
 from skfau.facs import DATASET_AUS
 
 _VIDEO = re.compile(r"([FM]\d{3})_T(\d+)")
-# AU06/F001_T1_AU06, or without the AU at the end.
+# Names such as AU06/F001_T1_AU06; the AU at the end may be missing.
 _INTENSITY = re.compile(r"AU0*(\d{1,2})/([FM]\d{3}_T\d+)(?:_AU0*\1)?")
 _WORD = re.compile(r"[A-Za-z][\w .-]*")
 _TASK = re.compile(r"T\d+")
@@ -74,14 +76,14 @@ def load_bp4d(
     landmarks : "auto", str, Path or None, default="auto"
         Folder with a file per video: ``F001_T1.csv`` (frame, x1, y1, ... of 49 to 68
         points, or OpenFace's or py-feat's) or ``2DFeatures/F001_T1.mat`` (49 points,
-        needs h5py); "auto" takes those there are. Points that are not known are NaN.
+        needs h5py); "auto" takes the usual folders. Unknown points are NaN.
     first_frame : {"auto", 0, 1}, default="auto"
-        Number of the image of label frame 1: 1 as delivered. "auto" looks at them.
+        Number of the image of label frame 1, as delivered 1. "auto" finds it out.
     index : "auto", str, Path or None, default="auto"
-        File that keeps what was read until it changes. "auto" is one in
-        ``~/.cache/skfau/index`` (or under ``XDG_CACHE_HOME``), None is none.
+        File that stores what was read; what changed is read again. "auto" is a file in
+        ``~/.cache/skfau/index`` (or under ``XDG_CACHE_HOME``); None stores nothing.
     n_jobs : int or None, default=-1
-        Processes that read what the index does not know, as in joblib.
+        Number of processes that read what is not in the index, as in joblib.
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -98,19 +100,17 @@ def load_bp4d(
     Raises
     ------
     FileNotFoundError, ImportError
-        If a folder, or h5py, is not there.
+        If a folder or h5py is missing.
     LabelError, DatasetError, FaceImageError
-        If files are damaged, twice there or ambiguous; the message says what helps.
+        If files are damaged, duplicated or ambiguous; the message says what to do.
 
     Examples
     --------
     >>> from skfau.datasets import load_bp4d
     >>> bunch = load_bp4d("/data/BP4D", aus=(6, 12))  # doctest: +SKIP
     """
-    return _load(
-        *("bp4d", root, aus, landmarks, first_frame),
-        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
-    )
+    reading = {"index": index, "n_jobs": n_jobs, "verbose": verbose}
+    return _load("bp4d", root, aus, landmarks, first_frame, reading)
 
 
 def load_bp4d_plus(
@@ -155,14 +155,28 @@ def load_bp4d_plus(
     >>> from skfau.datasets import load_bp4d_plus
     >>> bunch = load_bp4d_plus("/data/BP4D+")  # doctest: +SKIP
     """
-    return _load(
-        *("bp4d_plus", root, aus, landmarks, first_frame),
-        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
+    reading = {"index": index, "n_jobs": n_jobs, "verbose": verbose}
+    return _load("bp4d_plus", root, aus, landmarks, first_frame, reading)
+
+
+def _load(name, root, aus, landmarks, first_frame, reading):
+    root = Path(root).absolute()
+    recordings, unread = _find_recordings(root, landmarks)
+    return load_recordings(
+        DataSet(name, root, (landmarks,)),
+        recordings,
+        unread=unread,
+        read_labels=_labels,
+        aus=check_aus(aus),
+        first_frame=first_frame,
+        about=_ABOUT[name],
+        reading=reading,
+        stacklevel=6,
     )
 
 
-def _load(name, root, aus, landmarks, first_frame, *, reading):
-    root = Path(root).absolute()
+def _find_recordings(root, landmarks):
+    """Return the recordings, and files of labels whose names are not understood."""
     images = _find_folder(root, _IMAGE_FOLDERS, "subject folders (F001, ...)")
     labels = _find_folder(root, _LABEL_FOLDERS, "label files (F001_T1.csv, ...)")
     intensities = _intensity_files(root)
@@ -175,21 +189,16 @@ def _load(name, root, aus, landmarks, first_frame, *, reading):
         points, looked = landmark_files(folders, video)
         recordings.append(
             Recording(
-                *(video, video.split("_")[0], source, label),
-                watched=(label, *levels.values(), *looked),
-                arguments=(source, label, levels, points),
+                name=video,
+                subject=video.split("_")[0],
+                labels=label,
+                source=source,
+                others=(*levels.values(), *looked),
+                read=partial(_read, source, label, levels, points),
             )
         )
     check_any(landmarks, folders, recordings)
-    return load_recordings(
-        *(recordings, _read, (name, str(root), str(landmarks)), unread),
-        read_labels=_labels,
-        aus=check_aus(aus),
-        first_frame=first_frame,
-        reading=reading,
-        about=_ABOUT[name],
-        stacklevel=6,
-    )
+    return recordings, unread
 
 
 def _find_folder(root, candidates, what):
@@ -244,7 +253,7 @@ def _intensity_files(root):
 
 
 def _read(source, label, levels, points):
-    """Read one recording; the index keeps what this returns."""
+    """Read one recording; the index stores the result."""
     record = read_images(source)
     frames, lines, occurrence = _read_occurrence(label)
     return {
@@ -258,7 +267,7 @@ def _read(source, label, levels, points):
 
 
 def _read_occurrence(path):
-    """Return frames and lines (n,) and codes (n, 100); none without a file."""
+    """Return frames and lines (n,) and codes (n, 100); empty without a file."""
     if not path.exists() and not path.is_symlink():
         empty = np.empty(0, np.int32)
         return empty, empty, code_table(0, (), ())
@@ -268,7 +277,7 @@ def _read_occurrence(path):
         int(au): k for k, au in enumerate(header) if k and au.isdecimal() and int(au)
     }
     words = [cell for cell in header[1:] if _WORD.fullmatch(cell)]
-    # As many AUs as cells that are no words: none is there twice, damaged or AU 0.
+    # Cells without a word are AUs. With fewer AUs, one is duplicated, damaged or 0.
     if not columns or len(columns) + len(words) < len(header) - 1:
         raise LabelError(
             f"{path}, line 1: expected a header of the frame and one number per AU, "
@@ -289,7 +298,7 @@ def _read_intensities(levels, frames):
     intensity = code_table(len(frames), (), ())
     for au, path in levels.items():
         lines = read_lines(path)
-        # Intensities come without a header; FERA 2015's with one.
+        # BP4D's files have no header, FERA 2015's have one.
         skip = int(bool(lines) and not lines[0].split(",")[0].strip().isdecimal())
         table, numbers = int_table(path, lines, skip=skip, n_columns=2)
         check_frames(path, table[:, 0], numbers)
@@ -302,7 +311,7 @@ def _read_intensities(levels, frames):
 
 
 def _labels(recording, rows, aus):
-    """Return target and intensity of some rows, checked."""
+    """Check the codes of the wanted rows; return their target and intensity."""
     record, path = recording.record, recording.labels
     codes = record["occurrence"][np.ix_(rows, aus)]
     lacking = [

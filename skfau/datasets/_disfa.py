@@ -7,15 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skfau.datasets._assemble import (
-    NOT_CODED,
-    Recording,
-    check_aus,
-    check_threshold,
-    code_table,
-    load_recordings,
-)
-from skfau.datasets._frames import (
+from skfau.datasets._image_files import (
     IMAGE_SUFFIXES,
     is_video,
     one_source_each,
@@ -26,6 +18,15 @@ from skfau.datasets._landmark_files import (
     landmark_files,
     landmark_folders,
     read_points,
+)
+from skfau.datasets._recordings import (
+    NOT_CODED,
+    DataSet,
+    Recording,
+    check_aus,
+    check_threshold,
+    code_table,
+    load_recordings,
 )
 from skfau.datasets._text_files import (
     check_codes,
@@ -71,13 +72,13 @@ def load_disfa(
     threshold : int, default=2
         Lowest intensity, 1 to 5, that counts as present.
     images : "auto", str or Path, default="auto"
-        Folder of the videos or image folders, if there are several.
+        Folder of the videos or of the image folders, if there are several.
     camera : {"left", "right"}, default="left"
-        Whose frames, where names tell.
+        Camera of the frames, if the names of files or folders name it.
     landmarks : "auto", str, Path or None, default="auto"
         As in `load_bp4d`, or DISFA's ``Landmark_Points`` (a file per frame).
     first_frame, index : object, default="auto"
-        As in `load_bp4d`; the first means nothing to videos.
+        As in `load_bp4d`; `first_frame` has no effect on videos.
     n_jobs : int or None, default=-1
         As in `load_bp4d`.
     verbose : bool, default=False
@@ -98,18 +99,17 @@ def load_disfa(
     >>> bunch = load_disfa("/data/DISFA")  # doctest: +SKIP
     """
     return load_recordings(
-        *_find(Path(root).absolute(), images, camera, landmarks),
+        DataSet("disfa", root, (images, camera, landmarks), every_frame=True),
+        _find_recordings(Path(root).absolute(), images, camera, landmarks),
         read_labels=partial(_labels, threshold=check_threshold(threshold)),
         aus=check_aus(aus),
         first_frame=first_frame,
-        every_frame=True,
-        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
         about=_ABOUT,
+        reading={"index": index, "n_jobs": n_jobs, "verbose": verbose},
     )
 
 
-def _find(root, images, camera, landmarks):
-    """Return the first arguments of `load_recordings`."""
+def _find_recordings(root, images, camera, landmarks):
     labels = _label_folders(root)
     folders = landmark_folders(root, landmarks, _LANDMARK_FOLDERS)
     sources = _sources(root, images, camera, {p.parent for p in labels.values()})
@@ -120,14 +120,16 @@ def _find(root, images, camera, landmarks):
         files = _au_files(folder) if name in labels else {}
         recordings.append(
             Recording(
-                *(name, name, source, folder),
-                watched=(folder, *files.values(), *looked),
-                arguments=(source, files, points),
+                name=name,
+                subject=name,
+                labels=folder,
+                source=source,
+                others=(*files.values(), *looked),
+                read=partial(_read, source, files, points),
             )
         )
     check_any(landmarks, folders, recordings)
-    options = ("disfa", str(root), str(images), camera, str(landmarks))
-    return recordings, _read, options
+    return recordings
 
 
 def _label_folders(root):
@@ -189,7 +191,7 @@ def _sources(root, images, camera, label_roots):
 
 
 def _subjects(folder, camera):
-    """Map subject to what in a folder holds frames of one camera."""
+    """Map subject to its video or folder of images, of one camera."""
     other = {"left": "right", "right": "left"}[camera]
     named = []
     for path in sorted(folder.iterdir()):
@@ -217,7 +219,7 @@ def _holds_frames(folder):
 
 
 def _read(source, files, points):
-    """Read one subject; the index keeps what this returns."""
+    """Read one subject; the index stores the result."""
     frames, intensity = np.empty(0, np.int32), code_table(0, (), ())
     for k, (au, path) in enumerate(files.items()):
         table, numbers = int_table(path, read_lines(path), n_columns=2)
@@ -245,7 +247,7 @@ def _read(source, files, points):
 
 
 def _labels(recording, rows, aus, threshold):
-    """Return target and intensity of some rows."""
+    """Return target and intensity of the wanted rows."""
     levels = recording.record["intensity"][np.ix_(rows, aus)].astype(np.float32)
     lacking = [
         au for au, level in zip(aus, levels[:1].T, strict=True) if NOT_CODED in level

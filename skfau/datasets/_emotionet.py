@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +11,9 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfau._stores import PathStore
-from skfau.datasets._assemble import NOT_CODED, check_aus, code_table
-from skfau.datasets._frames import IMAGE_SUFFIXES
-from skfau.datasets._index import Task, read_indexed
+from skfau.datasets._image_files import IMAGE_SUFFIXES
+from skfau.datasets._index import read_indexed
+from skfau.datasets._recordings import NOT_CODED, Recording, check_aus, code_table
 from skfau.datasets._text_files import check_header, csv_rows, read_lines
 from skfau.exceptions import DatasetError, DatasetWarning, LabelError
 from skfau.faces import Faces
@@ -33,7 +34,7 @@ labels without an image; `report` names them.
 
 
 class _Row(NamedTuple):
-    """Where the label of an image name is."""
+    """File and line of the label of an image."""
 
     file: Path
     line: int
@@ -58,13 +59,13 @@ def load_emotionet(
         (``N_0000000001_00001.jpg``). Labels are ``dataFile_*.txt`` (automatic) or a CSV
         file with columns ``URL`` and ``'AU 1'``, ... (manual; save the sheet as CSV).
     subset : {"auto", "manual", "automatic"}, default="auto"
-        Which labels; "auto" takes those that there are.
+        Labels to load; "auto" takes the kind that exists.
     aus : sequence of int, default=(1, 2, 4, 5, 6, 9, 12, 17, 20, 25, 26, 43)
         AUs to load, in the order of the columns of ``target``.
     images : "auto", str or Path, default="auto"
         Folder of the images; "auto" is `root`.
     index : "auto", str, Path or None, default="auto"
-        As in `load_bp4d`; keeps the labels.
+        As in `load_bp4d`; it stores the labels.
     n_jobs : int or None, default=-1
         As in `load_bp4d`.
     verbose : bool, default=False
@@ -80,8 +81,8 @@ def load_emotionet(
     Raises
     ------
     FileNotFoundError, LabelError, DatasetError
-        If there are no labels, or they are damaged or twice there.
-        Or if there are both kinds of labels, or two images of one name.
+        If labels are missing, damaged or duplicated, or two images have one name.
+        If there are both kinds of labels and `subset` is "auto".
 
     Examples
     --------
@@ -89,26 +90,25 @@ def load_emotionet(
     >>> bunch = load_emotionet("/data/EmotioNet", subset="manual")  # doctest: +SKIP
     """
     root, aus = Path(root).absolute(), check_aus(aus)
-    subset, files = _label_files(root, subset)
-    records = read_indexed(
-        _read,
-        [Task(str(path), (path,), (path, subset)) for path in files],
+    subset, paths = _label_files(root, subset)
+    files = read_indexed(
+        [Recording(str(path), path, partial(_read, path, subset)) for path in paths],
         index=index,
         name=("emotionet", str(root), subset),
         n_jobs=n_jobs,
         verbose=verbose,
     )
-    return _join(root, subset, files, records, aus, images)
+    return _join(root, subset, files, aus, images)
 
 
-def _join(root, subset, files, records, aus, images):
+def _join(root, subset, files, aus, images):
     """Join labels and images by name."""
-    places = _places(files, records)
+    places = _places(files)
     folder = _image_folder(root, images)
     found = _find_images(folder)
     names = [name for name in places if name in found]
     if not names:
-        raise LabelError(f"no image in {folder} has a label in {files[0]}")
+        raise LabelError(f"no image in {folder} has a label in {files[0].labels}")
     rows = np.array([name in found for name in places])
     report = Bunch(
         without_image=[os.fsdecode(name) for name in places if name not in found],
@@ -117,7 +117,7 @@ def _join(root, subset, files, records, aus, images):
     _warn(subset, len(places), report.without_image)
     return Bunch(
         data=Faces(PathStore([found[name] for name in names])),
-        target=_targets(files, records, aus)[rows],
+        target=_targets(files, aus)[rows],
         intensity=None,
         aus=aus,
         report=report,
@@ -171,7 +171,7 @@ def _first_line(path):
 
 
 def _read(path, subset):
-    """Read one file of labels; the index keeps what this returns."""
+    """Read one file of labels; the index stores the result."""
     lines = read_lines(path)
     if subset == "manual":
         (_, header), *rows = csv_rows(path, lines, skip=0)
@@ -182,7 +182,7 @@ def _read(path, subset):
         columns, address = {au: au + 1 for au in range(1, _N_AUS + 1)}, 0
         width = _N_AUS + 2
         rows = [(k, line.split("\t")) for k, line in enumerate(lines, 1)]
-        # Some copies carry a header.
+        # The header of some copies is no row.
         rows = rows[1:] if rows and "URL" in rows[0][1][0] else rows
     names, numbers, codes = [], [], []
     for number, cells in rows:
@@ -213,7 +213,7 @@ def _manual_columns(path, header):
 
 def _name(path, number, cells, address, width):
     """Return the file name at the end of an address."""
-    # More cells are no better: a comma in an address moves those behind it.
+    # Too many cells are an error, too: a comma in an address shifts the cells after it.
     if len(cells) < width or any(cell.strip() for cell in cells[width:]):
         raise LabelError(
             f"{path}, line {number}: expected {width} cells, got {len(cells)} in "
@@ -239,11 +239,12 @@ def _code(path, number, cell, au):
     return code
 
 
-def _places(files, records):
+def _places(files):
     """Map image name to the place of its label, in the order of the files."""
     places = {}
-    for path, record in zip(files, records, strict=True):
-        names, lines = record["names"].tolist(), record["lines"].tolist()
+    for file in files:
+        path = file.labels
+        names, lines = file.record["names"].tolist(), file.record["lines"].tolist()
         for name, line in zip(names, lines, strict=True):
             if name in places:
                 first = places[name]
@@ -255,15 +256,15 @@ def _places(files, records):
     return places
 
 
-def _targets(files, records, aus):
+def _targets(files, aus):
     codes = []
-    for path, record in zip(files, records, strict=True):
-        chosen = record["codes"][:, list(aus)]
+    for file in files:
+        chosen = file.record["codes"][:, list(aus)]
         lacking = [a for a, c in zip(aus, chosen[:1].T, strict=True) if NOT_CODED in c]
         if lacking:
             raise LabelError(
-                f"{path} has no column for AU {', '.join(map(str, lacking))}; pass "
-                "aus= without"
+                f"{file.labels} has no column for AU {', '.join(map(str, lacking))}; "
+                "pass aus= without"
             )
         codes.append(chosen)
     codes = np.concatenate(codes)
@@ -283,7 +284,7 @@ def _find_images(folder):
     """Map name to path of every image in a folder and below, following links once."""
     found, visited = {}, set()
     for place, folders, names in os.walk(folder, followlinks=True):
-        stat = os.stat(place)  # noqa: PTH116 (a Path per folder is no better here)
+        stat = os.stat(place)  # noqa: PTH116 (saves a Path per folder)
         if (stat.st_dev, stat.st_ino) in visited:
             folders.clear()
             continue

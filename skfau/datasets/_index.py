@@ -1,4 +1,4 @@
-"""What the files of a data set say, read once and kept until they change."""
+"""Index of a data set: what was read from its files, stored until they change."""
 
 import contextlib
 import json
@@ -6,7 +6,6 @@ import os
 import time
 import warnings
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -15,72 +14,50 @@ from tqdm import tqdm
 from skfau import __version__
 from skfau._arrays import digest, stamp
 
-# Raise it whenever a reader returns something else for the same files.
+# Format of the index; raise it when a reader returns other records for equal files.
 _FORMAT = 3
-# Starting worker processes takes about as long.
+# Time to read without workers: about as long as starting them takes.
 _SERIAL_SECONDS = 2.0
-# A file that was written this shortly before it was read may have been written again
-# within one tick of the file system's clock.
+# A file modified this shortly before it was read may change again within one tick of
+# the file system's clock, so its stamp would not tell.
 _UNSETTLED_NS = 2_000_000_000
 
 
-class Task(NamedTuple):
-    """One recording to read.
-
-    Attributes
-    ----------
-    key : str
-        Its name.
-    watched : tuple of Path
-        Files and folders that were looked at, whether or not they exist.
-    arguments : tuple
-        What the reader is called with.
-    """
-
-    key: str
-    watched: tuple
-    arguments: tuple
-
-
-def read_indexed(read, tasks, *, index, name, n_jobs, verbose):
-    """Return ``[read(*task.arguments) for task in tasks]``, from an index if it knows.
+def read_indexed(recordings, *, index, name, n_jobs, verbose):
+    """Read recordings, from an index where their files have not changed.
 
     Parameters
     ----------
-    read : callable
-        Returns a dict of arrays; over all tasks, arrays of one name must agree in
-        all axes but the first.
-    tasks : list of Task
-        What to read.
+    recordings : list of Recording
+        Each with a ``name`` of its own. ``read`` returns a dict of arrays; arrays of
+        one name must agree over all recordings, in all axes but the first.
     index : {"auto"}, str, Path or None
-        File of the index; "auto" is one in the user's cache folder, None is none.
-    name : tuple
-        What "auto" names the file by: the data set, its folder, options.
+        File of the index; "auto" is a file in the user's cache folder; None reads all
+        files.
+    name : tuple of str
+        Data set, its folder, and options; "auto" names the file by them.
     n_jobs : int or None
-        Processes that read what the index does not know, as in joblib.
+        Number of processes that read what is not in the index, as in joblib.
     verbose : bool
         Whether to show a progress bar.
 
     Returns
     -------
-    records : list of dict of ndarray
+    recordings : list of Recording
+        The same with their records.
     """
     path = _index_path(index, name)
     began = time.time_ns()
-    stamps = [_stamps(task) for task in tasks]
+    stamps = {r.name: _stamps(r) for r in recordings}
     known = {} if path is None else _load(path)
-    stale = [
-        task
-        for task, now in zip(tasks, stamps, strict=True)
-        if known.get(task.key, (None,))[0] != now
-    ]
-    fresh = _read_all(read, stale, name[0], n_jobs, verbose)
-    new = dict(zip((task.key for task in stale), fresh, strict=True))
-    records = [new[t.key] if t.key in new else known[t.key][1] for t in tasks]
-    if path is not None and tasks and (new or len(known) != len(tasks)):
-        kept = [s if _settled(s, began) else None for s in stamps]
-        _write(path, [task.key for task in tasks], kept, records)
-    return records
+    stale = [r for r in recordings if known.get(r.name, (None,))[0] != stamps[r.name]]
+    records = {video: record for video, (_, record) in known.items()}
+    records |= _read_all(stale, name[0], n_jobs, verbose)
+    recordings = [r._replace(record=records[r.name]) for r in recordings]
+    if path is not None and recordings and (stale or len(known) != len(recordings)):
+        kept = [s if _settled(s, began) else None for s in stamps.values()]
+        _write(path, list(stamps), kept, [r.record for r in recordings])
+    return recordings
 
 
 def _index_path(index, name):
@@ -92,10 +69,10 @@ def _index_path(index, name):
     return Path(cache, "skfau", "index", f"{name[0]}-{digest(*name)[:16]}.npz")
 
 
-def _stamps(task):
-    marks = [stamp(str(path))[1:] for path in task.watched]
-    # As JSON gives it back, so that what was read equals what was written.
-    return [repr(task.arguments), [list(mark) for mark in marks]]
+def _stamps(recording):
+    marks = [stamp(str(path))[1:] for path in recording.files]
+    # Lists, not tuples: JSON gives lists back, and these are compared with them.
+    return [repr(recording.read.args), [list(mark) for mark in marks]]
 
 
 def _settled(stamps, began):
@@ -105,22 +82,24 @@ def _settled(stamps, began):
     )
 
 
-def _read_all(read, tasks, title, n_jobs, verbose):
+def _read_all(recordings, title, n_jobs, verbose):
+    """Return name -> record; worker processes join in if it takes long."""
+    names, reads = [r.name for r in recordings], [r.read for r in recordings]
     records = []
     began = time.monotonic()
-    with tqdm(total=len(tasks), desc=title, disable=not verbose, unit="file") as bar:
-        for task in tasks:
+    with tqdm(total=len(reads), desc=title, disable=not verbose, unit="file") as bar:
+        for read in reads:
             if time.monotonic() - began > _SERIAL_SECONDS:
                 break
-            records.append(read(*task.arguments))
+            records.append(read())
             bar.update()
-        rest = tasks[len(records) :]
-        # Even for nothing joblib prepares its workers.
+        rest = reads[len(records) :]
+        # joblib starts its workers even for an empty list.
         parallel = Parallel(n_jobs=n_jobs, return_as="generator") if rest else list
-        for record in parallel(delayed(read)(*task.arguments) for task in rest):
+        for record in parallel(delayed(read)() for read in rest):
             records.append(record)
             bar.update()
-    return records
+    return dict(zip(names, records, strict=True))
 
 
 def _write(path, keys, stamps, records):
@@ -149,7 +128,7 @@ def _write(path, keys, stamps, records):
 
 
 def _load(path):
-    """Return key -> (stamps, record); nothing if there is no sound index."""
+    """Return name -> (stamps, record); empty if there is no sound index."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
@@ -163,8 +142,8 @@ def _load(path):
                 for field in about["fields"]
             }
     except Exception:
-        # Absent or damaged, at which zipfile raises whatever it stumbles over: the
-        # files themselves are read again.
+        # The index is absent or damaged, for which zipfile has errors of many types;
+        # all files are read again.
         return {}
     return {
         key: (stamps, {field: parts[k] for field, parts in split.items()})

@@ -74,7 +74,7 @@ def check_any(source, folders, recordings):
     if not any(
         place.exists()
         for recording in recordings
-        for place in recording.watched
+        for place in recording.others
         if folders[0] in place.parents
     ):
         raise DatasetError(

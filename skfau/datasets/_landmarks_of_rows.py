@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skfau.datasets._frames import read_images
+from skfau.datasets._image_files import read_images
 from skfau.datasets._landmark_files import (
     known_layout,
     landmark_files,

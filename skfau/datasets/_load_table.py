@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfau.datasets._assemble import VideoReport, check_aus, check_threshold
 from skfau.datasets._au_columns import au_columns, no_au_column, read_levels
 from skfau.datasets._file_names import find_files
 from skfau.datasets._landmarks_of_rows import landmarks_of_rows
+from skfau.datasets._recordings import VideoReport, check_aus, check_threshold
 from skfau.datasets._table_columns import check_columns, places, read_columns, typed
 from skfau.exceptions import DatasetError, DatasetWarning, LabelError
 from skfau.faces import Faces

@@ -9,18 +9,18 @@ import numpy as np
 from skfau.exceptions import LabelError
 
 _SEPARATORS = {",": "commas", "\t": "tabs", " ": "spaces", ";": "semicolons"}
-# ASCII, as NumPy takes no other digits, and int() does.
+# ASCII digits only: NumPy reads no others, int() does.
 _WHOLE = re.compile(r"[ \t]*[+-]?[0-9]{1,18}[ \t]*")
-# All but tab, newline and carriage return. NumPy and str.strip take some for blanks.
+# All but tab, newline and carriage return; NumPy and str.strip skip some as blanks.
 _CONTROL = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1f]")
 _LAST_FRAME = 2**31 - 1
 
-#: AU numbers are below.
+#: AU numbers are below this.
 N_CODES = 100
 
 
 def read_lines(path, error_type=LabelError):
-    """Return the lines of a text file, whatever system wrote it.
+    """Return the lines of a text file with the line ends of any system.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def read_lines(path, error_type=LabelError):
             "file is damaged, or text in UTF-16. Copy it again, or save it as UTF-8."
         )
     text = data.decode("utf-8-sig", errors="replace")
-    # Not splitlines: it also splits at characters that no editor counts as a line.
+    # str.splitlines would also split at characters that end no line in an editor.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
@@ -56,15 +56,15 @@ def int_table(path, lines, *, skip=0, n_columns=None, separator=","):
     skip : int, default=0
         Lines of its header.
     n_columns : int or None, default=None
-        How many numbers a line must hold; None means as many as the first.
+        Numbers in each line; None means as many as in the first.
     separator : str, default=","
-        What is between them.
+        Character between the numbers.
 
     Returns
     -------
     table : ndarray of shape (n, n_columns), dtype int64
     numbers : ndarray of shape (n,), dtype int64
-        Line of every row, from 1; blank lines give no row.
+        Line of each row, from 1; blank lines give no row.
     """
     numbers = [k for k, line in enumerate(lines[skip:], skip + 1) if line.strip()]
     rows = [lines[k - 1] for k in numbers]
@@ -87,7 +87,7 @@ def int_table(path, lines, *, skip=0, n_columns=None, separator=","):
 
 
 def _first_fault(path, numbers, rows, n_columns, separator):
-    """Return the error of the first line that is not as it should be."""
+    """Return the error for the first faulty line."""
     number, row = next(
         (number, row)
         for number, row in zip(numbers, rows, strict=True)
@@ -112,7 +112,7 @@ def _first_fault(path, numbers, rows, n_columns, separator):
 def csv_rows(path, lines, *, skip, separator=",", error_type=LabelError):
     """Yield the number of the line in which a row begins, and its cells.
 
-    Quoted cells may go on over several lines; blank lines give no row.
+    Quoted cells may span several lines; blank lines give no row.
     """
     reader = csv.reader(lines[skip:], delimiter=separator)
     number = skip + 1
@@ -128,9 +128,9 @@ def csv_rows(path, lines, *, skip, separator=",", error_type=LabelError):
 
 
 def check_frames(path, frames, lines, *, first=0, error_type=LabelError):
-    """Raise if a frame number is below ``first`` or there twice; ``lines`` tell where.
+    """Raise if a frame number is below ``first``, above int32 or duplicated.
 
-    Frames must fit int32, as which they are kept.
+    ``lines`` are the lines of the frames, for the error.
     """
     outside = np.flatnonzero((frames < first) | (frames > _LAST_FRAME))
     if len(outside):
@@ -150,7 +150,7 @@ def check_frames(path, frames, lines, *, first=0, error_type=LabelError):
 
 
 def check_header(path, aus):
-    """Raise LabelError if an AU has two columns, or a number that no AU has."""
+    """Raise LabelError if an AU has two columns or is no AU."""
     for au in aus:
         if aus.count(au) > 1:
             raise LabelError(f"{path}, line 1: AU{au} has two columns; keep one")

@@ -2,25 +2,31 @@
 
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._aunet import AUNetClassifier
-from skfau.estimators._baselines import hog_baseline, landmark_baseline
+from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._drml import DRMLClassifier
 from skfau.estimators._eacnet import EACNetClassifier
 from skfau.estimators._fau_transformer import FAUTransformerClassifier
 from skfau.estimators._jaanet import JAANetClassifier
-from skfau.estimators._linear import AULinearSVC, AULogisticRegression
-from skfau.estimators._mlgcn import MLGCNClassifier
-from skfau.estimators._mscam import MSCAMClassifier
+from skfau.estimators._label_graph import MLGCNClassifier, MSCAMClassifier
+from skfau.estimators._linear import (
+    AULinearSVC,
+    AULogisticRegression,
+    hog_baseline,
+    landmark_baseline,
+)
 from skfau.estimators._multi_label_transformer import (
     MultiLabelTransformerClassifier,
 )
 from skfau.estimators._resnet import ResNetClassifier
 from skfau.estimators._sevnet import SEVNetClassifier
+from skfau.estimators._system import System
 from skfau.estimators._wsarl import WSARLClassifier
 
 __all__ = [
     "AULinearSVC",
     "AULogisticRegression",
     "AUNetClassifier",
+    "BaseAUClassifier",
     "DRMLClassifier",
     "EACNetClassifier",
     "FAUTransformerClassifier",
@@ -31,6 +37,7 @@ __all__ = [
     "MultiLabelTransformerClassifier",
     "ResNetClassifier",
     "SEVNetClassifier",
+    "System",
     "WSARLClassifier",
     "hog_baseline",
     "landmark_baseline",

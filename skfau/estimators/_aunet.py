@@ -1,31 +1,36 @@
 """`AUNetClassifier`: the system of Yang, Hristov, Shen, Lin and Pantic."""
 
-from numbers import Integral, Real
+import copy
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 
-from skfau._validation import Interval, StrOptions
-from skfau.estimators import _aunet_fitting, _fitting
+from skfau._validation import StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
-from skfau.estimators._base import BaseAUClassifier
-from skfau.estimators._device import threads
-from skfau.estimators._feature_cache import check_cacheable
-from skfau.estimators._frame_inference import apply_to_frames
-from skfau.estimators._frames import FrameNetwork
-from skfau.estimators._labels import (
-    class_weights,
-    resolve_aus,
-    rows_with_face,
-    set_aus,
+from skfau.estimators._aunet_fitting import (
+    check_landmarks,
+    dataset_numbers,
+    datasets_of,
+    fit_label_vaes,
+    train_fan,
+    warn_without_neighbours,
 )
+from skfau.estimators._aus import class_weights, resolve_aus, rows_with_face
+from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._feature_cache import FeatureCache, check_cacheable
+from skfau.estimators._fitting import draw_seed
+from skfau.estimators._neighbours import (
+    FeatureBatches,
+    FrameBatches,
+    FrameNetwork,
+    Neighbourhood,
+    apply_to_frames,
+)
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._system import System, Task
 from skfau.facs import DATASET_AUS
 from skfau.losses import AUNetLoss
 from skfau.nn import AUNet
-
-_COUNT = Interval(Integral, 1, None, closed="left")
-_WEIGHT = Interval(Real, 0, None, closed="left")
 
 
 class AUNetClassifier(BaseAUClassifier):
@@ -41,7 +46,9 @@ class AUNetClassifier(BaseAUClassifier):
         The face alignment network, frozen, or a residual trunk that trains along
         (ResNet-18-A of Table XIII).
     weights : {"imagenet"}, path or None, default=None
-        Where a residual trunk starts, see `skfau.nn.make_backbone`.
+        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
+        of torchvision's state dict, or None for random weights. For residual backbones
+        only.
     fan_weights : path or None, default=None
         File of the published face alignment network (``2dfan2``). None trains one on
         the training faces' landmarks before all else.
@@ -71,16 +78,16 @@ class AUNetClassifier(BaseAUClassifier):
     consistency_weight : float, default=1.0
         Weight gamma of the agreement it asks for.
     class_weight : {"soft_balance", "inverse_rate"} or None, default="inverse_rate"
-        Weights of the AUs in the loss, from the training labels (equation 1).
+        Weights of the AUs in the loss, from the training labels. Equation 1.
     feature_cache : path or None, default=None
         Folder in which the frozen network's features of every frame are kept, in
         float16 (8 MB a frame with ``fan_width=256`` at 256 px), so that it sees each
         frame once. Only with ``augmentation=None``: changed pixels have features of
         their own.
     lr_decay : float, default=0.3
-        What the learning rate is multiplied by after every `lr_decay_epochs`.
+        Factor that lowers the learning rate. Applied every `lr_decay_epochs` epochs.
     lr_decay_epochs : int, default=4
-        Epochs between the steps of the learning rate.
+        Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
         from 0.
@@ -89,11 +96,11 @@ class AUNetClassifier(BaseAUClassifier):
     grayscale : bool, default=False
         Reduce colours to luma first.
     augmentation : FaceAugmentation, "published" or None, default="published"
-        Random changes to training batches, the same for the three frames.
+        Random changes to training batches. The three frames change alike.
         ``"published"`` is ``FaceAugmentation(rotation=15, scale=0.25, shift=0.05,
         brightness=0.15, contrast=0.3)``.
     lr : float, default=0.0001
-        Learning rate of AdamW in the first epoch.
+        Learning rate at the start. The optimiser is AdamW.
     weight_decay : float, default=0.0
         Weight decay of the optimiser.
     batch_size : int, default=64
@@ -101,35 +108,31 @@ class AUNetClassifier(BaseAUClassifier):
     max_epochs : int, default=12
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : AUNetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: all is copied but the outputs of AUs that
-        only one of them knows. The face alignment network comes along: it is not
-        trained again, nor read from `fan_weights`.
+        Fitted classifier, or file of `save`, to start from. All is copied but the
+        outputs of AUs that only one of them knows. The face alignment network is
+        neither trained again nor read from `fan_weights`.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
-        float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Results are bit-equal for equal thread counts
-        only: set 1 to compare across `n_jobs`.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
-        1 shows progress bars.
+        1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -149,7 +152,8 @@ class AUNetClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.AUNet`.
     history_ : list of dict
-        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        of the loss.
     transferred_ : object
         What `init_from` gave, and what began afresh; set only when it was used.
 
@@ -208,24 +212,21 @@ class AUNetClassifier(BaseAUClassifier):
         "backbone": [StrOptions({"fan", "resnet18", "resnet34", "resnet50", "tiny"})],
         "weights": "no_validation",
         "fan_weights": "no_validation",
-        "fan_width": [_COUNT],
-        "fan_stacks": [_COUNT],
-        "fan_epochs": [_COUNT],
+        "fan_width": [COUNT],
+        "fan_stacks": [COUNT],
+        "fan_epochs": [COUNT],
         "temporal": ["boolean"],
-        "interval": [_COUNT],
-        "static_share": [_WEIGHT],
-        "motion_share": [_WEIGHT],
+        "interval": [COUNT],
+        "static_share": [WEIGHT],
+        "motion_share": [WEIGHT],
         "label_vae": ["boolean"],
-        "latent_dim": [_COUNT, None],
-        "kl_weight": [_WEIGHT],
-        "consistency_weight": [_WEIGHT],
+        "latent_dim": [COUNT, None],
+        "kl_weight": [WEIGHT],
+        "consistency_weight": [WEIGHT],
         "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
         "feature_cache": "no_validation",
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
-        "lr_decay_epochs": [_COUNT],
     }
 
-    _optimizer = torch.optim.AdamW
     _published_augmentation = FaceAugmentation(
         rotation=15, scale=0.25, shift=0.05, brightness=0.15, contrast=0.3
     )
@@ -274,68 +275,120 @@ class AUNetClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    @property
-    def _interval(self):
-        # Not `temporal`, which may have been set since the fit.
-        temporal = self.net_.module_.network.motion is not None
-        return self.interval if temporal else None
-
-    def _check_training(self, faces, *, going_on):
-        _aunet_fitting.check_training(self, faces, going_on=going_on)
-
-    def _set_constants(self, labels):
-        # Those of an earlier fit may be of other AUs.
-        self.label_vaes_ = {}
-
-    def _pretrain(self, faces, labels, *, fresh):
-        _aunet_fitting.pretrain(self, faces, labels, fresh=fresh)
-
-    def _make_batches(self, faces, labels):
-        return _aunet_fitting.make_batches(self, faces, labels)
-
-    def _prepare(self, network):
-        return FrameNetwork(
-            network, image_size=self.image_size, grayscale=self.grayscale
-        )
-
-    def _make_network(self, *, pretrained):
-        weights = self.fan_weights if self.backbone == "fan" else self.weights
-        return AUNet(
-            self.n_aus_,
+    def _system(self, task):
+        fan = self.backbone == "fan"
+        weights = self.fan_weights if fan else self.weights
+        network = AUNet(
+            task.n_aus,
             self.backbone,
-            weights if pretrained else None,
+            weights if task.pretrained else None,
             temporal=self.temporal,
             static_share=self.static_share,
             motion_share=self.motion_share,
             fan_width=self.fan_width,
             fan_stacks=self.fan_stacks,
         )
+        # Auto-encoders of new labels are trained by `_pretrain`.
+        vaes = {} if task.labels is not None else getattr(self, "label_vaes_", {})
+        class_weight = class_weights(self.class_weight, task.label_counts)
+        loss = AUNetLoss(class_weight, self.consistency_weight)
+        loss.set_encoders(copy.deepcopy(list(vaes.values())))
+        return System(
+            network=network,
+            loss=loss,
+            optimizer=torch.optim.AdamW,
+            attributes={"label_vaes_": vaes},
+            prepare=FrameNetwork,
+        )
 
-    def _make_loss(self):
-        weights = class_weights(self.class_weight, self.label_counts_)
-        loss = AUNetLoss(weights, self.consistency_weight)
-        _aunet_fitting.give_encoders(self, loss)
-        return loss
+    @property
+    def _trains_fan(self):
+        return self.backbone == "fan" and self.fan_weights is None
 
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay ** (epoch // self.lr_decay_epochs)
+    def _check_training_faces(self, faces, *, going_on):
+        check_cacheable(self.feature_cache, self.backbone, self._augmentation)
+        if self._trains_fan and not going_on and self.init_from is None:
+            self._check_weights()
+            check_landmarks(faces)
+        if self.label_vae:
+            # Raise for rows without a name before anything is trained.
+            datasets_of(faces)
+        if self.temporal:
+            warn_without_neighbours(faces, self.interval)
 
-    def _run(self, X, read, method="forward"):
-        check_is_fitted(self, "net_")
-        faces = self._check_X(X)
-        if method != "forward" or not rows_with_face(faces).any():
-            return super()._run(faces, read, method)
-        check_cacheable(self)
-        with threads(self.n_threads):
-            return apply_to_frames(
-                self.net_.module_,
-                faces,
-                read,
-                batch_size=self.batch_size,
-                interval=self._interval,
-                augmentation=self._augmentation,
-                cache_dir=self.feature_cache,
+    def _check_weights(self):
+        if self.weights is not None:
+            raise ValueError(
+                "weights= is where residual trunks start, and backbone='fan' does not "
+                f"read it; got {self.weights!r}. Give the face alignment network's "
+                "file as fan_weights=, or pass weights=None to train one on these "
+                "faces."
             )
+
+    def _pretrain(self, net, faces, labels, *, fresh):
+        if fresh:
+            # The history of an earlier fit may be of another network.
+            vars(self).pop("fan_history_", None)
+        if self._trains_fan and any(name.startswith("trunk.") for name in fresh):
+            self.fan_history_ = train_fan(
+                net.module_,
+                faces,
+                n_epochs=self.fan_epochs,
+                batch_size=self.batch_size,
+                device=net.device,
+                seed=net.seed,
+                verbose=self.verbose,
+            )
+        if self.label_vae:
+            self._train_label_vaes(net, faces, labels)
+
+    def _train_label_vaes(self, net, faces, labels):
+        """Train an auto-encoder for every data set that has none yet."""
+        dataset = datasets_of(faces)
+        new = ~np.isin(dataset, list(self.label_vaes_))
+        if not new.any():
+            return
+        self.label_vaes_ = self.label_vaes_ | fit_label_vaes(
+            labels[new],
+            dataset[new],
+            self.aus_,
+            latent_dim=self.latent_dim,
+            kl_weight=self.kl_weight,
+            seed=net.seed,
+            verbose=self.verbose,
+        )
+        net.criterion_.set_encoders(copy.deepcopy(list(self.label_vaes_.values())))
+        net.criterion_.to(net.device)
+
+    def _make_batches(self, net, faces, labels):
+        names = list(self.label_vaes_) if self.label_vae else []
+        around = Neighbourhood(faces, self._interval)
+        shared = {"neighbourhood": around, "datasets": dataset_numbers(faces, names)}
+        if self.feature_cache is None:
+            shared |= self._batch_parameters(net, faces)
+            return FrameBatches(faces, labels, **shared)
+        cache = FeatureCache(self.feature_cache, net.module_, around, self.batch_size)
+        return FeatureBatches(labels, cache=cache, image_size=self.image_size, **shared)
+
+    @property
+    def _interval(self):
+        # Ask the network, not `temporal`: set_params may have changed it since fit.
+        temporal = self.net_.module_.network.motion is not None
+        return self.interval if temporal else None
+
+    def _apply_network(self, faces, select, method):
+        if method != "forward" or not rows_with_face(faces).any():
+            return super()._apply_network(faces, select, method)
+        check_cacheable(self.feature_cache, self.backbone, self._augmentation)
+        return apply_to_frames(
+            self.net_.module_,
+            faces,
+            select,
+            batch_size=self.batch_size,
+            interval=self._interval,
+            augmentation=self._augmentation,
+            cache_dir=self.feature_cache,
+        )
 
     def load_published(self, path):
         """Become the classifier whose weights the authors published.
@@ -362,10 +415,12 @@ class AUNetClassifier(BaseAUClassifier):
                 "alignment network, for AUs in a fixed order. Give fan_weights= and "
                 "aus=."
             )
-        set_aus(self, resolve_aus(self.aus, None, len(self.aus)))
-        self.label_counts_ = np.zeros((2, self.n_aus_), np.int64)
-        self._set_constants(labels=None)
-        vars(self).pop("fan_history_", None)
-        self.net_ = _fitting.start_net(self, _fitting.draw_seed(self.random_state))
-        self.net_.module_.network.load_published(path)
+        aus = resolve_aus(self.aus, None, len(self.aus))
+        task = Task(aus, np.zeros((2, len(aus)), np.int64))
+        net = self._make_net(task, draw_seed(self.random_state))
+        net.module_.network.load_published(path)
+        for name in ("fan_history_", "label_vaes_"):
+            vars(self).pop(name, None)
+        self._describe(net, task)
+        self.net_, self.label_vaes_ = net, {}
         return self

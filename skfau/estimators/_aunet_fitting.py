@@ -1,35 +1,34 @@
-"""The steps of a fit that only `AUNetClassifier` takes."""
+"""What only `AUNetClassifier` trains: a face alignment network, label auto-encoders."""
 
-import copy
+import math
 import warnings
 
 import numpy as np
+import torch
+from tqdm import trange
 
-from skfau.estimators import _fitting
-from skfau.estimators._fan_training import check_landmarks, train_fan
-from skfau.estimators._feature_cache import FeatureCache, check_cacheable
-from skfau.estimators._frames import FeatureBatches, FrameBatches, Neighbourhood
-from skfau.estimators._label_vae_training import (
-    dataset_numbers,
-    datasets_of,
-    fit_label_vaes,
+from skfau._columns import names_of
+from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._batches import FaceBatches, PreparedNetwork
+from skfau.estimators._neighbours import Neighbourhood
+from skfau.estimators._torch_state import PrivateStream, derive_seed
+from skfau.estimators._training import ProgressBar, make_training_net, plain_history
+from skfau.exceptions import MissingColumnError
+from skfau.facs import DATASET_AUS
+from skfau.losses import LandmarkMapLoss
+from skfau.nn import LabelVAE
+
+_FAN_AUGMENTATION = FaceAugmentation(
+    rotation=30, scale=0.2, shift=0.05, brightness=0.15, contrast=0.3
 )
+_FAN_LR = 1e-3
+_VAE_EPOCHS, _VAE_BATCH_SIZE, _VAE_LR = 100, 128, 1e-3
+# They keep these trainings' random streams apart from the classifier's.
+_FAN, _VAE = 101, 102
 
 
-def check_training(estimator, faces, *, going_on):
-    """Raise if faces cannot train the classifier; warn if they have no neighbours."""
-    check_cacheable(estimator)
-    if _trains_fan(estimator) and not going_on and estimator.init_from is None:
-        _check_weights(estimator)
-        check_landmarks(faces)
-    if estimator.label_vae:
-        # It raises for rows without a name, before anything is trained.
-        datasets_of(faces)
-    if estimator.temporal:
-        _warn_without_neighbours(faces, estimator.interval)
-
-
-def _warn_without_neighbours(faces, interval):
+def warn_without_neighbours(faces, interval):
+    """Warn if no face has a neighbour `interval` frames away in its video."""
     around = Neighbourhood(faces, interval)
     if (around.rows == around.rows[:, :1]).all():
         reason, remedy = "X has no columns 'video' and 'frame'", "Give them"
@@ -40,97 +39,169 @@ def _warn_without_neighbours(faces, interval):
             f"{reason}: no face has neighbours, and the temporal module learns "
             f"nothing. {remedy}, or pass temporal=False.",
             UserWarning,
-            stacklevel=7,
+            stacklevel=6,
         )
 
 
-def _check_weights(estimator):
-    if estimator.weights is not None:
-        raise ValueError(
-            "weights= is where residual trunks start, and backbone='fan' does not read "
-            f"it; got {estimator.weights!r}. Give the face alignment network's file as "
-            "fan_weights=, or pass weights=None to train one on these faces."
+def check_landmarks(faces):
+    """Raise unless faces have what `train_fan` needs."""
+    if "landmarks" not in faces.columns:
+        raise MissingColumnError(
+            "without fan_weights the face alignment network is trained on the faces' "
+            "landmarks, and X has no column 'landmarks' (it has "
+            f"{', '.join(faces.columns) or 'none'}). Give fan_weights=, or align the "
+            "faces first (FaceAligner with a detector)."
         )
 
 
-def pretrain(estimator, faces, labels, *, fresh):
-    """Train the face alignment network and the labels' auto-encoders, as needed."""
-    if fresh:
-        # That of an earlier fit may be of another network.
-        vars(estimator).pop("fan_history_", None)
-    if fresh and _trains_fan(estimator) and _trunk_is_new(estimator):
-        _train_fan(estimator, faces)
-    if estimator.label_vae:
-        _train_label_vaes(estimator, faces, labels)
+def train_fan(module, faces, *, n_epochs, batch_size, device, seed, verbose):
+    """Train the frozen network of a prepared `AUNet` on heatmaps of landmarks.
 
+    Squared error against Gaussians, Adam, a learning rate that falls as a cosine from
+    0.001; the faces are turned, scaled, shifted and mirrored at random.
 
-def _train_fan(estimator, faces):
-    net = estimator.net_
+    Parameters
+    ----------
+    module : FrameNetwork
+        Its network's trunk is trained in place, and frozen again.
+    faces : Faces
+        With landmarks in every row.
+    n_epochs, batch_size : int
+        Passes over the faces, and faces per step.
+    device : torch.device
+        Where the module is.
+    seed : int
+        Fixes everything random.
+    verbose : int
+        1 shows a progress bar.
+
+    Returns
+    -------
+    history : list of dict
+        ``train_loss`` per epoch.
+    """
+    fan = module.network.trunk.requires_grad_(True)
+    own = PreparedNetwork(fan, image_size=module.image_size, grayscale=module.grayscale)
+    own.autocast = module.autocast
+    batches = FaceBatches(
+        faces,
+        torch.zeros(len(faces), 0).numpy(),
+        image_size=module.image_size,
+        augmentation=_FAN_AUGMENTATION,
+        make_targets=lambda labels, landmarks: {"landmarks": landmarks},
+        columns=("landmarks",),
+        aus=(),
+    )
+    net = make_training_net(
+        own,
+        LandmarkMapLoss(module.image_size),
+        optimizer=torch.optim.Adam,
+        lr=_FAN_LR,
+        weight_decay=0.0,
+        batch_size=batch_size,
+        device=device,
+        seed=derive_seed(seed, _FAN) >> 1,
+        callbacks=[],
+        learning_rate_factor=lambda e: (1 + math.cos(math.pi * e / n_epochs)) / 2,
+    )
+    bar = None
+    if verbose:
+        bar = ProgressBar(n_epochs, -(-len(faces) // batch_size), "FAN")
     try:
-        estimator.fan_history_ = train_fan(
-            net.module_,
-            faces,
-            n_epochs=estimator.fan_epochs,
-            batch_size=estimator.batch_size,
-            device=net.device,
-            seed=net.seed,
-            verbose=estimator.verbose,
+        net.run_epochs(batches, n_epochs, bar=bar)
+    finally:
+        fan.requires_grad_(False).eval()
+    return plain_history(net.history)
+
+
+def datasets_of(faces):
+    """Return the name of each row's data set, "" without the column ``dataset``."""
+    if "dataset" not in faces.columns:
+        return np.full(len(faces), "")
+    names, missing = names_of(faces.column("dataset"))
+    if missing.any():
+        raise ValueError(
+            f"column 'dataset' is missing in row {np.argmax(missing)}; name the data "
+            "set of every row, or leave these rows out."
         )
-    except BaseException:
-        # What goes on from here would take it for trained.
-        del estimator.net_
-        raise
+    return names.astype(str)
 
 
-def _train_label_vaes(estimator, faces, labels):
-    """Train an auto-encoder for every data set that has none yet."""
-    net, dataset = estimator.net_, datasets_of(faces)
-    # After `load` there are none.
-    trained = getattr(estimator, "label_vaes_", {})
-    new = ~np.isin(dataset, list(trained))
-    if not new.any():
-        return
-    estimator.label_vaes_ = trained | fit_label_vaes(
-        labels[new],
-        dataset[new],
-        estimator.aus_,
-        latent_dim=estimator.latent_dim,
-        kl_weight=estimator.kl_weight,
-        seed=net.seed,
-        verbose=estimator.verbose,
-    )
-    give_encoders(estimator, net.criterion_)
-    net.criterion_.to(net.device)
+def dataset_numbers(faces, names):
+    """Return the place of each row's data set among names, -1 for one not there."""
+    numbers = np.full(len(faces), -1)
+    if names:
+        dataset = datasets_of(faces)
+        for number, name in enumerate(names):
+            numbers[dataset == name] = number
+    return numbers
 
 
-def give_encoders(estimator, loss):
-    """Hand copies of the labels' auto-encoders to the loss."""
-    vaes = getattr(estimator, "label_vaes_", {})
-    loss.set_encoders(copy.deepcopy(list(vaes.values())))
+def fit_label_vaes(labels, dataset, aus, *, latent_dim, kl_weight, seed, verbose=0):
+    """Train a `LabelVAE` on the labels of each data set.
+
+    Adam at 0.001, batches of 128, 100 epochs; the last one is kept.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n, n_aus), dtype float32
+        0, 1 or NaN for unknown.
+    dataset : ndarray of shape (n,)
+        Name of each row's data set.
+    aus : tuple of int
+        AU number of each column.
+    latent_dim : int or None
+        Length of the codes; None is by data set, see `latent_dim_of`.
+    kl_weight : float
+        Weight lambda of equation 2.
+    seed : int
+        Fixes everything random.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    vaes : dict of str to LabelVAE
+        By data set; one without a known label has none.
+    """
+    vaes = {}
+    for number, name in enumerate(np.unique(dataset)):
+        rows = labels[dataset == name]
+        # Rows without labels add only the KL term; leave them out.
+        rows = rows[np.isfinite(rows).any(axis=1)]
+        if not len(rows):
+            continue
+        known = np.isfinite(rows)
+        coded = known.any(axis=0)
+        with np.errstate(invalid="ignore"):
+            rates = np.nansum(rows, axis=0) / known.sum(axis=0)
+        size = latent_dim or latent_dim_of(np.array(aus)[coded])
+        stream = PrivateStream("cpu")
+        stream.seed(seed, _VAE, number)
+        with stream():
+            vae = LabelVAE(rates, size)
+        generator = torch.Generator().manual_seed(derive_seed(seed, _VAE, number, 1))
+        _train_label_vae(vae, torch.as_tensor(rows), kl_weight, generator, verbose)
+        vaes[str(name)] = vae.requires_grad_(False)
+    return vaes
 
 
-def make_batches(estimator, faces, labels):
-    """Return the training data as whole batches, of pixels or of kept features."""
-    names = list(estimator.label_vaes_) if estimator.label_vae else []
-    around = Neighbourhood(faces, estimator._interval)
-    shared = {
-        "neighbourhood": around,
-        "datasets": dataset_numbers(faces, names),
-    }
-    if estimator.feature_cache is None:
-        return _fitting.make_batches(estimator, faces, labels, FrameBatches, **shared)
-    module = estimator.net_.module_
-    cache = FeatureCache(estimator.feature_cache, module, around, estimator.batch_size)
-    return FeatureBatches(
-        labels, cache=cache, image_size=estimator.image_size, **shared
-    )
+def latent_dim_of(aus):
+    """Return the published length of the code for a data set that codes these AUs.
+
+    8 for the AUs of BP4D, 6 for DISFA's, 5 for those of Aff-Wild2 (2020); else two
+    thirds of their number, as it is but for DISFA.
+    """
+    if set(aus) == set(DATASET_AUS["disfa"]):
+        return 6
+    return max(1, round(2 * len(aus) / 3))
 
 
-def _trains_fan(estimator):
-    return estimator.backbone == "fan" and estimator.fan_weights is None
-
-
-def _trunk_is_new(estimator):
-    if estimator.init_from is None:
-        return True
-    return any(name.startswith("trunk.") for name in estimator.transferred_["fresh"])
+def _train_label_vae(vae, labels, kl_weight, generator, verbose):
+    optimizer = torch.optim.Adam(vae.parameters(), lr=_VAE_LR)
+    for _ in trange(_VAE_EPOCHS, desc="label VAE", unit="epoch", disable=not verbose):
+        order = torch.randperm(len(labels), generator=generator)
+        for rows in order.split(_VAE_BATCH_SIZE):
+            optimizer.zero_grad()
+            vae.loss(labels[rows], generator, kl_weight=kl_weight).backward()
+            optimizer.step()

@@ -1,6 +1,4 @@
-"""What every AU classifier shares; a published system adds parameters and two hooks."""
-
-from abc import abstractmethod
+"""The base of the AU classifiers: data, training, persistence and prediction, once."""
 
 import numpy as np
 import torch
@@ -9,36 +7,112 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _fitting, _persistence
-from skfau.estimators._batches import PreparedNetwork
-from skfau.estimators._device import threads
-from skfau.estimators._inference import apply_network, logits_of
-from skfau.estimators._labels import count_labels, resolve_aus
-from skfau.estimators._parameters import SHARED_CONSTRAINTS
-from skfau.estimators._training import plain_history
+from skfau.estimators._aus import (
+    count_labels,
+    drop_faceless,
+    resolve_aus,
+    two_classes,
+)
+from skfau.estimators._batches import FaceBatches, apply_network, logits_of
+from skfau.estimators._checkpoint import fit_fingerprint
+from skfau.estimators._parameters import SHARED_CONSTRAINTS, kept_parameters
+from skfau.estimators._system import LabelTargets, Task
+from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
+from skfau.estimators._training import INIT, load_history, plain_history
 from skfau.metrics import au_f1_score
 
 
 class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
-    A subclass declares its parameters, passes the shared ones on, and writes
-    `_make_network` and `_make_loss`; `_make_targets` and `_target_columns` only
-    where its loss needs more than labels. Read `FAUTransformerClassifier` for the
-    meaning of the shared parameters.
+    A subclass declares its parameters in ``__init__``, stores them by
+    ``self._set_parameters(locals())`` and writes one method,
+    ``_system(self, task)``, which returns the network, the loss and whatever else a
+    paper says as a `System`. All that `FAUTransformerClassifier` documents as shared is
+    there: early stopping, checkpoints, transfer, augmentation, saving. Parameters that
+    a subclass does not take have the defaults below as attributes.
+
+    Attributes
+    ----------
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.network`` is the network.
+    history_ : list of dict
+        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+    transferred_ : object
+        What `init_from` gave, and what began afresh; set only when it was used.
+
+    Notes
+    -----
+    The hooks, all with a default but the first; their names begin with an underscore so
+    that they do not stand among the verbs:
+
+    ``_system(task)``
+        Return the `System`. `task` knows ``aus``, ``n_aus``, ``label_counts`` and
+        ``labels``, and whether to read ``pretrained`` weights.
+    ``_published_augmentation``
+        Class attribute, a `FaceAugmentation`: what ``augmentation="published"`` means.
+        Without it the word is refused.
+    ``_check_training_faces(faces, going_on)``
+        Raise if these faces cannot train this classifier, before anything is made.
+    ``_pretrain(net, faces, labels, fresh)``
+        Train what is learned before the network.
+    ``_make_batches(net, faces, labels)``
+        Return the training data as whole batches.
+    ``_apply_network(faces, select, method)``
+        Run the network over faces.
+
+    Examples
+    --------
+    >>> from skfau.datasets import make_faces
+    >>> from skfau.estimators import BaseAUClassifier, System
+    >>> from skfau.losses import WeightedBCE
+    >>> from skfau.nn import PooledNet
+    >>> class TinyClassifier(BaseAUClassifier):
+    ...     def __init__(self, *, image_size=48, max_epochs=1, random_state=None):
+    ...         self._set_parameters(locals())
+    ...
+    ...     def _system(self, task):
+    ...         network = PooledNet(task.n_aus, "tiny")
+    ...         return System(network=network, loss=WeightedBCE())
+    >>> faces = make_faces(n_subjects=4, n_frames=8, image_size=48, random_state=0)
+    >>> clf = TinyClassifier(random_state=0).fit(faces.data, faces.target)
+    >>> clf.predict_proba(faces.data).shape
+    (32, 12)
     """
 
     _parameter_constraints = SHARED_CONSTRAINTS
 
-    _optimizer = torch.optim.Adam
-    # What ``augmentation="published"`` means.
-    _published_augmentation = None
-    # Columns that the network takes beside the images, in prediction as well.
-    _input_columns = ()
-    # Entries of the network's state that it is given and not taught, and the
-    # attributes in which the classifier keeps them, None for one that is taught.
-    _constants = {}
-    # Parts of the network whose learning rates `_part_factors(step, n_steps)` gives.
-    _parts = ()
+    # Defaults of the shared parameters, for subclasses that do not take them.
+    aus = None
+    image_size = 224
+    grayscale = False
+    augmentation = None
+    lr = 1e-3
+    lr_decay = 1.0
+    lr_decay_epochs = 1
+    weight_decay = 0.0
+    batch_size = 32
+    max_epochs = 20
+    early_stopping = False
+    validation_fraction = 0.2
+    patience = 5
+    init_from = None
+    warm_start = False
+    checkpoint_dir = None
+    callbacks = None
+    device = "auto"
+    precision = "auto"
+    n_threads = None
+    verbose = 0
+    random_state = None
 
     def _set_parameters(self, arguments):
         """Store ``locals()`` of a constructor, unchanged, as scikit-learn asks.
@@ -48,47 +122,41 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         for name in self._get_param_names():
             setattr(self, name, arguments[name])
 
-    # -- what a published system writes ------------------------------------------
+    # -- hooks: what a published system writes --------------------------------------
 
-    @abstractmethod
-    def _make_network(self, *, pretrained):
-        """Return the nn.Module for `aus_`; read trunk weights only if `pretrained`."""
+    _published_augmentation = None
 
-    @abstractmethod
-    def _make_loss(self):
-        """Return the loss module; `aus_` and `label_counts_` are known."""
+    def _system(self, task):
+        """Return the `System` for a `Task`; asked once per fit."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no _system(self, task) yet. Write it, and "
+            "return skfau.estimators.System(network=..., loss=...)."
+        )
 
-    def _target_columns(self, faces):
-        """Return which of ``landmarks`` and ``heatmaps`` `_make_targets` takes."""
-        return ()
-
-    def _make_targets(self, labels):
-        """Return the dict of arrays that the loss compares the outputs with."""
-        return {"labels": labels}
-
-    def _learning_rate_factor(self, epoch):
-        """Return what `lr` is multiplied by in an epoch, counted from 0."""
-        return 1.0
-
-    def _check_aus(self, aus):
-        """Raise if the network cannot be made for these AUs."""
-
-    def _check_training(self, faces, *, going_on):
+    def _check_training_faces(self, faces, *, going_on):
         """Raise if these faces cannot train this classifier."""
 
-    def _set_constants(self, labels):
-        """Set the attributes that `_constants` names, from the training labels."""
+    def _pretrain(self, net, faces, labels, *, fresh):
+        """Train what is learned before the network.
 
-    def _pretrain(self, faces, labels, *, fresh):
-        """Train what is learned before the network; `fresh`: its weights are new."""
+        `fresh` names the entries of the network's state that start at random.
+        """
 
-    def _make_batches(self, faces, labels):
-        return _fitting.make_batches(self, faces, labels)
+    def _make_batches(self, net, faces, labels):
+        """Return the training data as whole batches."""
+        return FaceBatches(faces, labels, **self._batch_parameters(net, faces))
 
-    @property
-    def _augmentation(self):
-        published = self.augmentation == "published"
-        return self._published_augmentation if published else self.augmentation
+    def _apply_network(self, faces, select, method):
+        """Return `select` of the network's outputs, row by row, NaN without a face."""
+        return apply_network(
+            self.net_.module_,
+            faces,
+            select,
+            batch_size=self.batch_size,
+            augmentation=self._augmentation,
+            method=method,
+            columns=self.net_.system.inputs,
+        )
 
     # -- fitting ------------------------------------------------------------------
 
@@ -124,20 +192,33 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         """
         going_on = self.warm_start and hasattr(self, "net_")
         if going_on:
-            _persistence.check_described(self)
-        faces, labels = _fitting.check_training_data(self, X, y, going_on=going_on)
+            self._check_described()
+        faces, labels, aus = self._check_training(X, y, going_on)
         seed = _fitting.draw_seed(self.random_state)
-        checkpoint = _fitting.find_checkpoint(self, faces, labels, going_on=going_on)
-        previous = self.network_state() if going_on else None
-        faces, labels, held_out = _fitting.hold_out_subjects(self, faces, labels, seed)
+        checkpoint = _fitting.find_checkpoint(
+            self.checkpoint_dir,
+            self.random_state,
+            going_on,
+            lambda: fit_fingerprint(type(self), self.get_params(False), faces, labels),
+        )
+        train, held_out = (faces, labels), None
+        if self.early_stopping:
+            train, test = _fitting.hold_out_subjects(
+                faces, labels, self.validation_fraction, seed
+            )
+            held_out = _fitting.EarlyStopping(self._probabilities, *test, self.patience)
         with threads(self.n_threads):
-            self._start(labels, seed, previous)
+            net, fresh = self._start(*train, aus, seed, going_on)
             resumed = checkpoint is not None and checkpoint.path.exists()
-            self._pretrain(faces, labels, fresh=not (going_on or resumed))
-            # Before the batches: they may be features, named after the weights.
-            n_epochs = _fitting.resume(self, held_out, checkpoint)
-            batches = self._make_batches(faces, labels)
-            _fitting.train(self, batches, n_epochs, held_out, checkpoint)
+            self._pretrain(net, *train, fresh=() if resumed else fresh)
+            self.net_ = net
+            # Resume first: cached features are keyed by the weights.
+            n_left = _fitting.resume(net, self.max_epochs, held_out, checkpoint)
+            batches = self._make_batches(net, *train)
+            bar_name = type(self).__name__ if self.verbose else None
+            _fitting.train(
+                net, batches, n_left, self.max_epochs, held_out, checkpoint, bar_name
+            )
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -160,33 +241,103 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             The classifier.
         """
         going_on = hasattr(self, "net_")
-        faces, labels = _fitting.check_training_data(self, X, y, going_on=going_on)
+        faces, labels, aus = self._check_training(X, y, going_on)
         with threads(self.n_threads):
+            net, fresh = getattr(self, "net_", None), ()
             if not going_on:
-                self._start(labels, _fitting.draw_seed(self.random_state))
-            self._pretrain(faces, labels, fresh=not going_on)
-            self.net_.run_epochs(self._make_batches(faces, labels), 1)
+                seed = _fitting.draw_seed(self.random_state)
+                net, fresh = self._start(faces, labels, aus, seed)
+            self._pretrain(net, faces, labels, fresh=fresh)
+            self.net_ = net
+            net.run_epochs(self._make_batches(net, faces, labels), 1)
         return self
 
-    def _start(self, labels, seed, previous=None):
-        """Make `net_`; its weights are fresh, `previous`, or from `init_from`."""
-        self.label_counts_ = count_labels(labels, self.aus_)
-        self._set_constants(labels)
-        self.net_ = _fitting.start_net(self, seed)
+    def _check_training(self, X, y, going_on):
+        """Return the faces and labels that can train, and the AUs of the columns."""
+        faces, labels, aus = _fitting.check_data(X, y, self.aus)
+        if going_on:
+            _fitting.check_same_aus(aus, self.aus_)
+        _fitting.check_augmentation(self._augmentation, faces)
+        self._check_training_faces(faces, going_on=going_on)
+        return *drop_faceless(faces, labels), aus
+
+    def _start(self, faces, labels, aus, seed, going_on=False):
+        """Return a new net and the names of its weights that start at random.
+
+        The others are those of `net_` where a fit goes on, or come from `init_from`.
+        """
+        previous = self.network_state() if going_on else None
+        task = Task(aus, count_labels(labels, aus), labels)
+        net = self._make_net(task, seed)
+        _fitting.training_columns(net.system, faces, self._augmentation)
+        network, report = net.module_.network, None
+        fresh = list(network.state_dict())
         if previous is not None:
-            self._load_network_state(previous)
+            _persistence.load_state(network, previous)
+            fresh = []
         elif self.init_from is not None:
-            self.transferred_ = _persistence.transfer(self, self.init_from)
+            report = _persistence.transfer(
+                network, aus, net.system.given, self.init_from, type(self).__name__
+            )
+            fresh = report["fresh"]
+        if not going_on:
+            # Should `_pretrain` fail, a half-trained network must not be found here.
+            vars(self).pop("net_", None)
+        self._describe(net, task)
+        if report is not None:
+            self.transferred_ = report
+        return net, fresh
 
-    # The two doors through which data comes in; tests open them to plain tables.
+    def _make_net(self, task, seed):
+        """Ask the system for its parts and compose a net of them."""
+        device = resolve_device(self.device, or_cpu=not task.pretrained)
+        stream = PrivateStream(device)
+        stream.seed(seed, INIT)
+        with stream():
+            system = self._system(task)
+            net = _fitting.compose_net(
+                system,
+                {name: getattr(self, name) for name in SHARED_CONSTRAINTS},
+                device=device,
+                seed=seed,
+                learning_rate_factor=self._learning_rate_factor,
+            )
+        net.system, net.made_with = system, kept_parameters(self.get_params(False))
+        return net
 
-    def _check_X(self, X):
-        return check_faces(X, need=self._input_columns)
+    def _describe(self, net, task):
+        """Set the fitted attributes that say what was learned, but not `net_`."""
+        self.aus_, self.n_aus_ = tuple(task.aus), task.n_aus
+        self.classes_ = two_classes(task.n_aus)
+        self.label_counts_ = task.label_counts
+        for name, value in net.system.attributes.items():
+            setattr(self, name, value)
 
-    def _prepare(self, network):
-        return PreparedNetwork(
-            network, image_size=self.image_size, grayscale=self.grayscale
-        )
+    def _learning_rate_factor(self, epoch):
+        """Return what `lr` is multiplied by in an epoch, counted from 0."""
+        return self.lr_decay ** (epoch // self.lr_decay_epochs)
+
+    def _batch_parameters(self, net, faces):
+        """Return how batches of faces are made, as arguments of `FaceBatches`."""
+        return {
+            "image_size": net.module_.image_size,
+            "augmentation": self._augmentation,
+            "make_targets": net.system.targets or LabelTargets(),
+            "columns": _fitting.training_columns(net.system, faces, self._augmentation),
+            "aus": self.aus_,
+            "inputs": net.system.inputs,
+        }
+
+    @property
+    def _augmentation(self):
+        if self.augmentation != "published":
+            return self.augmentation
+        if self._published_augmentation is None:
+            raise ValueError(
+                f"augmentation='published' is a paper's, and {type(self).__name__} "
+                "names none. Pass a FaceAugmentation, or None."
+            )
+        return self._published_augmentation
 
     # -- predicting ----------------------------------------------------------------
 
@@ -250,19 +401,12 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         resolve_aus(self.aus_, y, labels.shape[1])
         return float(au_f1_score(labels, predicted))
 
-    def _run(self, X, read, method="forward"):
-        """Return `read` of the network's outputs, row by row, NaN without a face."""
+    def _run(self, X, select, method="forward"):
+        """Return `select` of the network's outputs, row by row, NaN without a face."""
         check_is_fitted(self, "net_")
+        faces = check_faces(X, need=self.net_.system.inputs)
         with threads(self.n_threads):
-            return apply_network(
-                self.net_.module_,
-                self._check_X(X),
-                read,
-                batch_size=self.batch_size,
-                augmentation=self._augmentation,
-                method=method,
-                columns=self._input_columns,
-            )
+            return self._apply_network(faces, select, method)
 
     def set_output(self, *, predict_proba=None):
         """Choose what `predict_proba` returns.
@@ -316,10 +460,6 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         state = self.net_.module_.network.state_dict()
         return {k: v.cpu().numpy().copy(order="C") for k, v in state.items()}
 
-    def _load_network_state(self, state):
-        tensors = {name: torch.as_tensor(array) for name, array in state.items()}
-        self.net_.module_.network.load_state_dict(tensors)
-
     def save(self, path):
         """Write the fitted classifier to one file that runs no code when read.
 
@@ -339,7 +479,16 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             If parameters set after the fit are of a network of another shape.
         """
         check_is_fitted(self, "net_")
-        _persistence.save_classifier(self, path)
+        self._check_described()
+        header = {
+            "class": type(self).__name__,
+            "parameters": kept_parameters(self.get_params(False)),
+            "aus": self.aus_,
+            "label_counts": self.label_counts_.tolist(),
+            "constants": self.net_.system.given,
+            "history": self.history_,
+        }
+        _persistence.write_file(path, header, self.network_state())
 
     @classmethod
     def load(cls, path):
@@ -360,7 +509,31 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the file is something else, or of another class or format.
         """
-        return _persistence.load_classifier(cls, path)
+        header, state = _persistence.read_file(path)
+        _persistence.check_class(path, header["class"], cls.__name__)
+        new = cls(**_persistence.from_json(header["parameters"]))
+        new.aus_ = tuple(header["aus"])
+        new.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
+        net = new._remake_net({name: state[name] for name in header["constants"]})
+        _persistence.load_state(net.module_.network, state)
+        load_history(net.history, header["history"])
+        new._describe(net, Task(new.aus_, new.label_counts_))
+        new.net_ = net
+        return new
+
+    def _remake_net(self, buffers, seed=0):
+        """Return a net as the fitted one, to be filled with its weights."""
+        task = Task(self.aus_, self.label_counts_, None, buffers, pretrained=False)
+        return self._make_net(task, seed)
+
+    def _check_described(self):
+        """Raise if set_params after fit describes a network of another shape."""
+        made_with, now = self.net_.made_with, kept_parameters(self.get_params(False))
+        changed = {n: made_with[n] for n in now if now[n] is not made_with[n]}
+        if not changed:
+            return
+        nets = self.net_, self._remake_net(self.net_.system.buffers)
+        _persistence.check_same_shapes(*(net.module_.network for net in nets), changed)
 
     def __sklearn_clone__(self):
         # `init_from` is where a fit starts, not a part of it: cloned, it would lose
@@ -377,14 +550,28 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         return new
 
     def __getstate__(self):
-        return _persistence.picklable(self, dict(super().__getstate__()))
+        state = dict(super().__getstate__())
+        net = state.pop("net_", None)
+        if net is not None:
+            self._check_described()
+            state["_network"] = {
+                "state": self.network_state(),
+                "history": self.history_,
+                "seed": net.seed,
+                "loss": {k: v.cpu() for k, v in net.criterion_.state_dict().items()},
+                "buffers": net.system.buffers,
+            }
+        return state
 
     def __setstate__(self, state):
         state = dict(state)
-        network = state.pop("_network", None)
+        kept = state.pop("_network", None)
         super().__setstate__(state)
-        if network is not None:
-            _persistence.restore(self, *network)
+        if kept is not None:
+            self.net_ = self._remake_net(kept["buffers"], kept["seed"])
+            _persistence.load_state(self.net_.module_.network, kept["state"])
+            load_history(self.net_.history, kept["history"])
+            self.net_.criterion_.load_state_dict(kept["loss"])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

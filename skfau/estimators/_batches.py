@@ -1,11 +1,15 @@
 """Rows of `Faces` to batches: one gather per batch, uint8 until it is on the device."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skfau.estimators._cutmix import CutMix
+from skfau.estimators._augmentation import CutMix, still
+from skfau.estimators._aus import rows_with_face
+from skfau.faces import Faces
 from skfau.facs import FLIP_68, FLIP_AUS
 from skfau.nn import IMAGENET_MEAN, IMAGENET_STD
 
@@ -73,24 +77,25 @@ class FaceBatches(torch.utils.data.Dataset):
 
     def __getitems__(self, rows):
         rows = np.asarray(rows)
-        images, labels = self.faces.images[rows], self.labels[rows]
-        columns = {
-            name: np.asarray(self.faces.column(name, rows), dtype=np.float32)
-            for name in self.columns
-        }
-        geometry = mix = None
+        labels, geometry, mix = self.labels[rows], None, None
         if self.augmentation is not None:
             geometry = self.augmentation.draw(len(rows), self.rng)
             if self.augmentation.cutmix:
                 mix = self._mixture(rows)
-                images, labels, columns = self._mixed(mix, images, labels, columns)
+                labels = mix.by_au(labels, self.aus)
             labels = self.augmentation.soften(labels, geometry)
             labels = self._mirrored(labels, geometry.flip)
-        columns = self._moved(columns, images.shape[1:3], geometry)
-        inputs = {"images": images} | self._beside(rows, geometry, mix)
+        inputs, columns = gather(
+            self.faces,
+            rows,
+            self.columns,
+            image_size=self.image_size,
+            geometry=geometry,
+            mix=mix,
+            aus=self.aus,
+        )
+        inputs |= self._beside(rows, geometry, mix)
         inputs |= {name: columns.pop(name) for name in self.inputs}
-        if geometry is not None:
-            inputs |= {k: v for k, v in geometry._asdict().items() if v is not None}
         return inputs, self._targets(rows, labels, columns)
 
     def _beside(self, rows, geometry, mix):
@@ -105,30 +110,61 @@ class FaceBatches(torch.utils.data.Dataset):
         how = self.augmentation
         return CutMix(landmarks, how.cutmix, self.rng, how.cutmix_overlap)
 
-    def _mixed(self, mix, images, labels, columns):
-        columns = {
-            name: mix.landmarks(values)
-            if name == "landmarks"
-            else mix.by_au(values, self.aus)
-            for name, values in columns.items()
-        }
-        return mix.images(images), mix.by_au(labels, self.aus), columns
-
     def _mirrored(self, labels, flip):
         if not self.swaps_sides:
             return labels
         known = np.column_stack([labels, np.full(len(labels), np.nan, labels.dtype)])
         return np.where(flip[:, None], known[:, self.mirror_columns], labels)
 
-    def _moved(self, columns, image_shape, geometry):
-        moved = dict(columns)
-        if "landmarks" in columns:
-            moved["landmarks"] = move_landmarks(
-                columns["landmarks"], image_shape, self.image_size, geometry
-            )
-        if "heatmaps" in columns and geometry is not None:
-            moved["heatmaps"] = move_maps(columns["heatmaps"], geometry)
-        return moved
+
+def gather(faces, rows, columns=(), *, image_size, geometry=None, mix=None, aus=()):
+    """Return what a network is shown of some faces, in training and prediction alike.
+
+    Parameters
+    ----------
+    faces : Faces
+        Where the rows are.
+    rows : ndarray of shape (n,), dtype intp
+        Rows of the batch.
+    columns : tuple of str, default=()
+        Which of ``landmarks`` and ``heatmaps`` to take along.
+    image_size : int
+        Side of the network's input, pixels.
+    geometry : Geometry or None, default=None
+        What the batch is put through, the crop included.
+    mix : CutMix or None, default=None
+        How the faces of the batch are mixed.
+    aus : tuple of int, default=()
+        AU number of each heatmap.
+
+    Returns
+    -------
+    inputs : dict of str to ndarray
+        ``images``, uint8 (n, H, W, 3) as the faces have them, and what
+        `PreparedNetwork.pixels` takes of the geometry.
+    columns : dict of str to ndarray
+        Float32, where the pixels of the network's input show them.
+    """
+    images = faces.images[rows]
+    moved = {name: np.float32(faces.column(name, rows)) for name in columns}
+    if mix is not None:
+        images = mix.images(images)
+        moved = {
+            name: mix.landmarks(values)
+            if name == "landmarks"
+            else mix.by_au(values, aus)
+            for name, values in moved.items()
+        }
+    if "landmarks" in moved:
+        moved["landmarks"] = move_landmarks(
+            moved["landmarks"], images.shape[1:3], image_size, geometry
+        )
+    inputs = {"images": images}
+    if geometry is not None:
+        if "heatmaps" in moved:
+            moved["heatmaps"] = move_maps(moved["heatmaps"], geometry)
+        inputs |= {k: v for k, v in geometry._asdict().items() if v is not None}
+    return inputs, moved
 
 
 def move_landmarks(landmarks, image_shape, image_size, geometry=None):
@@ -156,12 +192,13 @@ def move_landmarks(landmarks, image_shape, image_size, geometry=None):
             # The warp leads from output to input; points go the other way.
             linear, offset = geometry.warp[:, :, :2], geometry.warp[:, None, :, 2]
             unit = (unit - offset) @ np.linalg.inv(linear).transpose(0, 2, 1)
-        mirrored = unit[:, FLIP_68] * np.float32([-1, 1])
-        unit = np.where(geometry.flip[:, None, None], mirrored, unit)
+        if geometry.flip is not None:
+            mirrored = unit[:, FLIP_68] * np.float32([-1, 1])
+            unit = np.where(geometry.flip[:, None, None], mirrored, unit)
     return (((unit + 1) * image_size - 1) / 2).astype(np.float32)
 
 
-def return_landmarks(landmarks, image_shape, image_size, crop):
+def return_landmarks(landmarks, image_shape, image_size, geometry=None):
     """Carry landmarks from the network's input pixels back to the faces' pixels.
 
     Parameters
@@ -172,15 +209,18 @@ def return_landmarks(landmarks, image_shape, image_size, crop):
         Height and width of the faces, pixels.
     image_size : int
         Side of the network's input, pixels.
-    crop : float
-        Fraction of the faces' side that lies outside of the input.
+    geometry : Geometry or None, default=None
+        What the batch was put through at test time.
 
     Returns
     -------
     landmarks : ndarray of shape (n, n_landmarks, 2), dtype float32
         Pixels of the faces, x then y.
     """
-    unit = ((2 * landmarks + 1) / np.float32(image_size) - 1) * np.float32(1 - crop)
+    unit = (2 * landmarks + 1) / np.float32(image_size) - 1
+    if geometry is not None:
+        linear, offset = geometry.warp[:, :, :2], geometry.warp[:, None, :, 2]
+        unit = unit @ linear.transpose(0, 2, 1) + offset
     return (((unit + 1) * np.float32(image_shape[::-1]) - 1) / 2).astype(np.float32)
 
 
@@ -280,3 +320,75 @@ class PreparedNetwork(nn.Module):
         return (pixels * self.scale - self.offset).contiguous(
             memory_format=torch.channels_last
         )
+
+
+def logits_of(outputs):
+    """Return the logits of a network that returns them alone or with more."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def apply_network(
+    module,
+    faces,
+    select,
+    *,
+    batch_size,
+    augmentation=None,
+    method="forward",
+    columns=(),
+):
+    """Return `select` of the network's outputs for every face.
+
+    Memory holds one batch of pixels and the result.
+
+    Parameters
+    ----------
+    module : PreparedNetwork
+        Put into evaluation mode.
+    faces : Faces
+        Any number of rows.
+    select : callable
+        What to keep of a batch's outputs: a tensor whose first axis is the batch.
+    batch_size : int
+        Faces per forward pass.
+    augmentation : FaceAugmentation or None, default=None
+        Its ``crop`` says which central window the network was trained on.
+    method : str, default="forward"
+        Method of the network to call.
+    columns : tuple of str, default=()
+        What the network takes beside the images: ``("landmarks",)`` or nothing.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, ...), dtype float32
+        NaN in rows without a face.
+    """
+    module.eval()
+    found = np.flatnonzero(rows_with_face(faces))
+    forward = partial(_forward, module, method, select, augmentation, columns)
+    if not len(found):
+        # One blank face tells the shape of a row.
+        blank = np.zeros((1, module.image_size, module.image_size, 3), np.uint8)
+        blank = Faces(blank, landmarks=np.zeros((1, 68, 2), np.float32))
+        shape = forward(blank, np.arange(1)).shape[1:]
+        return np.full((len(faces), *shape), np.nan, np.float32)
+    out = None
+    for start in range(0, len(found), batch_size):
+        rows = found[start : start + batch_size]
+        values = forward(faces, rows)
+        if out is None:
+            out = np.full((len(faces), *values.shape[1:]), np.nan, np.float32)
+        out[rows] = values
+    return out
+
+
+def _forward(module, method, select, augmentation, columns, faces, rows):
+    """Return `select` of the outputs for a batch of faces, cropped as in training."""
+    geometry = still(augmentation, len(rows))
+    inputs, beside = gather(
+        faces, rows, columns, image_size=module.image_size, geometry=geometry
+    )
+    device = next(module.parameters()).device
+    inputs = {k: torch.as_tensor(v).to(device) for k, v in (inputs | beside).items()}
+    with torch.inference_mode():
+        return select(module(**inputs, method=method)).float().cpu().numpy()

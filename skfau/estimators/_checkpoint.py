@@ -16,15 +16,14 @@ FORMAT = 1
 NEUTRAL_PARAMETERS = {"checkpoint_dir", "verbose", "callbacks", "n_threads"}
 
 
-def fit_fingerprint(estimator, faces, labels):
+def fit_fingerprint(cls, parameters, faces, labels):
     """Return a hex digest of the class, the parameters and the data of one fit.
 
     A checkpoint directory is cloned into every fold and candidate of a search.
     Without the data in the name, a fold would go on from a network that has seen
     its test subjects.
     """
-    digest = hashlib.sha256(f"{FORMAT}:{type(estimator).__qualname__}".encode())
-    parameters = estimator.get_params(deep=False)
+    digest = hashlib.sha256(f"{FORMAT}:{cls.__qualname__}".encode())
     for name in sorted(parameters.keys() - NEUTRAL_PARAMETERS):
         digest.update(f"|{name}=".encode())
         _update(digest, parameters[name])

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
-from skfau.estimators._labels import au_number
+from skfau.estimators._aus import au_number
 from skfau.facs import ACTION_UNITS
 
 #: Vectors of the descriptions in `skfau.facs`; `_make_text_matrix` writes it.

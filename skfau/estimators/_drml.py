@@ -1,7 +1,7 @@
 """`DRMLClassifier`: the system of Zhao et al. (CVPR 2016)."""
 
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import torch
@@ -9,11 +9,11 @@ import torch
 from skfau._validation import Interval
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._parameters import COUNT
+from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
 from skfau.nn import DRML
-
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
 class DRMLClassifier(BaseAUClassifier):
@@ -31,57 +31,54 @@ class DRMLClassifier(BaseAUClassifier):
     region_layer : bool, default=True
         False leaves it out: the paper's ConvNet.
     lr_decay : float, default=0.1
-        What the learning rate is multiplied by every `lr_decay_epochs`.
+        Factor that lowers the learning rate. Applied every `lr_decay_epochs` epochs.
     lr_decay_epochs : int, default=5
-        Epochs between decays.
+        Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
         from 0.
     image_size : int, default=170
-        Side of the network's input, pixels: 66, 74, 82 and so on, better from 82; faces
-        of another size are resampled.
+        Side of the network's input, pixels; faces of another size are resampled. 66,
+        74, 82 and so on; better from 82.
     grayscale : bool, default=False
         Reduce colours to luma first.
     augmentation : FaceAugmentation, "published" or None, default="published"
-        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
-        crop=0.15)``: flips, and random crops of 170 px from 200 px, the central one at
-        test time. None changes nothing and crops nothing.
+        Random changes to training batches. ``"published"`` is
+        ``FaceAugmentation(crop=0.15)``: flips, and random crops of 170 px from 200 px,
+        the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
-        Learning rate of stochastic gradient descent, momentum 0.9.
+        Learning rate at the start. The optimiser is SGD with momentum 0.9.
     weight_decay : float, default=0.0005
-        L2 penalty of the optimiser.
+        Weight decay of the optimiser.
     batch_size : int, default=128
         Faces per step and per forward pass.
     max_epochs : int, default=20
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : DRMLClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: all but the last layer is copied, and of
-        that the outputs of the AUs that both know.
+        Fitted classifier, or file of `save`, to start from. All but the last layer is
+        copied, and of that the outputs of the AUs that both know.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of convolutions and matrix products; ``"auto"`` is bfloat16 on a GPU. Weights
-        and losses stay float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -134,14 +131,11 @@ class DRMLClassifier(BaseAUClassifier):
 
     _parameter_constraints = {
         **BaseAUClassifier._parameter_constraints,
-        "channels": [_POSITIVE],
+        "channels": [COUNT],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "region_layer": ["boolean"],
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
-        "lr_decay_epochs": [_POSITIVE],
     }
 
-    _optimizer = partial(torch.optim.SGD, momentum=0.9)
     _published_augmentation = FaceAugmentation(crop=0.15)
 
     def __init__(
@@ -175,18 +169,14 @@ class DRMLClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay ** (epoch // self.lr_decay_epochs)
-
-    def _make_network(self, *, pretrained):
-        return DRML(
-            self.n_aus_,
+    def _system(self, task):
+        network = DRML(
+            task.n_aus,
             channels=self.channels,
             image_size=self.image_size,
             dropout=self.dropout,
             region_layer=self.region_layer,
         )
-
-    def _make_loss(self):
         # The mean over AUs times their number: the published loss is their sum.
-        return WeightedBCE(np.full(self.n_aus_, self.n_aus_))
+        loss = WeightedBCE(np.full(task.n_aus, task.n_aus))
+        return System(network, loss, partial(torch.optim.SGD, momentum=0.9))

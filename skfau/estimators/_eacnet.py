@@ -1,18 +1,18 @@
 """`EACNetClassifier`: the system of Li et al. (FG 2017, TPAMI 2018)."""
 
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
 
-from skfau._validation import Interval, StrOptions
+from skfau._validation import Interval, StrOptions, check_faces
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
-from skfau.facs import DATASET_AUS, _paired_rules
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._system import System
+from skfau.facs import DATASET_AUS
 from skfau.losses import EACNetLoss
 from skfau.nn import EACNet
-
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
 class EACNetClassifier(BaseAUClassifier):
@@ -25,9 +25,10 @@ class EACNetClassifier(BaseAUClassifier):
     Parameters
     ----------
     weights : {"imagenet"}, path or None, default=None
-        Where VGG-19 starts: ``"imagenet"`` (the paper's; 548 MB, downloaded once and
-        checked), a file of torchvision's state dict, or random. With weights the first
-        two groups stay as they are.
+        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
+        of torchvision's state dict, or None for random weights. The paper has
+        ``"imagenet"``; VGG-19 is 548 MB. With weights the first two groups of layers
+        are not trained.
     enhancing : bool, default=True
         Let the AUs' places pass (E-Net).
     cropping : bool, default=True
@@ -45,51 +46,48 @@ class EACNetClassifier(BaseAUClassifier):
         Of the loss, see `skfau.losses.EACNetLoss`.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0, which leaves no rule for ROIs.
+        from 0. Numbers counted from 0 have no rule for ROIs.
     image_size : int, default=224
-        Side of the network's input, pixels, a multiple of 8 from 32; faces of another
-        size are resampled.
+        Side of the network's input, pixels; faces of another size are resampled. A
+        multiple of 8, from 32.
     grayscale : bool, default=False
         Reduce colours to luma first.
     augmentation : FaceAugmentation or None, default=None
-        Random changes to training batches, which landmarks follow; none is released.
+        Random changes to training batches. Landmarks follow. The authors publish none.
     lr : float, default=0.0001
-        Learning rate of stochastic gradient descent, Nesterov momentum 0.9.
+        Learning rate at the start. The optimiser is SGD with Nesterov momentum 0.9.
     weight_decay : float, default=0.0
-        L2 penalty of the optimiser.
+        Weight decay of the optimiser.
     batch_size : int, default=50
         Faces per step and per forward pass.
     max_epochs : int, default=10
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : EACNetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: what all AUs share is copied, and the
-        branches of the AUs that both know. One with ``cropping=False`` gives the
-        trained E-Net that the paper starts from.
+        Fitted classifier, or file of `save`, to start from. What all AUs share is
+        copied, and the branches of the AUs that both know. One with ``cropping=False``
+        gives the trained E-Net that the paper starts from.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of convolutions and matrix products; ``"auto"`` is bfloat16 on a GPU. Weights
-        and losses stay float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -104,7 +102,8 @@ class EACNetClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.EACNet`.
     history_ : list of dict
-        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        of the loss.
     transferred_ : object
         What `init_from` gave, and what began afresh; set only when it was used.
 
@@ -144,16 +143,13 @@ class EACNetClassifier(BaseAUClassifier):
         "weights": "no_validation",
         "enhancing": ["boolean"],
         "cropping": ["boolean"],
-        "channels": [_POSITIVE],
-        "embedding_dim": [_POSITIVE],
+        "channels": [COUNT],
+        "embedding_dim": [COUNT],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "roi_convention": [StrOptions({"jaa", "eac", "aunet"})],
-        "smoothing": [Interval(Real, 0, None, closed="left")],
+        "smoothing": [WEIGHT],
         "augmentation": [FaceAugmentation, None],
     }
-
-    _optimizer = partial(torch.optim.SGD, momentum=0.9, nesterov=True)
-    _input_columns = ("landmarks",)
 
     def __init__(
         self,
@@ -189,14 +185,14 @@ class EACNetClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _check_aus(self, aus):
-        _paired_rules(aus, self.roi_convention)
+    def _check_training_faces(self, faces, *, going_on):
+        check_faces(faces, need=("landmarks",))
 
-    def _make_network(self, *, pretrained):
-        return EACNet(
-            self.n_aus_,
-            self.aus_,
-            self.weights if pretrained else None,
+    def _system(self, task):
+        network = EACNet(
+            task.n_aus,
+            task.aus,
+            self.weights if task.pretrained else None,
             enhancing=self.enhancing,
             cropping=self.cropping,
             channels=self.channels,
@@ -206,9 +202,12 @@ class EACNetClassifier(BaseAUClassifier):
             image_size=self.image_size,
             roi_convention=self.roi_convention,
         )
-
-    def _make_loss(self):
-        return EACNetLoss(self.smoothing)
+        return System(
+            network=network,
+            loss=EACNetLoss(self.smoothing),
+            optimizer=partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+            inputs=("landmarks",),
+        )
 
     def attention_maps(self, X):
         """Return where landmarks let the network look for every AU.

@@ -1,14 +1,17 @@
 """`FAUTransformerClassifier`: the system of Jacob and Stenger (CVPR 2021)."""
 
 import copy
-from numbers import Integral, Real
+from numbers import Integral
 
 import torch
 from torch import nn
 
 from skfau._validation import Interval, StrOptions
+from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._aus import class_weights
 from skfau.estimators._base import BaseAUClassifier
-from skfau.estimators._labels import class_weights
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._system import System
 from skfau.exceptions import MissingColumnError
 from skfau.facs import DATASET_AUS
 from skfau.losses import FAUTransformerLoss
@@ -26,12 +29,12 @@ class FAUTransformerClassifier(BaseAUClassifier):
     Parameters
     ----------
     backbone : str or nn.Module, default='inception_v3'
-        Trunk, see `skfau.nn.make_backbone`: ``"inception_v3"`` is the paper's,
-        ``"tiny"`` trains on a CPU in a minute; or a module of your own that returns
-        feature maps.
+        A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
+        maps; ``"tiny"`` trains on a CPU in a minute. The paper has ``"inception_v3"``.
     weights : {"imagenet"}, path or None, default=None
-        Where the trunk starts: ``"imagenet"`` (the paper's; downloaded once and
-        checked), a file of torchvision's state dict, or random.
+        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
+        of torchvision's state dict, or None for random weights. The paper has
+        ``"imagenet"``.
     embedding_dim : int, default=128
         Length of an AU's embedding.
     multi_task : bool, default=True
@@ -52,7 +55,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
     positional_encoding : {"relative", "trigonometric"} or None, default="relative"
         How the encoder tells the AUs apart.
     class_weight : {"soft_balance", "inverse_rate"} or None, default="soft_balance"
-        Weights of the AUs in the label losses, from the training labels.
+        Weights of the AUs in the loss, from the training labels. Only its label terms
+        have them.
     attention_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
         Label losses of the attention branch (equation 3).
     classifier_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
@@ -69,50 +73,47 @@ class FAUTransformerClassifier(BaseAUClassifier):
         Of attention, classifier, maps and centres (equation 1).
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0, which leaves no rule for ROIs.
+        from 0. Numbers counted from 0 have no rule for ROIs.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=True
-        Reduce colours to luma first, as the paper does.
+        Reduce colours to luma first. The paper does.
     augmentation : FaceAugmentation or None, default=None
-        Random changes to training batches; none in the paper.
+        Random changes to training batches. The paper has none.
     lr : float, default=0.0001
-        Learning rate of Adam; 1e-5 in the paper's fine-tuning on DISFA.
+        Learning rate at the start. The optimiser is Adam. The paper fine-tunes on DISFA
+        with 1e-5.
     weight_decay : float, default=0.0
-        L2 penalty of the optimiser.
+        Weight decay of the optimiser.
     batch_size : int, default=32
-        Faces per step and per forward pass; not published.
+        Faces per step and per forward pass. Not published.
     max_epochs : int, default=20
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : FAUTransformerClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: trunk and encoder are copied, and the
-        branches of the AUs that both know.
+        Fitted classifier, or file of `save`, to start from. The backbone and the
+        encoder are copied, and the branches of the AUs that both know.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
-        float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Results are bit-equal for equal thread counts
-        only: set 1 to compare across `n_jobs`.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, dropout, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -129,7 +130,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.FAUTransformer`.
     history_ : list of dict
-        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        of the loss.
     transferred_ : object
         What `init_from` gave, and what began afresh; set only when it was used.
 
@@ -178,23 +180,25 @@ class FAUTransformerClassifier(BaseAUClassifier):
         **BaseAUClassifier._parameter_constraints,
         "backbone": [str, nn.Module],
         "weights": "no_validation",
-        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "embedding_dim": [COUNT],
         "multi_task": ["boolean"],
         "attention": ["boolean"],
         "attention_supervision": ["boolean"],
         "roi_convention": [StrOptions({"jaa", "eac", "aunet"})],
         "encoder_layers": [Interval(Integral, 0, None, closed="left")],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [COUNT],
         "feed_forward": ["boolean"],
         "positional_encoding": [StrOptions({"relative", "trigonometric"}), None],
         "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
         "attention_losses": [tuple, list],
         "classifier_losses": [tuple, list],
-        "tversky_alpha": [Interval(Real, 0, None, closed="left")],
-        "tversky_beta": [Interval(Real, 0, None, closed="left")],
+        "tversky_alpha": [WEIGHT],
+        "tversky_beta": [WEIGHT],
         "map_loss": [StrOptions({"huber", "l1", "l2"})],
         "center_loss": [StrOptions({"contrastive", "center"}), None],
         "loss_weights": [tuple, list],
+        # The paper augments nothing.
+        "augmentation": [FaceAugmentation, None],
     }
 
     def __init__(
@@ -242,12 +246,12 @@ class FAUTransformerClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _make_network(self, *, pretrained):
+    def _system(self, task):
         network = FAUTransformer(
-            self.n_aus_,
+            task.n_aus,
             # A module of the user's is a parameter: fit must not train it.
             copy.deepcopy(self.backbone),
-            weights=self.weights if pretrained else None,
+            weights=self.weights if task.pretrained else None,
             embedding_dim=self.embedding_dim,
             multi_task=self.multi_task,
             attention=self.attention,
@@ -256,14 +260,10 @@ class FAUTransformerClassifier(BaseAUClassifier):
             feed_forward=self.feed_forward,
             positional_encoding=self.positional_encoding,
         )
-        self.map_size_, _ = feature_map_size(network.backbone, self.image_size)
-        return network
-
-    def _make_loss(self):
-        return FAUTransformerLoss(
-            self.n_aus_,
+        loss = FAUTransformerLoss(
+            task.n_aus,
             self.embedding_dim,
-            class_weight=class_weights(self.class_weight, self.label_counts_),
+            class_weight=class_weights(self.class_weight, task.label_counts),
             attention_losses=self.attention_losses if self.attention else (),
             classifier_losses=self.classifier_losses,
             tversky_alpha=self.tversky_alpha,
@@ -272,51 +272,23 @@ class FAUTransformerClassifier(BaseAUClassifier):
             center_loss=self.center_loss,
             loss_weights=self.loss_weights,
         )
+        map_size, _ = feature_map_size(network.backbone, self.image_size)
+        targets = None
+        if self._supervises_maps:
+            targets = MapTargets(
+                task.aus, self.image_size, map_size, self.roi_convention
+            )
+        return System(
+            network, loss, targets=targets, attributes={"map_size_": map_size}
+        )
 
     @property
     def _supervises_maps(self):
         return self.attention and self.attention_supervision
 
-    def _target_columns(self, faces):
-        if not self._supervises_maps:
-            return ()
-        for name in ("heatmaps", "landmarks"):
-            if name in faces.columns:
-                return (name,)
-        raise MissingColumnError(
-            "attention_supervision needs the column 'heatmaps' or 'landmarks'; these "
-            f"faces have {faces.columns}. Put FaceAligner() before the classifier, or "
-            "pass attention_supervision=False."
-        )
-
-    def _make_batches(self, faces, labels):
-        if "heatmaps" in self._target_columns(faces):
-            drawn = getattr(faces.column_source("heatmaps"), "aus", self.aus_)
-            if drawn != self.aus_:
-                self._refuse_heatmaps(f"be of the AUs {self.aus_}, got {drawn}")
-        return super()._make_batches(faces, labels)
-
-    def _make_targets(self, labels, landmarks=None, heatmaps=None):
-        if landmarks is not None:
-            heatmaps = roi_heatmaps(
-                landmarks,
-                self.aus_,
-                (self.image_size, self.image_size),
-                size=self.map_size_,
-                convention=self.roi_convention,
-            )
-        if heatmaps is None:
-            return {"labels": labels}
-        expected = (len(labels), self.n_aus_, self.map_size_, self.map_size_)
-        if heatmaps.shape != expected:
-            self._refuse_heatmaps(f"have shape {expected}, got {heatmaps.shape}")
-        return {"labels": labels, "maps": heatmaps}
-
-    def _refuse_heatmaps(self, fault):
-        raise ValueError(
-            f"A batch's heatmaps must {fault}. Use ROIHeatmaps(aus={self.aus_}, "
-            f"size={self.map_size_}), or leave it out: landmarks are enough."
-        )
+    def _check_training_faces(self, faces, *, going_on):
+        if self._supervises_maps:
+            find_map_column(faces)
 
     def predict_proba(self, X, head="classifier"):
         """Return the probability of every AU in every face.
@@ -396,3 +368,67 @@ class FAUTransformerClassifier(BaseAUClassifier):
     def _need_attention(self, what):
         if not self.attention:
             raise ValueError(f"{what} needs the attention branch; attention is False.")
+
+
+class MapTargets:
+    """Targets of a loss that compares attention with ROI heatmaps.
+
+    Parameters
+    ----------
+    aus : tuple of int
+        AU number of each map.
+    image_size : int
+        Side of the network's input, pixels.
+    map_size : int
+        Side of the network's maps, cells.
+    convention : {"jaa", "eac", "aunet"}
+        Where landmarks place each AU, see `skfau.preprocessing.roi_heatmaps`.
+    """
+
+    def __init__(self, aus, image_size, map_size, convention):
+        self.aus = aus
+        self.image_size = image_size
+        self.map_size = map_size
+        self.convention = convention
+
+    def columns(self, faces):
+        """Return the column that the maps come from."""
+        name = find_map_column(faces)
+        if name == "heatmaps":
+            drawn = getattr(faces.column_source("heatmaps"), "aus", self.aus)
+            if drawn != self.aus:
+                self._refuse(f"be of the AUs {self.aus}, got {drawn}")
+        return (name,)
+
+    def __call__(self, labels, landmarks=None, heatmaps=None):
+        """Return labels (n, n_aus) and maps (n, n_aus, h, w)."""
+        if landmarks is not None:
+            heatmaps = roi_heatmaps(
+                landmarks,
+                self.aus,
+                (self.image_size, self.image_size),
+                size=self.map_size,
+                convention=self.convention,
+            )
+        expected = (*labels.shape, self.map_size, self.map_size)
+        if heatmaps.shape != expected:
+            self._refuse(f"have shape {expected}, got {heatmaps.shape}")
+        return {"labels": labels, "maps": heatmaps}
+
+    def _refuse(self, fault):
+        raise ValueError(
+            f"A batch's heatmaps must {fault}. Use ROIHeatmaps(aus={self.aus}, "
+            f"size={self.map_size}), or leave it out: landmarks are enough."
+        )
+
+
+def find_map_column(faces):
+    """Return which column of the faces tells where their AUs are."""
+    for name in ("heatmaps", "landmarks"):
+        if name in faces.columns:
+            return name
+    raise MissingColumnError(
+        "attention_supervision needs the column 'heatmaps' or 'landmarks'; these "
+        f"faces have {faces.columns}. Put FaceAligner() before the classifier, or "
+        "pass attention_supervision=False."
+    )

@@ -13,26 +13,23 @@ from skfau._arrays import digest, hash_array
 _FORMAT = "1"
 
 
-def check_cacheable(estimator):
+def check_cacheable(folder, backbone, augmentation):
     """Raise if features are to be kept that are not the same whenever it sees a frame.
 
-    Parameters
-    ----------
-    estimator : AUNetClassifier
-        Without ``feature_cache`` all is well.
+    Without a folder all is well.
     """
-    if estimator.feature_cache is None:
+    if folder is None:
         return
-    if estimator.backbone != "fan":
+    if backbone != "fan":
         raise ValueError(
             "feature_cache keeps the features of a frozen network; got backbone="
-            f"{estimator.backbone!r}, which trains along. Pass feature_cache=None."
+            f"{backbone!r}, which trains along. Pass feature_cache=None."
         )
-    if estimator._augmentation is not None:
+    if augmentation is not None:
         raise ValueError(
             "feature_cache keeps the features of faces as they are; turned, moved, "
             "mirrored or relit ones have others. Pass augmentation=None with it (got "
-            f"{estimator.augmentation!r}), or feature_cache=None."
+            f"{augmentation!r}), or feature_cache=None."
         )
 
 
@@ -102,7 +99,9 @@ class FeatureCache:
 
     def _compute(self, rows):
         device = next(self.module.parameters()).device
-        images = torch.as_tensor(self.neighbourhood.images(rows)).to(device)
+        size = self.module.image_size
+        images = self.neighbourhood.gather(rows, size)["images"]
+        images = torch.as_tensor(images).to(device)
         with torch.no_grad():
             features = self.module.features(images).float()
             kept = {"features": features, "half": self.module.network.half(features)}
@@ -118,7 +117,8 @@ class FeatureCache:
     def _write(self, rows, kept):
         entries = self._entries
         starts = [entries.offset + int(row) * entries.itemsize for row in rows]
-        # Not through the map: there a full disk ends the process without a word.
+        # Write to the file, not through the map: there a full disk ends the process
+        # without a word.
         with self.path.open("r+b") as file:
             for i, start in enumerate(starts):
                 entry = np.zeros((), entries.dtype)
@@ -128,7 +128,7 @@ class FeatureCache:
                 file.write(entry.tobytes())
             file.flush()
             os.fsync(file.fileno())
-            # Only now: another process may be reading, or this one end.
+            # Mark rows as done last: another process may be reading, or this one end.
             kind, within = entries.dtype.fields["done"]
             for start in starts:
                 file.seek(start + within)

@@ -1,21 +1,23 @@
-"""The steps of a fit, in the order `BaseAUClassifier.fit` takes them."""
+"""The steps of a fit, in the order `BaseAUClassifier.fit` takes them: plain values."""
 
 import copy
+import warnings
 from numbers import Integral
 
+import numpy as np
 import torch
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 
-from skfau._validation import check_au_labels
-from skfau.estimators._batches import FaceBatches
-from skfau.estimators._checkpoint import Checkpoint, fit_fingerprint
-from skfau.estimators._device import autocast_dtype, resolve_device
-from skfau.estimators._early_stopping import EarlyStopping
-from skfau.estimators._labels import drop_faceless, resolve_aus, set_aus
-from skfau.estimators._parameters import kept_parameters
-from skfau.estimators._random import PrivateStream
-from skfau.estimators._training import INIT, ProgressBar, make_training_net
+from skfau._validation import check_au_labels, check_faces
+from skfau.estimators._aus import resolve_aus
+from skfau.estimators._batches import PreparedNetwork
+from skfau.estimators._checkpoint import Checkpoint
+from skfau.estimators._system import LabelTargets
+from skfau.estimators._torch_state import autocast_dtype
+from skfau.estimators._training import ProgressBar, make_training_net
 from skfau.exceptions import LabelError
+from skfau.metrics import au_f1_score
 from skfau.model_selection import subject_train_test_split
 
 
@@ -24,44 +26,48 @@ def draw_seed(random_state):
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def check_training_data(estimator, X, y, *, going_on):
-    """Return faces and labels to train on; set `aus_` and its kin."""
-    faces = estimator._check_X(X)
+def check_data(X, y, aus):
+    """Return faces, labels and the AU numbers of their columns."""
+    faces = check_faces(X)
     labels = check_au_labels(y, n_samples=len(faces))
-    aus = resolve_aus(estimator.aus, y, labels.shape[1])
-    if going_on and aus != estimator.aus_:
+    return faces, labels, resolve_aus(aus, y, labels.shape[1])
+
+
+def check_same_aus(aus, fitted):
+    """Raise if a fit that goes on is given other AUs."""
+    if aus != fitted:
         raise LabelError(
-            f"Training goes on with the AUs of the last fit, {estimator.aus_}; got "
+            f"Training goes on with the AUs of the last fit, {fitted}; got "
             f"{aus}. Use init_from= to carry branches to other AUs."
         )
-    columns = estimator._target_columns(faces)
-    if estimator._augmentation is not None:
-        estimator._augmentation._validate_params()
-        if estimator._augmentation.cutmix:
+
+
+def check_augmentation(augmentation, faces):
+    """Raise if an augmentation is not valid, or needs what the faces lack."""
+    if augmentation is not None:
+        augmentation._validate_params()
+        if augmentation.cutmix:
             faces.column("landmarks", slice(0, 0))
-        of_one_face = (*estimator._input_columns, *columns)
-        if estimator._augmentation.mixup and of_one_face:
-            raise ValueError(
-                "mixup lays one face over another, and this classifier takes "
-                f"{' and '.join(of_one_face)} of one. Pass augmentation without mixup; "
-                "cutmix mixes these, too."
-            )
+
+
+def training_columns(system, faces, augmentation):
+    """Return the columns that a system takes of the training faces, which have them."""
+    columns = (*system.inputs, *(system.targets or LabelTargets()).columns(faces))
+    if augmentation is not None and augmentation.mixup and columns:
+        raise ValueError(
+            "mixup lays one face over another, and this classifier takes "
+            f"{' and '.join(columns)} of one. Pass augmentation without mixup; "
+            "cutmix mixes these, too."
+        )
     for name in columns:
         faces.column(name, slice(0, 0))
-    estimator._check_training(faces, going_on=going_on)
-    faces, labels = drop_faceless(faces, labels)
-    if not going_on:
-        estimator._check_aus(aus)
-    set_aus(estimator, aus)
-    return faces, labels
+    return columns
 
 
-def hold_out_subjects(estimator, faces, labels, seed):
-    """Split off whole subjects for early stopping; None without it."""
-    if not estimator.early_stopping:
-        return faces, labels, None
+def hold_out_subjects(faces, labels, fraction, seed):
+    """Split off whole subjects; return the training rows, then the others."""
     train, test = subject_train_test_split(
-        faces, labels, test_fraction=estimator.validation_fraction, random_state=seed
+        faces, labels, test_fraction=fraction, random_state=seed
     )
     if not (labels[test] == 1).any():
         raise LabelError(
@@ -69,76 +75,69 @@ def hold_out_subjects(estimator, faces, labels, seed):
             f"the {len(test)} rows of {len(set(faces.subject[test]))} of them. "
             "Raise validation_fraction, or pass early_stopping=False."
         )
-    held_out = EarlyStopping(
-        estimator._probabilities, faces[test], labels[test], estimator.patience
-    )
-    return faces[train], labels[train], held_out
+    return (faces[train], labels[train]), (faces[test], labels[test])
 
 
-def start_net(estimator, seed, *, pretrained=True):
-    """Return a training net with fresh weights on the estimator's device."""
-    device = resolve_device(estimator.device, or_cpu=not pretrained)
-    stream = PrivateStream(device)
-    stream.seed(seed, INIT)
-    with stream():
-        module = estimator._prepare(estimator._make_network(pretrained=pretrained))
-        module.autocast = autocast_dtype(estimator.precision, device)
-        loss = estimator._make_loss()
-    net = make_training_net(
-        module.to(memory_format=torch.channels_last),
-        loss,
-        optimizer=estimator._optimizer,
-        lr=estimator.lr,
-        weight_decay=estimator.weight_decay,
-        batch_size=estimator.batch_size,
-        device=device,
-        seed=seed,
-        callbacks=list(copy.deepcopy(estimator.callbacks) or []),
-        learning_rate_factor=estimator._learning_rate_factor,
-        parts=estimator._parts,
-        part_factors=estimator._part_factors if estimator._parts else None,
-    )
-    net.made_with = kept_parameters(estimator)
-    return net
+def find_checkpoint(directory, random_state, going_on, fingerprint):
+    """Return the checkpoint of this very fit, None where none was asked for.
 
-
-def find_checkpoint(estimator, faces, labels, *, going_on):
-    """Return the checkpoint of this very fit, None where none was asked for."""
-    if estimator.checkpoint_dir is None:
+    `fingerprint` is a function: a digest of the data is made only where it is needed.
+    """
+    if directory is None:
         return None
-    if not isinstance(estimator.random_state, Integral):
+    if not isinstance(random_state, Integral):
         raise ValueError(
             "checkpoint_dir needs an int random_state, so that a resumed fit is the "
-            f"same fit; got {estimator.random_state!r}."
+            f"same fit; got {random_state!r}."
         )
     if going_on:
         raise ValueError(
             "checkpoint_dir does not go with warm_start: the file would not say which "
             "weights the fit began from. Set one of them to its default."
         )
-    return Checkpoint(
-        estimator.checkpoint_dir, fit_fingerprint(estimator, faces, labels)
+    return Checkpoint(directory, fingerprint())
+
+
+def compose_net(system, parameters, *, device, seed, learning_rate_factor):
+    """Return a training net of a system's parts.
+
+    Parameters
+    ----------
+    system : System
+        Its parts are taken as they are.
+    parameters : dict
+        Of the estimator, by name.
+    device : torch.device
+        Where to train.
+    seed : int
+        Of the fit.
+    learning_rate_factor : callable
+        What `lr` is multiplied by in an epoch, counted from 0.
+    """
+    prepare = system.prepare or PreparedNetwork
+    module = prepare(
+        system.network,
+        image_size=parameters["image_size"],
+        grayscale=parameters["grayscale"],
+    )
+    module.autocast = autocast_dtype(parameters["precision"], device)
+    return make_training_net(
+        module.to(memory_format=torch.channels_last),
+        system.loss,
+        optimizer=system.optimizer or torch.optim.Adam,
+        lr=parameters["lr"],
+        weight_decay=parameters["weight_decay"],
+        batch_size=parameters["batch_size"],
+        device=device,
+        seed=seed,
+        callbacks=list(copy.deepcopy(parameters["callbacks"]) or []),
+        learning_rate_factor=learning_rate_factor,
+        lr_factors=system.lr_factors,
     )
 
 
-def make_batches(estimator, faces, labels, kind=FaceBatches, **more):
-    """Return the training data as whole batches of a kind."""
-    return kind(
-        faces,
-        labels,
-        image_size=estimator.net_.module_.image_size,
-        augmentation=estimator._augmentation,
-        make_targets=estimator._make_targets,
-        columns=(*estimator._input_columns, *estimator._target_columns(faces)),
-        aus=estimator.aus_,
-        inputs=estimator._input_columns,
-        **more,
-    )
-
-
-def resume(estimator, held_out, checkpoint):
-    """Bring `net_` to where its checkpoint is; return how many epochs are left."""
-    net, n_epochs = estimator.net_, estimator.max_epochs
+def resume(net, n_epochs, held_out, checkpoint):
+    """Bring a net to where its checkpoint is; return how many epochs are left."""
     state = checkpoint.load() if checkpoint else None
     if state is None:
         return n_epochs
@@ -148,25 +147,87 @@ def resume(estimator, held_out, checkpoint):
     return 0 if state["finished"] else n_epochs - len(net.history)
 
 
-def train(estimator, batches, n_epochs, held_out, checkpoint):
-    """Train `net_` for the epochs that are left, keeping each one."""
-    net = estimator.net_
+def train(net, batches, n_left, n_epochs, held_out, checkpoint, bar_name=None):
+    """Train a net for the epochs that are left of all, keeping each one.
+
+    `bar_name` stands before a progress bar; None shows none.
+    """
 
     def after_epoch(net):
         finished = held_out(net) if held_out else False
         if checkpoint:
             state = net.training_state()
             state["early_stopping"] = held_out.state() if held_out else None
-            state["finished"] = finished or len(net.history) == estimator.max_epochs
+            state["finished"] = finished or len(net.history) == n_epochs
             checkpoint.save(state)
         return finished
 
-    if n_epochs:
+    if n_left:
         bar = None
-        if estimator.verbose:
-            n_batches = -(-len(batches) // estimator.batch_size)
-            name = type(estimator).__name__
-            bar = ProgressBar(estimator.max_epochs, n_batches, name)
-        net.run_epochs(batches, n_epochs, after_epoch, bar)
+        if bar_name:
+            n_batches = -(-len(batches) // net.batch_size)
+            bar = ProgressBar(n_epochs, n_batches, bar_name)
+        net.run_epochs(batches, n_left, after_epoch, bar)
     if held_out:
         held_out.restore_best(net)
+
+
+class EarlyStopping:
+    """Score held-out subjects after each epoch, keep the best weights.
+
+    Parameters
+    ----------
+    predict_proba : callable
+        ``predict_proba(faces)`` of the classifier in training.
+    faces : Faces
+        Rows of the held-out subjects.
+    labels : ndarray of shape (n, n_aus), dtype float32
+        Their labels; at least one AU is known to occur.
+    patience : int
+        Epochs without a better F1 before training ends.
+    """
+
+    def __init__(self, predict_proba, faces, labels, patience):
+        self.predict_proba = predict_proba
+        self.faces = faces
+        self.labels = labels
+        self.patience = patience
+        self.best_f1 = -np.inf
+        self.stale_epochs = 0
+        self.best_module = None
+
+    def __call__(self, net):
+        """Score the epoch just done; return True when it is time to stop."""
+        predicted = self.predict_proba(self.faces) >= 0.5
+        with warnings.catch_warnings():
+            # An AU absent from the held-out rows is the same in every epoch.
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+            f1 = float(au_f1_score(self.labels, predicted.astype(np.float32)))
+        net.history.record("valid_f1", f1)
+        if f1 > self.best_f1:
+            self.best_f1, self.stale_epochs = f1, 0
+            self.best_module = {
+                name: tensor.detach().cpu().clone()
+                for name, tensor in net.module_.state_dict().items()
+            }
+        else:
+            self.stale_epochs += 1
+        return self.stale_epochs >= self.patience
+
+    def restore_best(self, net):
+        """Put the best epoch's weights into the network."""
+        net.module_.load_state_dict(self.best_module)
+
+    def state(self):
+        """Return what a resumed fit needs."""
+        return {
+            "best_f1": self.best_f1,
+            "stale_epochs": self.stale_epochs,
+            "best_module": self.best_module,
+        }
+
+    def load_state(self, state):
+        """Go back to a state of `state`."""
+        self.best_f1 = state["best_f1"]
+        self.stale_epochs = state["stale_epochs"]
+        self.best_module = state["best_module"]

@@ -1,20 +1,21 @@
 """`JAANetClassifier`: the system of Shao et al. (ECCV 2018, IJCV 2021)."""
 
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 
 import torch
 
-from skfau._validation import Interval, Options, StrOptions
-from skfau.estimators._augmentation import FaceAugmentation
+from skfau._validation import Options, StrOptions, check_faces
+from skfau.estimators._augmentation import FaceAugmentation, still
+from skfau.estimators._aus import class_weights
 from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._batches import return_landmarks
-from skfau.estimators._labels import class_weights
-from skfau.facs import DATASET_AUS, _paired_rules, to_68
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._system import LabelTargets, System
+from skfau.facs import DATASET_AUS, to_68
 from skfau.losses import JAANetLoss
 from skfau.nn import JAANet
 
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 # The released code's; its paper sums over the map's cells instead.
 _REFINEMENT_WEIGHTS = {"ijcv": 0.0, "eccv": 2e-4}
 
@@ -40,59 +41,58 @@ class JAANetClassifier(BaseAUClassifier):
     landmark_weight : float, default=0.5
         Weight of the landmarks' loss.
     class_weight : {"soft_balance", "inverse_rate"} or None, default="inverse_rate"
-        Weights of the AUs in the label losses, from the training labels.
+        Weights of the AUs in the loss, from the training labels. Only its label terms
+        have them.
     lr_decay : float, default=0.3
-        What the learning rate is multiplied by every `lr_decay_epochs`.
+        Factor that lowers the learning rate. Applied every `lr_decay_epochs` epochs.
     lr_decay_epochs : int, default=2
-        Epochs between decays.
+        Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0, which leaves no rule for ROIs.
+        from 0. Numbers counted from 0 have no rule for ROIs.
     image_size : int, default=176
-        Side of the network's input, pixels, a multiple of 16 from 32; faces of another
-        size are resampled.
+        Side of the network's input, pixels; faces of another size are resampled. A
+        multiple of 16, from 32.
     grayscale : bool, default=False
         Reduce colours to luma first.
     augmentation : FaceAugmentation, "published" or None, default="published"
-        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
-        crop=0.12)``: flips, and random crops of 176 px from 200 px, the central one at
-        test time. None changes nothing and crops nothing.
+        Random changes to training batches. ``"published"`` is
+        ``FaceAugmentation(crop=0.12)``: flips, and random crops of 176 px from 200 px,
+        the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.01
-        Learning rate of stochastic gradient descent, Nesterov momentum 0.9.
+        Learning rate at the start. The optimiser is SGD with Nesterov momentum 0.9.
     weight_decay : float, default=0.0005
-        L2 penalty of the optimiser.
+        Weight decay of the optimiser.
     batch_size : int, default=8
         Faces per step and per forward pass.
     max_epochs : int, default=12
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : JAANetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: what all AUs share is copied, and the
-        branches of the AUs that both know, as from BP4D to DISFA in the paper.
+        Fitted classifier, or file of `save`, to start from. What all AUs share is
+        copied, and the branches of the AUs that both know, as from BP4D to DISFA in the
+        paper.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of convolutions and matrix products; ``"auto"`` is bfloat16 on a GPU. Weights
-        and losses stay float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -107,7 +107,8 @@ class JAANetClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.JAANet`.
     history_ : list of dict
-        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        of the loss.
     transferred_ : object
         What `init_from` gave, and what began afresh; set only when it was used.
 
@@ -148,16 +149,13 @@ class JAANetClassifier(BaseAUClassifier):
     _parameter_constraints = {
         **BaseAUClassifier._parameter_constraints,
         "variant": [StrOptions({"ijcv", "eccv"})],
-        "channels": [_POSITIVE],
+        "channels": [COUNT],
         "n_landmarks": [Options(Integral, {49, 68})],
         "roi_convention": [StrOptions({"jaa", "eac", "aunet"})],
-        "landmark_weight": [Interval(Real, 0, None, closed="left")],
+        "landmark_weight": [WEIGHT],
         "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
-        "lr_decay_epochs": [_POSITIVE],
     }
 
-    _optimizer = partial(torch.optim.SGD, momentum=0.9, nesterov=True)
     _published_augmentation = FaceAugmentation(crop=0.12)
 
     def __init__(
@@ -194,35 +192,30 @@ class JAANetClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay ** (epoch // self.lr_decay_epochs)
+    def _check_training_faces(self, faces, *, going_on):
+        check_faces(faces, need=("landmarks",))
 
-    def _check_aus(self, aus):
-        _paired_rules(aus, self.roi_convention)
-
-    def _make_network(self, *, pretrained):
-        return JAANet(
-            self.n_aus_,
-            self.aus_,
+    def _system(self, task):
+        network = JAANet(
+            task.n_aus,
+            task.aus,
             variant=self.variant,
             channels=self.channels,
             image_size=self.image_size,
             n_landmarks=self.n_landmarks,
             roi_convention=self.roi_convention,
         )
-
-    def _make_loss(self):
-        return JAANetLoss(
-            class_weights(self.class_weight, self.label_counts_),
+        loss = JAANetLoss(
+            class_weights(self.class_weight, task.label_counts),
             self.landmark_weight,
             _REFINEMENT_WEIGHTS[self.variant],
         )
-
-    def _target_columns(self, faces):
-        return ("landmarks",)
-
-    def _make_targets(self, labels, landmarks):
-        return {"labels": labels, "landmarks": landmarks}
+        return System(
+            network,
+            loss,
+            partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+            targets=LandmarkTargets(),
+        )
 
     def attention_maps(self, X, refined=True):
         """Return where the network looks for every AU.
@@ -259,7 +252,15 @@ class JAANetClassifier(BaseAUClassifier):
             ``n_landmarks=49``, on the jaw and at the inner lip corners.
         """
         found = self._run(X, lambda outputs: outputs[1]["landmarks"])
-        faces = self._check_X(X)
-        crop = self._augmentation.crop if self._augmentation is not None else 0
-        found = return_landmarks(found, faces.image_shape, self.image_size, crop)
+        faces = check_faces(X)
+        window = still(self._augmentation, len(faces))
+        found = return_landmarks(found, faces.image_shape, self.image_size, window)
         return to_68(found)
+
+
+class LandmarkTargets(LabelTargets):
+    """Targets of a loss that also compares landmarks."""
+
+    def columns(self, faces):
+        """Return the one column."""
+        return ("landmarks",)

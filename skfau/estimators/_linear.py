@@ -7,6 +7,8 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,11 +19,19 @@ from skfau._validation import (
     check_au_labels,
     check_au_names,
 )
-from skfau.estimators._labels import count_labels, resolve_aus, set_aus
+from skfau.estimators._aus import count_labels, resolve_aus, two_classes
 from skfau.exceptions import LabelError
 from skfau.faces import Faces
 from skfau.facs import DATASET_AUS
 from skfau.metrics import au_f1_score
+from skfau.preprocessing import (
+    FaceAligner,
+    HOGFeatures,
+    LandmarkFeatures,
+    LBPFeatures,
+)
+
+_DESCRIPTORS = {"hog": HOGFeatures, "lbp": LBPFeatures}
 
 
 class _LinearPerAU(ClassifierMixin, BaseEstimator):
@@ -72,7 +82,8 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
             )
         X, labels = X[seen], labels[seen]
         self.label_counts_ = count_labels(labels, aus)
-        set_aus(self, aus)
+        self.aus_, self.n_aus_ = aus, len(aus)
+        self.classes_ = two_classes(self.n_aus_)
         self.coef_ = np.zeros((self.n_aus_, X.shape[1]))
         self.intercept_ = np.zeros(self.n_aus_)
         for au, column in enumerate(labels.T):
@@ -315,3 +326,94 @@ class AULogisticRegression(_LinearPerAU):
         return LogisticRegression(
             C=self.C, class_weight=self.class_weight, max_iter=1000
         )
+
+
+def hog_baseline(
+    features="hog", *, output_size=112, C=1e-4, aus=DATASET_AUS["bp4d"], **options
+):
+    """Return the classical chain: align, describe, standardise, one machine per AU.
+
+    What detectors of AUs were before networks, and what networks have to beat. It
+    learns from hundreds of faces in seconds, on any computer.
+
+    Parameters
+    ----------
+    features : {"hog", "lbp"}, default="hog"
+        `HOGFeatures` or `LBPFeatures`.
+    output_size : int, default=112
+        Side of the aligned faces, pixels.
+    C : float, default=0.0001
+        Of `AULinearSVC`.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y.
+    **options : dict
+        More parameters of the features, such as ``cell_size``.
+
+    Returns
+    -------
+    pipeline : sklearn.pipeline.Pipeline
+        Of the steps ``align``, ``features``, ``scale`` and ``svm``, which take part in
+        `cross_val_score`, `GridSearchCV` and all else that takes a classifier.
+
+    Raises
+    ------
+    ValueError
+        If `features` is something else.
+
+    Examples
+    --------
+    >>> from skfau.datasets import make_faces
+    >>> from skfau.estimators import hog_baseline
+    >>> faces = make_faces(n_subjects=6, n_frames=8, image_size=64, random_state=0)
+    >>> clf = hog_baseline(output_size=64).fit(faces.data, faces.target)
+    >>> clf.predict_proba(faces.data).shape
+    (48, 12)
+    """
+    if features not in _DESCRIPTORS:
+        raise ValueError(f"features must be 'hog' or 'lbp'. Got {features!r}.")
+    return Pipeline(
+        [
+            ("align", FaceAligner(output_size=output_size)),
+            ("features", _DESCRIPTORS[features](**options)),
+            ("scale", StandardScaler()),
+            ("svm", AULinearSVC(C=C, aus=aus)),
+        ]
+    )
+
+
+def landmark_baseline(*, C=0.1, aus=DATASET_AUS["bp4d"]):
+    """Return the chain of shape: align, landmarks, standardise, one model per AU.
+
+    What can be told from where the landmarks are. It sees no wrinkle and a network
+    hardly a shift by a pixel, so that the two together know more than either
+    (`AUVotingClassifier`).
+
+    Parameters
+    ----------
+    C : float, default=0.1
+        Of `AULogisticRegression`.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y.
+
+    Returns
+    -------
+    pipeline : sklearn.pipeline.Pipeline
+        Of the steps ``align``, ``features``, ``scale`` and ``logistic``.
+
+    Examples
+    --------
+    >>> from skfau.datasets import make_faces
+    >>> from skfau.estimators import landmark_baseline
+    >>> faces = make_faces(n_subjects=6, n_frames=8, image_size=64, random_state=0)
+    >>> clf = landmark_baseline().fit(faces.data, faces.target)
+    >>> clf.predict_proba(faces.data).shape
+    (48, 12)
+    """
+    return Pipeline(
+        [
+            ("align", FaceAligner()),
+            ("features", LandmarkFeatures()),
+            ("scale", StandardScaler()),
+            ("logistic", AULogisticRegression(C=C, aus=aus)),
+        ]
+    )

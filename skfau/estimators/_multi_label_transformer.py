@@ -8,8 +8,10 @@ from torch import nn
 
 from skfau._validation import Interval, StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._aus import class_weights
 from skfau.estimators._base import BaseAUClassifier
-from skfau.estimators._labels import class_weights
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import MultiLabelTransformerLoss
 from skfau.nn import MultiLabelTransformer
@@ -29,11 +31,13 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     Parameters
     ----------
     backbone : str or nn.Module, default='inception_v3'
-        Trunk, see `skfau.nn.make_backbone`, whole: 8x8 patches at 299 px. ``"tiny"``
-        trains on a CPU in a minute; or a module of your own that returns feature maps.
+        A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
+        maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 8x8
+        patches at 299 px.
     weights : {"imagenet"}, path or None, default=None
-        Where the trunk starts: ``"imagenet"`` (as released; downloaded once and
-        checked), a file of torchvision's state dict, or random.
+        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
+        of torchvision's state dict, or None for random weights. The released code has
+        ``"imagenet"``.
     embedding_dim : int, default=128
         Length of a token.
     encoder_layers : int, default=1
@@ -51,8 +55,8 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     dropout : float, default=0.1
         Dropout rate of all layers.
     class_weight : {"soft_balance", "inverse_rate"} or None, default=None
-        Weights of the AUs in the loss, from the training labels; ``"inverse_rate"``
-        as released, none in the paper.
+        Weights of the AUs in the loss, from the training labels. The released code has
+        ``"inverse_rate"``, the paper none.
     dice_weight : float, default=0.0
         Weight of `skfau.losses.WeightedDice`; 0.5 as released, none in the paper.
     schedule : {"released"} or None, default="released"
@@ -60,7 +64,8 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     warmup_epochs : float, default=2.5
         Epochs in which the released schedule rises.
     lr_decay : float, default=0.99
-        What the trunk's learning rate is multiplied by after each epoch.
+        Factor that lowers the learning rate. Applied after every epoch, to the
+        backbone's.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
         from 0.
@@ -69,48 +74,45 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     grayscale : bool, default=False
         Reduce colours to luma first.
     augmentation : FaceAugmentation, "published" or None, default="published"
-        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
-        mixup=0.4, brightness=0.1, channel_drop=0.3, rotation=36, scale=0.1,
-        label_smoothing=0.1)``, with flips. None changes nothing.
+        Random changes to training batches. ``"published"`` is
+        ``FaceAugmentation(mixup=0.4, brightness=0.1, channel_drop=0.3, rotation=36,
+        scale=0.1, label_smoothing=0.1)``, with flips. None changes nothing.
     lr : float, default=5e-05
-        Learning rate of the trunk in the first epoch, with which those of the other
-        parts scale; 5e-4 in the runs on several data sets.
+        Learning rate at the start. The optimiser is AdamW. It is the rate of the
+        backbone, and those of the other parts scale with it. The paper has 5e-4 in runs
+        on several data sets.
     weight_decay : float, default=1.0
-        Decoupled from the gradient (AdamW): each step takes this times the learning
-        rate off every weight.
+        Weight decay of the optimiser. Each step takes this times the learning rate off
+        every weight.
     batch_size : int, default=64
         Faces per step and per forward pass.
     max_epochs : int, default=10
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : MultiLabelTransformerClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: all that AUs share is copied, and the
-        tokens of the AUs that both know.
+        Fitted classifier, or file of `save`, to start from. What all AUs share is
+        copied, and the tokens of the AUs that both know.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
-        float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Results are bit-equal for equal thread counts
-        only: set 1 to compare across `n_jobs`.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, dropout, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -128,7 +130,8 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         The trained net; ``net_.module_.network`` is the
         `skfau.nn.MultiLabelTransformer`.
     history_ : list of dict
-        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        of the loss.
     transferred_ : object
         What `init_from` gave, and what began afresh; set only when it was used.
 
@@ -178,19 +181,18 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         **BaseAUClassifier._parameter_constraints,
         "backbone": [str, nn.Module],
         "weights": "no_validation",
-        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "embedding_dim": [COUNT],
         "encoder_layers": [Interval(Integral, 0, None, closed="left")],
-        "decoder_layers": [Interval(Integral, 1, None, closed="left")],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "feed_forward_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "decoder_layers": [COUNT],
+        "n_heads": [COUNT],
+        "feed_forward_dim": [COUNT, None],
         "decoder": [StrOptions({"paper", "released"})],
         "head": [StrOptions({"shared", "per_label"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
-        "dice_weight": [Interval(Real, 0, None, closed="left")],
+        "dice_weight": [WEIGHT],
         "schedule": [StrOptions({"released"}), None],
         "warmup_epochs": [Interval(Real, 0, None, closed="neither")],
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
     }
 
     _published_augmentation = FaceAugmentation(
@@ -201,8 +203,6 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         scale=0.1,
         label_smoothing=0.1,
     )
-    _optimizer = torch.optim.AdamW
-    _parts = ("encoder", "decoder")
 
     def __init__(
         self,
@@ -245,12 +245,12 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _make_network(self, *, pretrained):
+    def _system(self, task):
         network = MultiLabelTransformer(
-            self.n_aus_,
+            task.n_aus,
             # A module of the user's is a parameter: fit must not train it.
             copy.deepcopy(self.backbone),
-            weights=self.weights if pretrained else None,
+            weights=self.weights if task.pretrained else None,
             image_size=self.image_size,
             embedding_dim=self.embedding_dim,
             encoder_layers=self.encoder_layers,
@@ -261,26 +261,31 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
             head=self.head,
             dropout=self.dropout,
         )
-        self.patch_grid_ = network.encoder.grid
-        return network
+        weights = class_weights(self.class_weight, task.label_counts)
+        height, width = network.encoder.grid
+        return System(
+            network=network,
+            loss=MultiLabelTransformerLoss(weights, self.dice_weight),
+            optimizer=torch.optim.AdamW,
+            lr_factors={
+                "encoder": self._schedule(height * width),
+                "decoder": self._schedule(task.n_aus),
+            },
+            attributes={"patch_grid_": network.encoder.grid},
+        )
 
-    def _make_loss(self):
-        weights = class_weights(self.class_weight, self.label_counts_)
-        return MultiLabelTransformerLoss(weights, self.dice_weight)
-
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay**epoch
-
-    def _part_factors(self, step, n_steps):
-        """Return what `lr` is multiplied by in encoder and decoder, steps from 1."""
+    def _schedule(self, n_tokens):
+        """Return the learning rate's factor for a part that takes so many tokens."""
         if self.schedule is None:
-            return ()
-        warmup = self.warmup_epochs * n_steps
-        course = min(step**-0.5, step * warmup**-1.5)
+            return None
         scale = self.batch_size / _RELEASED_SCALE / self.embedding_dim**0.5
-        height, width = self.patch_grid_
-        lengths = height * width, self.n_aus_
-        return [length * scale * course / _RELEASED_LR for length in lengths]
+
+        def factor(step, n_steps):
+            warmup = self.warmup_epochs * n_steps
+            course = min(step**-0.5, step * warmup**-1.5)
+            return n_tokens * scale * course / _RELEASED_LR
+
+        return factor
 
     def attention_maps(self, X):
         """Return how much each AU's token attends to each patch (equation 6).

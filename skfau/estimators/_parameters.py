@@ -1,4 +1,4 @@
-"""What the parameters that all AU classifiers share may be, and which are kept."""
+"""The parameters that all AU classifiers share: constraints, and what is saved."""
 
 from numbers import Integral, Real
 
@@ -7,25 +7,31 @@ import numpy as np
 from skfau._validation import Interval, StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
 
+COUNT = Interval(Integral, 1, None, closed="left")
+WEIGHT = Interval(Real, 0, None, closed="left")
+DECAY = Interval(Real, 0, 1, closed="right")
+
 SHARED_CONSTRAINTS = {
     "aus": [tuple, list, np.ndarray, None],
-    "image_size": [Interval(Integral, 1, None, closed="left")],
+    "image_size": [COUNT],
     "grayscale": ["boolean"],
     "augmentation": [FaceAugmentation, StrOptions({"published"}), None],
     "lr": [Interval(Real, 0, None, closed="neither")],
-    "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "batch_size": [Interval(Integral, 1, None, closed="left")],
-    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "lr_decay": [DECAY],
+    "lr_decay_epochs": [COUNT],
+    "weight_decay": [WEIGHT],
+    "batch_size": [COUNT],
+    "max_epochs": [COUNT],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "patience": [Interval(Integral, 1, None, closed="left")],
+    "patience": [COUNT],
     "init_from": "no_validation",
     "warm_start": ["boolean"],
     "checkpoint_dir": "no_validation",
     "callbacks": [list, tuple, None],
     "device": [str],
     "precision": [StrOptions({"auto", "float32", "bfloat16"})],
-    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "n_threads": [COUNT, None],
     "verbose": ["verbose"],
     "random_state": ["random_state"],
 }
@@ -36,7 +42,6 @@ NOT_SAVED = {
 }
 
 
-def kept_parameters(estimator):
-    """Return the parameters that say what a classifier is."""
-    parameters = estimator.get_params(deep=False).items()
-    return {name: value for name, value in parameters if name not in NOT_SAVED}
+def kept_parameters(parameters):
+    """Return the parameters, of all, that say what a classifier is."""
+    return {name: value for name, value in parameters.items() if name not in NOT_SAVED}

@@ -9,63 +9,38 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from skfau import __version__
+from skfau._unwrap import find_classifier
 from skfau.estimators._augmentation import FaceAugmentation
-from skfau.estimators._fitting import start_net
-from skfau.estimators._labels import set_aus
-from skfau.estimators._parameters import kept_parameters
-from skfau.estimators._training import load_history
 from skfau.nn import transfer_state
 
 FORMAT = 1
 
 
-def save_classifier(estimator, path):
+def write_file(path, header, state):
     """Write a fitted classifier; see `BaseAUClassifier.save`."""
-    check_described(estimator)
+    parameters = {k: _to_json(k, v) for k, v in header["parameters"].items()}
     header = {
         "skfau_format": FORMAT,
         "skfau_version": __version__,
-        "class": type(estimator).__name__,
-        "parameters": {
-            name: _to_json(name, value)
-            for name, value in kept_parameters(estimator).items()
-        },
-        "aus": estimator.aus_,
-        "label_counts": estimator.label_counts_.tolist(),
-        "constants": _constants(estimator),
-        "history": estimator.history_,
+        **header,
+        "parameters": parameters,
     }
-    metadata = {"skfau": json.dumps(header)}
-    save_file(estimator.network_state(), Path(path), metadata=metadata)
+    save_file(state, Path(path), metadata={"skfau": json.dumps(header)})
 
 
-def _constants(estimator):
-    """Name the entries of the state that the network was given."""
-    entries = estimator._constants.items()
-    return [name for name, kept in entries if getattr(estimator, kept) is not None]
+def load_state(network, state):
+    """Put arrays by name into a network."""
+    network.load_state_dict({k: torch.as_tensor(array) for k, array in state.items()})
 
 
-def picklable(estimator, state):
-    """Return a classifier's attributes with arrays in place of its `net_`."""
-    net = state.pop("net_", None)
-    if net is not None:
-        check_described(estimator)
-        loss_state = {k: v.cpu() for k, v in net.criterion_.state_dict().items()}
-        kept = estimator.network_state(), estimator.history_, net.seed, loss_state
-        state["_network"] = kept
-    return state
+def check_same_shapes(fitted, described, changed):
+    """Raise if a network is of other shapes than the one that was fitted.
 
-
-def check_described(estimator):
-    """Raise if parameters set after the fit are of another network than the fitted."""
-    made_with = estimator.net_.made_with
-    now = kept_parameters(estimator)
-    changed = {n: made_with[n] for n, value in now.items() if value is not made_with[n]}
-    if not changed:
-        return
+    `changed` has what the parameters that were set since were in the fit.
+    """
     fitted, described = (
-        {k: v.shape for k, v in net.module_.network.state_dict().items()}
-        for net in (estimator.net_, start_net(estimator, 0, pretrained=False))
+        {k: v.shape for k, v in network.state_dict().items()}
+        for network in (fitted, described)
     )
     if fitted != described:
         raise ValueError(
@@ -96,31 +71,17 @@ def _plain(value):
     raise TypeError
 
 
-def load_classifier(cls, path):
-    """Read a classifier that `save_classifier` wrote; runs no code from the file."""
-    header, state = read_file(path)
-    if header["class"] != cls.__name__:
+def check_class(path, found, expected):
+    """Raise if a file holds a classifier of another class."""
+    if found != expected:
         raise ValueError(
-            f"{path} holds a {header['class']}, not a {cls.__name__}; call "
-            f"{header['class']}.load."
+            f"{path} holds a {found}, not a {expected}; call {found}.load."
         )
-    estimator = cls(**{k: _from_json(v) for k, v in header["parameters"].items()})
-    set_aus(estimator, header["aus"])
-    estimator.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
-    for name, kept in cls._constants.items():
-        given = name in header["constants"]
-        setattr(estimator, kept, state[name] if given else None)
-    restore(estimator, state, header["history"])
-    return estimator
 
 
-def restore(estimator, state, history, seed=0, loss_state=None):
-    """Make `net_` for weights from outside; the optimiser starts afresh."""
-    estimator.net_ = start_net(estimator, seed, pretrained=False)
-    estimator._load_network_state(state)
-    load_history(estimator.net_.history, history)
-    if loss_state is not None:
-        estimator.net_.criterion_.load_state_dict(loss_state)
+def from_json(parameters):
+    """Return the parameters of a file's header as a constructor takes them."""
+    return {name: _from_json(value) for name, value in parameters.items()}
 
 
 def _from_json(value):
@@ -149,41 +110,52 @@ def read_file(path):
     return header, state
 
 
-def transfer(estimator, source):
-    """Copy what two classifiers share into `estimator.net_`; return a report.
+def transfer(network, aus, given, source, class_name):
+    """Copy what two classifiers share into a fresh network; return a report.
 
     Parameters
     ----------
-    estimator : BaseAUClassifier
-        Its `net_` is fresh.
-    source : BaseAUClassifier, str or Path
-        A fitted classifier of the same class, or the path of a saved one.
+    network : nn.Module
+        Fresh; takes the weights.
+    aus : tuple of int
+        Its AU numbers.
+    given : list of str
+        Entries of its state that are its own, whatever the source has.
+    source : BaseAUClassifier, or str or Path
+        A fitted classifier of the same class, anything fitted around one, or the path
+        of a saved one.
+    class_name : str
+        Name of the class that the network belongs to.
     """
-    source = getattr(source, "estimator", source)  # FrozenEstimator
     if isinstance(source, (str, Path)):
         header, arrays = read_file(source)
-        name, aus = header["class"], header["aus"]
+        name, source_aus = header["class"], header["aus"]
     else:
-        name, aus = type(source).__name__, getattr(source, "aus_", None)
-        if aus is None:
+        classifier = find_classifier(source)
+        if not hasattr(classifier, "network_state"):
             raise ValueError(
                 "init_from must be a fitted classifier or the path of a saved one; "
                 f"got {source!r}, which is not fitted."
             )
-        arrays = source.network_state()
-    if name != type(estimator).__name__:
+        name, source_aus = type(classifier).__name__, classifier.aus_
+        arrays = classifier.network_state()
+    if name != class_name:
         raise ValueError(
-            f"init_from holds a {name}; a {type(estimator).__name__} can only start "
+            f"init_from holds a {name}; a {class_name} can only start "
             "from its own kind."
         )
-    network = estimator.net_.module_.network
-    own = _constants(estimator)
+    if not hasattr(network, "au_axes") and tuple(source_aus) != aus:
+        raise ValueError(
+            f"init_from knows the AUs {tuple(source_aus)}, this classifier {aus}, and "
+            f"{type(network).__name__} does not say which of its weights belong to "
+            "single AUs. Give it a method au_axes(), as the networks of skfau.nn have."
+        )
     state, report = transfer_state(
-        {k: torch.as_tensor(array) for k, array in arrays.items() if k not in own},
-        tuple(aus),
+        {k: torch.as_tensor(array) for k, array in arrays.items() if k not in given},
+        tuple(source_aus),
         network.state_dict(),
-        estimator.aus_,
-        network.au_axes(),
+        aus,
+        network.au_axes() if hasattr(network, "au_axes") else {},
     )
     network.load_state_dict(state)
     return report

@@ -1,13 +1,12 @@
 """`ResNetClassifier`: the plain network that the systems are compared with."""
 
 import copy
-from numbers import Real
 
 from torch import nn
 
-from skfau._validation import Interval
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
 from skfau.nn import PooledNet
@@ -22,12 +21,13 @@ class ResNetClassifier(BaseAUClassifier):
     Parameters
     ----------
     backbone : str or nn.Module, default='resnet18'
-        Trunk, see `skfau.nn.make_backbone`, up to its last maps (7x7 at 224 px);
-        ``"tiny"`` trains on a CPU in a minute; or a module of your own that returns
-        feature maps.
+        A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
+        maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
+        px.
     weights : {"imagenet"}, path or None, default=None
-        Where the trunk starts: random, as in the paper, ``"imagenet"`` (downloaded
-        once and checked), or a file of torchvision's state dict.
+        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
+        of torchvision's state dict, or None for random weights. The paper has random
+        weights.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
         from 0.
@@ -36,48 +36,44 @@ class ResNetClassifier(BaseAUClassifier):
     grayscale : bool, default=False
         Reduce colours to luma first.
     augmentation : FaceAugmentation, "published" or None, default="published"
-        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
-        crop=0.125)``: flips, and random crops of 224 px from 256 px, the central one
-        at test time. None changes nothing and crops nothing.
+        Random changes to training batches. ``"published"`` is
+        ``FaceAugmentation(crop=0.125)``: flips, and random crops of 224 px from 256 px,
+        the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
-        Learning rate of Adam in the first epoch.
+        Learning rate at the start. The optimiser is Adam.
     lr_decay : float, default=0.85
-        What the learning rate is multiplied by after each epoch.
+        Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
-        L2 penalty of the optimiser.
+        Weight decay of the optimiser.
     batch_size : int, default=100
         Faces per step and per forward pass.
     max_epochs : int, default=50
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : ResNetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: the trunk is copied, and
+        Fitted classifier, or file of `save`, to start from. The backbone is copied, and
         the outputs of the AUs that both know.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
-        float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Results are bit-equal for equal thread counts
-        only: set 1 to compare across `n_jobs`.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, dropout, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -134,7 +130,6 @@ class ResNetClassifier(BaseAUClassifier):
         **BaseAUClassifier._parameter_constraints,
         "backbone": [str, nn.Module],
         "weights": "no_validation",
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
     }
 
     _published_augmentation = FaceAugmentation(crop=0.125)
@@ -168,13 +163,9 @@ class ResNetClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _make_network(self, *, pretrained):
+    def _system(self, task):
         # A module of the user's is a parameter: fit must not train it.
         backbone = copy.deepcopy(self.backbone)
-        return PooledNet(self.n_aus_, backbone, self.weights if pretrained else None)
-
-    def _make_loss(self):
-        return WeightedBCE()
-
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay**epoch
+        weights = self.weights if task.pretrained else None
+        network = PooledNet(task.n_aus, backbone, weights)
+        return System(network=network, loss=WeightedBCE())

@@ -9,11 +9,13 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skfau._validation import Interval, StrOptions
+from skfau._validation import Interval, StrOptions, check_faces
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._aus import au_number, rows_with_face
 from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._descriptions import describe_as_vectors
-from skfau.estimators._labels import au_number, rows_with_face
+from skfau.estimators._parameters import COUNT
+from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
 from skfau.nn import SEVNet
@@ -29,12 +31,13 @@ class SEVNetClassifier(BaseAUClassifier):
     Parameters
     ----------
     backbone : str or nn.Module, default='resnet18'
-        Trunk, see `skfau.nn.make_backbone`, up to its last maps (7x7 at 224 px);
-        ``"tiny"`` trains on a CPU in a minute; or a module of your own that returns
-        feature maps.
+        A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
+        maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
+        px.
     weights : {"imagenet"}, path or None, default=None
-        Where the trunk starts: random, as in the paper, ``"imagenet"`` (downloaded
-        once and checked), or a file of torchvision's state dict.
+        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
+        of torchvision's state dict, or None for random weights. The paper has random
+        weights.
     descriptions : dict, sequence of str or None, default=None
         What the AUs look like: a dict by AU number describes some, `skfau.facs` the
         others; a sequence describes all AUs, in the order of `aus`. Other texts than
@@ -59,54 +62,50 @@ class SEVNetClassifier(BaseAUClassifier):
         Dropout rate of the encoder; not published.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0, which leaves no descriptions.
+        from 0. Numbers counted from 0 have no descriptions.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=False
         Reduce colours to luma first.
     augmentation : FaceAugmentation, "published" or None, default="published"
-        Random changes to training batches. ``"published"`` is ``FaceAugmentation(
-        crop=0.125)``: flips, and random crops of 224 px from 256 px, the central one
-        at test time. None changes nothing and crops nothing.
+        Random changes to training batches. ``"published"`` is
+        ``FaceAugmentation(crop=0.125)``: flips, and random crops of 224 px from 256 px,
+        the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
-        Learning rate of Adam in the first epoch.
+        Learning rate at the start. The optimiser is Adam.
     lr_decay : float, default=0.85
-        What the learning rate is multiplied by after each epoch.
+        Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
-        L2 penalty of the optimiser.
+        Weight decay of the optimiser.
     batch_size : int, default=100
         Faces per step and per forward pass.
     max_epochs : int, default=50
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : SEVNetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: the trunk is copied and
+        Fitted classifier, or file of `save`, to start from. The backbone is copied, and
         all that AUs share. Descriptions are this classifier's own.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of matrix products; ``"auto"`` is bfloat16 on a GPU. Weights and losses stay
-        float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Results are bit-equal for equal thread counts
-        only: set 1 to compare across `n_jobs`.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, dropout, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -174,15 +173,13 @@ class SEVNetClassifier(BaseAUClassifier):
         "text_encoder": [str, "array-like", None],
         "text_level": [StrOptions({"sentence", "word"}), None],
         "encoder_layers": [Interval(Integral, 0, None, closed="left")],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "hidden_dim": [Interval(Integral, 1, None, closed="left")],
-        "feed_forward_dim": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [COUNT],
+        "hidden_dim": [COUNT],
+        "feed_forward_dim": [COUNT],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
     }
 
     _published_augmentation = FaceAugmentation(crop=0.125)
-    _constants = {"text": "text_"}
 
     def __init__(
         self,
@@ -221,31 +218,29 @@ class SEVNetClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def _make_network(self, *, pretrained):
-        return SEVNet(
-            self.n_aus_,
-            self.text_,
+    def _system(self, task):
+        text = task.buffer(
+            "text",
+            lambda: self._vectors(task.aus, self.descriptions, self.text_encoder),
+        )
+        network = SEVNet(
+            task.n_aus,
+            text,
             # A module of the user's is a parameter: fit must not train it.
             copy.deepcopy(self.backbone),
-            weights=self.weights if pretrained else None,
+            weights=self.weights if task.pretrained else None,
             encoder_layers=self.encoder_layers,
             n_heads=self.n_heads,
             hidden_dim=self.hidden_dim,
             feed_forward_dim=self.feed_forward_dim,
             dropout=self.dropout,
         )
-
-    def _make_loss(self):
-        return WeightedBCE()
-
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay**epoch
-
-    def _check_aus(self, aus):
-        self._vectors(aus, self.descriptions, self.text_encoder)
-
-    def _set_constants(self, labels):
-        self.text_ = self._vectors(self.aus_, self.descriptions, self.text_encoder)
+        return System(
+            network=network,
+            loss=WeightedBCE(),
+            buffers={"text": text},
+            attributes={"text_": text},
+        )
 
     def _vectors(self, aus, descriptions, text_encoder):
         if self.text_level is None:
@@ -295,7 +290,7 @@ class SEVNetClassifier(BaseAUClassifier):
             relations = network.relations().mean(dim=(0, 1)).cpu().numpy()
         if X is None:
             return relations
-        seen = rows_with_face(self._check_X(X))
+        seen = rows_with_face(check_faces(X))
         return np.where(seen[:, None, None], relations, np.float32(np.nan))
 
     def zero_shot_proba(self, X, aus, descriptions=None):
@@ -336,10 +331,10 @@ class SEVNetClassifier(BaseAUClassifier):
         with torch.inference_mode():
             guides = module.network.guides_of(text)
 
-        def read(maps):
+        def select(maps):
             return torch.sigmoid(module.network.attention(maps, guides)[0])
 
-        return self._run(X, read, method="backbone")
+        return self._run(X, select, method="backbone")
 
     def _new_text(self, aus, descriptions):
         trained = sorted(set(aus) & set(self.aus_))

@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 from tqdm import tqdm
 
 from skfau.estimators._batches import keep_batch
-from skfau.estimators._random import PrivateStream, derive_seed
+from skfau.estimators._torch_state import PrivateStream, derive_seed
 
 # Words that keep the streams of one seed apart.
 INIT, EPOCH, ORDER, AUGMENT = range(4)
@@ -24,12 +24,12 @@ class TrainingNet(NeuralNet):
     """
 
     def __init__(
-        self, *args, seed=0, learning_rate_factor=None, part_factors=None, **kwargs
+        self, *args, seed=0, learning_rate_factor=None, lr_factors=None, **kwargs
     ):
         super().__init__(*args, **kwargs)
         self.seed = seed
         self.learning_rate_factor = learning_rate_factor
-        self.part_factors = part_factors
+        self.lr_factors = lr_factors
 
     def get_default_callbacks(self):
         """Return none: `record_epoch_means` keeps the history."""
@@ -62,12 +62,11 @@ class TrainingNet(NeuralNet):
     def train_step(self, batch, **fit_params):
         """Take one optimiser step on the private stream, then let centres follow."""
         self.step_ += 1
-        if self.part_factors is not None:
-            factors = self.part_factors(self.step_, self.n_steps_)
-            # The parts' groups come first, that of all other weights last.
-            for group, factor in zip(
-                self.optimizer_.param_groups, factors, strict=False
-            ):
+        # Groups of `lr_factors` come first, that of all other weights last.
+        groups = zip(self.optimizer_.param_groups, self.lr_factors or {}, strict=False)
+        for group, name in groups:
+            if self.lr_factors[name] is not None:
+                factor = self.lr_factors[name](self.step_, self.n_steps_)
                 group["lr"] = self.lr * factor
         with self.stream():
             step = super().train_step(batch, **fit_params)
@@ -212,16 +211,16 @@ def make_training_net(
     seed,
     callbacks,
     learning_rate_factor,
-    parts=(),
-    part_factors=None,
+    lr_factors=None,
 ):
     """Compose an initialised `TrainingNet`; nothing global is seeded."""
+    groups = [(f"network.{name}.*", {}) for name in lr_factors or {}]
     net = TrainingNet(
         module,
         criterion=criterion,
         optimizer=optimizer,
         optimizer__weight_decay=weight_decay,
-        optimizer__param_groups=[(f"network.{part}.*", {}) for part in parts],
+        optimizer__param_groups=groups,
         lr=lr,
         batch_size=batch_size,
         train_split=None,
@@ -233,6 +232,6 @@ def make_training_net(
         verbose=0,
         seed=seed,
         learning_rate_factor=learning_rate_factor,
-        part_factors=part_factors,
+        lr_factors=lr_factors,
     )
     return net.initialize()

@@ -1,21 +1,18 @@
 """`WSARLClassifier`: the system of Shao et al. (2018)."""
 
 from functools import partial
-from numbers import Integral, Real
 
 import torch
-from sklearn.base import clone
 
-from skfau._validation import Interval, StrOptions
+from skfau._validation import StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._aus import class_weights
 from skfau.estimators._base import BaseAUClassifier
-from skfau.estimators._labels import class_weights
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WSARLLoss
 from skfau.nn import WSARL
-
-_CROP_AND_FLIP = FaceAugmentation(crop=0.12)
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
 class WSARLClassifier(BaseAUClassifier):
@@ -53,61 +50,60 @@ class WSARLClassifier(BaseAUClassifier):
         Weights of the appearance and the smoothness kernel, from where they are
         learned; None is (1, 0.5), with ``"arl"`` (5, 3).
     class_weight : {"soft_balance", "inverse_rate"} or None, default="inverse_rate"
-        Weights of the AUs in the loss, from the training labels (equation 2).
+        Weights of the AUs in the loss, from the training labels. Equation 2.
     energy_weight : float, default=0.0
         Weight of the CRF's energy in the loss (equation 10), see
         `skfau.losses.WSARLLoss`; the released code has no such term.
     lr_decay : float, default=0.3
-        What the learning rate is multiplied by every `lr_decay_epochs`.
+        Factor that lowers the learning rate. Applied every `lr_decay_epochs` epochs.
     lr_decay_epochs : int, default=2
-        Epochs between decays.
+        Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the names of a DataFrame, or counts
         from 0.
     image_size : int, default=176
-        Side of the network's input, pixels, a multiple of 16 from 32; faces of another
-        size are resampled.
+        Side of the network's input, pixels; faces of another size are resampled. A
+        multiple of 16, from 32.
     grayscale : bool, default=False
         Reduce colours to luma first.
-    augmentation : FaceAugmentation or None, default=FaceAugmentation(crop=0.12)
-        Random changes to training batches: of 200 px faces, windows of 176 px and
-        flips, as in the paper.
+    augmentation : FaceAugmentation, "published" or None, default="published"
+        Random changes to training batches. ``"published"`` is
+        ``FaceAugmentation(crop=0.12)``: flips, and random crops of 176 px from 200 px,
+        the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.006
-        Learning rate of stochastic gradient descent, momentum 0.9.
+        Learning rate at the start. The optimiser is SGD with momentum 0.9.
     weight_decay : float, default=0.0005
-        L2 penalty of the optimiser.
+        Weight decay of the optimiser.
     batch_size : int, default=8
         Faces per step and per forward pass.
     max_epochs : int, default=12
         Passes over the training faces.
     early_stopping : bool, default=False
-        Hold out subjects (the column ``subject``), keep the epoch with the best mean
-        F1 on them and stop `patience` epochs later.
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
     validation_fraction : float, default=0.2
         Share of the faces in the held-out subjects.
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : WSARLClassifier, path or None, default=None
-        Fitted classifier, or file of `save`: the trunk is copied, and the branches of
-        the AUs that both know, as from BP4D to DISFA in the paper.
+        Fitted classifier, or file of `save`, to start from. The trunk is copied, and
+        the branches of the AUs that both know, as from BP4D to DISFA in the paper.
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder in which every epoch is kept. The same fit, started again, goes on from
-        there and ends bit-equal on a CPU. Needs an int `random_state`.
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
     callbacks : list of skorch callbacks or None, default=None
         Called during training.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of convolutions and matrix products; ``"auto"`` is bfloat16 on a GPU. The CRF,
-        weights and losses stay float32.
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        So is the CRF.
     n_threads : int or None, default=None
-        torch threads; None leaves them.
+        torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes initialisation, order, augmentation and held-out subjects.
+        Fixes all that is random in a fit, without touching global generators.
 
     Attributes
     ----------
@@ -122,7 +118,8 @@ class WSARLClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.WSARL`.
     history_ : list of dict
-        Per epoch ``train_loss``, its parts and, with early stopping, ``valid_f1``.
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        of the loss.
     transferred_ : object
         What `init_from` gave, and what began afresh; set only when it was used.
 
@@ -171,20 +168,20 @@ class WSARLClassifier(BaseAUClassifier):
     _parameter_constraints = {
         **BaseAUClassifier._parameter_constraints,
         "variant": [StrOptions({"wsarl", "arl"})],
-        "channels": [_POSITIVE],
+        "channels": [COUNT],
         "region_layer": [StrOptions({"auto", "parallel", "hierarchical"}), None],
         "channel_attention": ["boolean"],
         "spatial_attention": ["boolean"],
         "crf": ["boolean"],
-        "crf_iterations": [_POSITIVE, None],
-        "crf_scale": [_POSITIVE, None],
+        "crf_iterations": [COUNT, None],
+        "crf_scale": [COUNT, None],
         "crf_widths": [tuple, list, None],
         "crf_weights": [tuple, list, None],
         "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
-        "energy_weight": [Interval(Real, 0, None, closed="left")],
-        "lr_decay": [Interval(Real, 0, 1, closed="right")],
-        "lr_decay_epochs": [_POSITIVE],
+        "energy_weight": [WEIGHT],
     }
+
+    _published_augmentation = FaceAugmentation(crop=0.12)
 
     def __init__(
         self,
@@ -206,7 +203,7 @@ class WSARLClassifier(BaseAUClassifier):
         aus=DATASET_AUS["bp4d"],
         image_size=176,
         grayscale=False,
-        augmentation=_CROP_AND_FLIP,
+        augmentation="published",
         lr=0.006,
         weight_decay=5e-4,
         batch_size=8,
@@ -225,20 +222,15 @@ class WSARLClassifier(BaseAUClassifier):
         random_state=None,
     ):
         self._set_parameters(locals())
-        if augmentation is _CROP_AND_FLIP:
-            # set_params(augmentation__flip=0) must not change the default of all.
-            self.augmentation = clone(augmentation)
 
-    @property
-    def _optimizer(self):
-        return partial(torch.optim.SGD, momentum=0.9, nesterov=self.variant == "arl")
-
-    def _learning_rate_factor(self, epoch):
-        return self.lr_decay ** (epoch // self.lr_decay_epochs)
-
-    def _make_network(self, *, pretrained):
-        return WSARL(
-            self.n_aus_,
+    def _system(self, task):
+        if self.energy_weight and not self.crf:
+            raise ValueError(
+                "energy_weight is that of the CRF's energy, and crf is False. Pass "
+                "energy_weight=0."
+            )
+        network = WSARL(
+            task.n_aus,
             self.variant,
             channels=self.channels,
             region_layer=self.region_layer,
@@ -250,15 +242,13 @@ class WSARLClassifier(BaseAUClassifier):
             crf_widths=self.crf_widths,
             crf_weights=self.crf_weights,
         )
-
-    def _make_loss(self):
-        if self.energy_weight and not self.crf:
-            raise ValueError(
-                "energy_weight is that of the CRF's energy, and crf is False. Pass "
-                "energy_weight=0."
-            )
-        weights = class_weights(self.class_weight, self.label_counts_)
-        return WSARLLoss(weights, self.energy_weight)
+        weights = class_weights(self.class_weight, task.label_counts)
+        nesterov = self.variant == "arl"
+        return System(
+            network=network,
+            loss=WSARLLoss(weights, self.energy_weight),
+            optimizer=partial(torch.optim.SGD, momentum=0.9, nesterov=nesterov),
+        )
 
     def attention_maps(self, X, refined=True):
         """Return where the network looks for every AU (Figures 5 to 7).

@@ -1,12 +1,31 @@
 """`AttentionMapDisplay`: where a network looks for every AU."""
 
+from typing import NamedTuple
+
 import numpy as np
 
+from skfau._unwrap import apply_steps, find_having
 from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.exceptions import FaceImageError
-from skfau.inspection._models import find, transform
-from skfau.inspection._mosaic import Cell, draw_mosaic
-from skfau.inspection._plotting import au_codes, axes_for, columns_of, need_matplotlib
+from skfau.inspection._plotting import (
+    SKY_BLUE,
+    au_codes,
+    axes_for,
+    columns_of,
+    need_matplotlib,
+)
+
+_MAX_OPACITY = 0.8  # of a map, so that the face below it can be seen
+_LUMA = (0.299, 0.587, 0.114)
+_GAP = 0.06  # between cells, in image widths
+
+
+class _Cell(NamedTuple):
+    """One picture of the grid."""
+
+    image: np.ndarray
+    overlay: np.ndarray | None = None
+    framed: bool = False
 
 
 class AttentionMapDisplay:
@@ -39,8 +58,8 @@ class AttentionMapDisplay:
 
     Notes
     -----
-    ROI heatmaps have the same shape, so that what supervised the attention can be
-    drawn beside it: pass the result of `skfau.preprocessing.roi_heatmaps`.
+    ROI heatmaps, which supervise the attention, have the same shape. Pass the result of
+    `skfau.preprocessing.roi_heatmaps` to draw them beside it.
 
     References
     ----------
@@ -104,8 +123,8 @@ class AttentionMapDisplay:
             If matplotlib is not installed.
         """
         need_matplotlib(f"{cls.__name__}.from_estimator")
-        model, steps = find(estimator, "attention_maps")
-        faces = check_faces(transform(steps, X))
+        model, steps = find_having(estimator, "attention_maps")
+        faces = check_faces(apply_steps(steps, X))
         y = estimator.predict(X) if y is None else y
         return cls.from_predictions(
             faces.images[...],
@@ -190,7 +209,7 @@ class AttentionMapDisplay:
                 "not know them: pass y."
             )
         active = (self.active == 1)[:, :, None, None]
-        # 0 * NaN is NaN, so a row without a face stays one whatever its labels are.
+        # Rows without a face stay NaN whatever their labels are, since 0 * NaN is NaN.
         return np.max(self.maps * active, axis=1)
 
     def plot(self, ax=None, *, shown=None, combined=False, cmap="plasma"):
@@ -206,8 +225,8 @@ class AttentionMapDisplay:
             Draw one map per face, the maximum over its active AUs, below the face
             and name those AUs, instead of one row per face with every AU.
         cmap : str or matplotlib Colormap, default="plasma"
-            Colours of the maps, whose opacity grows with their value. One scale from
-            0 to the highest value drawn serves all.
+            Colours of the maps; opacity grows with the value. All maps share one scale,
+            from 0 to the highest value drawn.
 
         Returns
         -------
@@ -234,25 +253,25 @@ class AttentionMapDisplay:
         )
         self.ax_ = axes_for(ax, f"{type(self).__name__}.plot", size)
         self.figure_ = self.ax_.figure
-        draw_mosaic(self.ax_, rows, columns, labels, cmap)
+        _draw_mosaic(self.ax_, rows, columns, labels, cmap)
         return self
 
     def _cells(self, columns):
-        """Rows of face, AU, AU, ...; column and row labels."""
+        """Return rows of face, AU, AU, ..., with labels of columns and rows."""
         active = np.zeros(self.maps.shape[:2]) if self.active is None else self.active
         rows = [
-            [Cell(image), *(Cell(image, maps[j], flags[j] == 1) for j in columns)]
+            [_Cell(image), *(_Cell(image, maps[j], flags[j] == 1) for j in columns)]
             for image, maps, flags in zip(self.images, self.maps, active, strict=True)
         ]
         codes = au_codes(self.aus[j] for j in columns)
         return rows, ["face", *codes], [""] * len(rows)
 
     def _combined_cells(self):
-        """Faces over their combined maps; as column labels the active AUs."""
+        """Return a row of faces and one of combined maps, with active AUs as labels."""
         pairs = zip(self.images, self.combined_maps(), strict=True)
         rows = [
-            [Cell(image) for image in self.images],
-            [Cell(image, combined) for image, combined in pairs],
+            [_Cell(image) for image in self.images],
+            [_Cell(image, combined) for image, combined in pairs],
         ]
         aus = np.array(self.aus)
         codes = [au_codes(aus[flags == 1]) or ["none"] for flags in self.active]
@@ -262,3 +281,86 @@ class AttentionMapDisplay:
 def _wrapped(names):
     """Put at most three names on a line."""
     return "\n".join(" ".join(names[i : i + 3]) for i in range(0, len(names), 3))
+
+
+def _fading(cmap):
+    """Return `cmap` with an opacity that grows from 0 with the value."""
+    import matplotlib as mpl
+
+    colours = mpl.colormaps.get_cmap(cmap)(np.linspace(0, 1, 256))
+    # The square root of the value keeps medium values visible on light skin.
+    colours[:, 3] = _MAX_OPACITY * np.sqrt(np.linspace(0, 1, 256))
+    return mpl.colors.ListedColormap(colours)
+
+
+def _draw_mosaic(ax, rows, column_labels, row_labels, cmap):
+    """Draw rows of cells from top to bottom, labels around and a colour bar.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Axes that the mosaic fills.
+    rows : list of list of _Cell
+        Images of one shape; every overlay covers its whole image. All overlays share
+        one colour scale from 0 to their maximum; one that is NaN is left blank.
+    column_labels, row_labels : list of str
+        Above the columns, and left of the rows.
+    cmap : str or matplotlib Colormap
+        Colours of the overlays.
+    """
+    height, width = rows[0][0].image.shape[:2]
+    gap = _GAP * width
+    x = np.arange(len(rows[0])) * (width + gap)
+    y = np.arange(len(rows)) * (height + gap)
+    overlays = [c.overlay for row in rows for c in row if c.overlay is not None]
+    style = {"cmap": _fading(cmap), "vmin": 0, "vmax": _highest(overlays)}
+    mappable = None
+    for top, row in zip(y, rows, strict=True):
+        for left, cell in zip(x, row, strict=True):
+            mappable = _draw_cell(ax, cell, left, top, style) or mappable
+    ax.set(
+        xlim=(-gap, x[-1] + width + gap),
+        ylim=(y[-1] + height + gap, -gap),
+        facecolor="white",
+        aspect="equal",
+    )
+    ax.set_xticks(x + width / 2, column_labels)
+    ax.set_yticks(y + height / 2, row_labels)
+    ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+    ax.spines[:].set_visible(False)
+    if mappable is not None:
+        ax.figure.colorbar(mappable, ax=ax, label="attention", shrink=0.8, pad=0.01)
+
+
+def _highest(overlays):
+    """Return the highest finite value, or 1 if none is above 0."""
+    finite = [o[np.isfinite(o)].max(initial=0) for o in overlays]
+    return max(finite, default=0) or 1.0
+
+
+def _draw_cell(ax, cell, left, top, style):
+    """Draw one cell and return the image whose colours the colour bar explains."""
+    height, width = cell.image.shape[:2]
+    extent = (left, left + width, top + height, top)
+    if cell.overlay is None:
+        ax.imshow(cell.image, extent=extent)
+        return None
+    # The face below a map is gray: skin has the hues of common colour maps.
+    luma = cell.image @ _LUMA
+    ax.imshow(luma, extent=extent, cmap="gray", vmin=0, vmax=255)
+    if cell.framed:
+        corner = (left, top)
+        ax.add_patch(_frame(corner, width, height))
+    if np.isnan(cell.overlay).any():
+        middle = (left + width / 2, top + height / 2)
+        ax.text(*middle, "no face", ha="center", va="center", color="white")
+        return None
+    return ax.imshow(cell.overlay, extent=extent, interpolation="bicubic", **style)
+
+
+def _frame(corner, width, height):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(
+        corner, width, height, fill=False, edgecolor=SKY_BLUE, linewidth=2.5, zorder=3
+    )

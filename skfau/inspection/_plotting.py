@@ -1,8 +1,8 @@
-"""What the displays share: matplotlib on demand, colours and AU labels."""
+"""Parts of all displays: import of matplotlib, colours and AU labels."""
 
 from skfau.facs import ACTION_UNITS
 
-# Okabe and Ito's colours stay apart under the common forms of colour blindness.
+# These colours of Okabe and Ito differ under the common forms of colour blindness.
 BLUE, SKY_BLUE, ORANGE = "#0072B2", "#56B4E9", "#E69F00"
 PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", SKY_BLUE, "#D55E00", "#000000")
 GRAY, LIGHT_GRAY = "#6b6b6b", "#d0d0d0"
@@ -11,7 +11,7 @@ _NAMES = {unit.code: unit.name for unit in ACTION_UNITS.values()}
 
 
 def need_matplotlib(caller):
-    """Say how to get matplotlib, before anything long is computed."""
+    """Raise if matplotlib is not installed, before anything long is computed."""
     try:
         import matplotlib.pyplot  # noqa: F401
     except ImportError as error:
@@ -32,7 +32,7 @@ def axes_for(ax, caller, figsize):
 
 
 def au_codes(aus):
-    """Return "AU1", ... for any numbers, also those that stand for bare columns."""
+    """Return "AU1", "AU2", ... for any numbers."""
     return [f"AU{au}" for au in aus]
 
 

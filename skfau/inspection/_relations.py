@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from skfau._unwrap import apply_steps, find_having
 from skfau._validation import check_au_labels, check_au_names
-from skfau.inspection._models import find, transform
 from skfau.inspection._plotting import au_codes, axes_for, need_matplotlib
 from skfau.metrics import au_adjacency
 
@@ -26,9 +26,9 @@ _STYLE = {
 class AURelationsDisplay:
     """Matrix of relations between AUs: a network's attention, or label correlation.
 
-    The first is Figure 1 (b) of [1]_, averaged over faces; the second shows what
-    there was to learn. Make it with `from_estimator` or `from_labels`; they draw at
-    once, and `plot` draws again from the stored matrix.
+    The first is Figure 1 (b) of [1]_, averaged over faces; the second shows the
+    dependencies in the labels. Make it with `from_estimator` or `from_labels`; they
+    draw at once, and `plot` draws again from the stored matrix.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ class AURelationsDisplay:
 
     Notes
     -----
-    Draw the two beside each other into the axes of one figure. They need not agree:
-    attention says from which AUs evidence is taken, with either sign, and its rows
-    compete for a total of 1, while phi is symmetric and signed.
+    Both can be drawn into the axes of one figure. They need not agree. Attention tells
+    from which AUs evidence is taken, for or against an AU, and each row sums to 1. Phi
+    is symmetric and has a sign.
 
     References
     ----------
@@ -108,8 +108,8 @@ class AURelationsDisplay:
             If matplotlib is not installed.
         """
         need_matplotlib(f"{cls.__name__}.from_estimator")
-        model, steps = find(estimator, "au_relations")
-        relations = np.asarray(model.au_relations(transform(steps, X)))
+        model, steps = find_having(estimator, "au_relations")
+        relations = np.asarray(model.au_relations(apply_steps(steps, X)))
         seen = ~np.isnan(relations).any(axis=(1, 2))
         if not seen.any():
             raise ValueError(
@@ -127,7 +127,7 @@ class AURelationsDisplay:
         ----------
         y : array-like of shape (n_samples, n_aus)
             1 where the AU occurs, 0 where not, NaN where unknown; a pair of AUs is
-            compared on the rows in which both are known. Predictions do as well.
+            compared on the rows in which both are known. Predictions work, too.
         aus : sequence of int
             AU number of every column.
         ax : matplotlib Axes, default=None
@@ -136,7 +136,7 @@ class AURelationsDisplay:
         Returns
         -------
         display : AURelationsDisplay
-            Its matrix is NaN for pairs of which one never varies.
+            Its matrix is NaN for pairs in which one AU never varies.
 
         Raises
         ------

@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from skfau._unwrap import find_having, layers
 from skfau._validation import check_au_labels, check_au_names, check_faces
-from skfau.inspection._frames import alone, in_order, rows_of_video, spans, usual_step
-from skfau.inspection._models import find, layers
 from skfau.inspection._plotting import (
     BLUE,
     GRAY,
@@ -17,7 +16,7 @@ from skfau.inspection._plotting import (
     with_names,
 )
 
-_HEIGHT = 0.8  # of a row; the rest keeps rows apart
+_HEIGHT = 0.8  # of a row; the rest is the gap to the next one
 _OVER = {"color": BLUE, "alpha": 0.35, "linewidth": 0}
 _PRESENT = {"facecolor": ORANGE, "alpha": 0.45, "linewidth": 0}
 _UNKNOWN = {"facecolor": LIGHT_GRAY, "alpha": 0.6, "linewidth": 0}
@@ -116,9 +115,9 @@ class AUTimelineDisplay:
             If matplotlib is not installed.
         """
         need_matplotlib(f"{cls.__name__}.from_estimator")
-        model, _ = find(estimator, "aus_")
+        model, _ = find_having(estimator, "aus_")
         faces = check_faces(X, need=() if video is None else ("video",))
-        rows, title = rows_of_video(faces, video)
+        rows, title = _rows_of_video(faces, video)
         check_au_names(y, model.aus_, "the classifier")
         y = None if y is None else check_au_labels(y, len(faces))[rows]
         tuned = (getattr(m, "thresholds_", None) for m, _ in layers(estimator))
@@ -181,7 +180,7 @@ class AUTimelineDisplay:
         """
         need_matplotlib(f"{cls.__name__}.from_predictions")
         y_proba, aus = _check_probabilities(y_proba, len(aus)), tuple(aus)
-        order, frames, gaps = in_order(frames, len(y_proba))
+        order, frames, gaps = _in_order(frames, len(y_proba))
         if y is not None:
             check_au_names(y, aus, "aus=")
             y = check_au_labels(y, *y_proba.shape)
@@ -226,7 +225,7 @@ class AUTimelineDisplay:
         self.ax_.set_yticks(bases + _HEIGHT / 2, names)
         self.ax_.tick_params(axis="y", length=0)
         self.ax_.spines[["top", "right", "left"]].set_visible(False)
-        margin = usual_step(self.frames) / 2
+        margin = _usual_step(self.frames) / 2
         self.ax_.set(
             xlabel="frame",
             xlim=(self.frames[0] - margin, self.frames[-1] + margin),
@@ -238,7 +237,7 @@ class AUTimelineDisplay:
         return self
 
     def _draw_row(self, base, column):
-        ax, step = self.ax_, usual_step(self.frames)
+        ax, step = self.ax_, _usual_step(self.frames)
         values = self.probabilities[:, column]
         curve = base + _HEIGHT * values
         for level in (0, 1):
@@ -255,7 +254,7 @@ class AUTimelineDisplay:
             labels = self.occurrence[:, column]
             unknown = np.isnan(labels) & ~np.isnan(values)
             for mask, style in ((labels == 1, _PRESENT), (unknown, _UNKNOWN)):
-                runs = spans(self.frames, mask, step)
+                runs = _spans(self.frames, mask, step)
                 ax.broken_barh(runs, (base, _HEIGHT), **style)
         if self.thresholds is not None:
             cut = np.full(len(values), base + _HEIGHT * self.thresholds[column])
@@ -263,7 +262,7 @@ class AUTimelineDisplay:
             ax.plot(self.frames, cut, color=GRAY, lw=0.8, ls=(0, (4, 3)))
             ax.fill_between(self.frames, cut, curve, over, interpolate=True, **_OVER)
         ax.plot(self.frames, curve, color=BLUE, lw=1.3)
-        single = alone(values)
+        single = _isolated(values)
         ax.plot(self.frames[single], curve[single], ".", color=BLUE, ms=4)
 
     def _draw_legend(self):
@@ -295,10 +294,97 @@ def _check_probabilities(y_proba, n_aus):
             f"y_proba must have shape (n_frames, {n_aus}) for {n_aus} AUs and at "
             f"least one frame, got {y_proba.shape}."
         )
-    # A logit would be drawn over the row of another AU.
+    # Values outside [0, 1], such as logits, would be drawn into the row of another AU.
     if np.any((y_proba < 0) | (y_proba > 1)):
         raise ValueError(
             f"y_proba must be in [0, 1], got {np.nanmin(y_proba)} to "
             f"{np.nanmax(y_proba)}; put logits through a sigmoid first."
         )
     return y_proba
+
+
+def _rows_of_video(faces, video):
+    """Return the rows of one video, and its name as a title."""
+    rows = np.arange(len(faces))
+    if video is not None:
+        rows = np.flatnonzero(faces.video == video)
+        if not len(rows):
+            known = ", ".join(map(repr, np.unique(faces.video)[:8].tolist()))
+            raise ValueError(f"X has no video {video!r}; there are {known}, ...")
+    names = [
+        [str(value) for value in faces.column(name, rows)]
+        for name in ("subject", "video")
+        if name in faces.columns
+    ]
+    recordings = sorted(set(zip(*names, strict=True)))
+    if len(recordings) > 1:
+        listed = ", ".join(" ".join(names) for names in recordings[:8])
+        raise ValueError(
+            f"a timeline needs one video, these rows are of {len(recordings)}: "
+            f"{listed}{', ...' if len(recordings) > 8 else ''}. Pass video=..., or "
+            "only the rows of one."
+        )
+    title = recordings[0] if recordings else ("",)
+    # The subject is left out if the name of the video holds it.
+    return rows, title[-1] if title[0] in title[-1] else " ".join(title)
+
+
+def _in_order(frames, n_frames):
+    """Sort frame numbers and insert the first missing one of every gap.
+
+    Parameters
+    ----------
+    frames : array-like of shape (n_frames,) or None
+        In any order; None counts from 0.
+    n_frames : int
+        Their number.
+
+    Returns
+    -------
+    order : ndarray of shape (n_frames,)
+        Rows by frame number.
+    numbers : ndarray of shape (n_frames + n_gaps,)
+        Rising.
+    gaps : ndarray of shape (n_gaps,)
+        Positions in `order` for ``np.insert``, which puts one value into each gap.
+
+    Raises
+    ------
+    ValueError
+        If the number of frames differs from that of rows, or a frame is repeated.
+    """
+    frames = np.arange(n_frames) if frames is None else np.asarray(frames)
+    if frames.shape != (n_frames,):
+        raise ValueError(
+            f"frames must have one number per row of y_proba, shape ({n_frames},), "
+            f"got {frames.shape}."
+        )
+    order = np.argsort(frames, kind="stable")
+    frames = frames[order]
+    steps = np.diff(frames)
+    if np.any(steps == 0):
+        twice = frames[np.argmin(steps)]
+        raise ValueError(
+            f"frame {twice} comes twice: a timeline needs the rows of one video."
+        )
+    step = _usual_step(frames)
+    gaps = np.flatnonzero(steps > 1.5 * step) + 1
+    return order, np.insert(frames, gaps, frames[gaps - 1] + step), gaps
+
+
+def _usual_step(frames):
+    """Return the median distance between frames, rounded down to one that occurs."""
+    return np.quantile(np.diff(frames), 0.5, method="lower") if len(frames) > 1 else 1
+
+
+def _spans(frames, mask, step):
+    """Return (start, width) of the runs of True; a frame is `step` wide."""
+    edges = np.flatnonzero(np.diff(np.r_[False, mask, False].astype(int)))
+    first, last = frames[edges[::2]], frames[edges[1::2] - 1]
+    return list(zip(first - step / 2, last - first + step, strict=True))
+
+
+def _isolated(values):
+    """Return where a value has no neighbour, so that a line would not show it."""
+    known = np.r_[False, ~np.isnan(values), False]
+    return known[1:-1] & ~known[:-2] & ~known[2:]

@@ -1,18 +1,17 @@
 """Losses in plain PyTorch: ``loss(outputs, targets)``, a module each.
 
 `outputs` are logits or ``(logits, aux)``, `targets` a dict with ``"labels"`` (n,
-n_aus) in {0, 1, NaN}, NaN for unknown, and whatever else a loss names. Unknown labels
+n_aus) in {0, 1, NaN}, NaN for unknown, and what else a loss needs. Unknown labels
 change neither value nor gradient.
 """
 
 from skfau.losses._aunet import AUNetLoss, LandmarkMapLoss
 from skfau.losses._centers import CenterContrastive, CenterLoss
 from skfau.losses._class_weights import inverse_rate_weights, soft_balance_weights
-from skfau.losses._dice import WeightedDice
 from skfau.losses._eacnet import EACNetLoss
 from skfau.losses._fau_transformer import FAUTransformerLoss
 from skfau.losses._jaanet import JAANetLoss, LandmarkLoss
-from skfau.losses._labels import WeightedBCE, WeightedTversky
+from skfau.losses._label_losses import WeightedBCE, WeightedDice, WeightedTversky
 from skfau.losses._maps import MapLoss
 from skfau.losses._multi_label_transformer import MultiLabelTransformerLoss
 from skfau.losses._wsarl import WSARLLoss

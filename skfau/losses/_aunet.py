@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from skfau.losses._inputs import at_least_float32, known_labels, logits_of
-from skfau.losses._labels import WeightedBCE
+from skfau.losses._label_losses import WeightedBCE
 
 __all__ = ["AUNetLoss", "LandmarkMapLoss"]
 
@@ -33,13 +33,13 @@ class AUNetLoss(nn.Module):
     trained before and frozen: `set_encoders`. Where a label is unknown, prediction and
     label both enter as unknown.
 
-    It is averaged over the code, too, as in the released code. Summed, which the
-    paper's norms would be, it weighs eight times as much beside a cross-entropy that is
-    averaged over AUs, and costs more than it gives. The released code otherwise
+    The distance is averaged over the latent dimensions, as in the released code. The
+    sum, as in the paper's norms, weighs eight times as much beside a cross-entropy that
+    is averaged over AUs, and results get worse. Apart from that, the released code
     compares only the means, and pulls the standard deviations of predictions to 0.
 
-    Equation 1's weights sum to 1 over a sum of AUs, here they have mean 1 over a mean
-    of AUs, which is the same where all labels are known.
+    In equation 1 the weights sum to 1 and AUs are summed. Here the weights have mean 1
+    and AUs are averaged, which is the same if all labels are known.
 
     References
     ----------
@@ -160,7 +160,7 @@ class LandmarkMapLoss(nn.Module):
         Returns
         -------
         maps : Tensor of shape (n, n_landmarks, height, width)
-            NaN where a landmark is.
+            NaN where a landmark is NaN.
         """
         height, width = size
         scale = landmarks.new_tensor([width, height]) / self.image_size
@@ -191,7 +191,7 @@ class LandmarkMapLoss(nn.Module):
         inside = (landmarks > -0.5) & (landmarks < self.image_size - 0.5)
         seen = inside.all(dim=-1)[:, None, :, None, None]
         maps = self.maps(landmarks, outputs.shape[-2:]).unsqueeze(1)
-        # Not the squares: where NaN is masked after them, its gradient is NaN.
+        # Errors are masked before squaring: after it, the gradient of a NaN is NaN.
         errors = torch.where(seen, outputs - maps, 0.0)
         count = seen.sum() * errors[0, :, 0].numel()
         return errors.square().sum() / count.clamp(min=1)

@@ -1,4 +1,4 @@
-"""Losses that draw embeddings of active AUs to a centre per AU."""
+"""Losses that pull embeddings of active AUs towards a centre per AU."""
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ class _CenterBase(nn.Module):
     """Keep one centre per AU and move it after each optimiser step.
 
     In training mode every call adds its embeddings of active AUs to a tally, which
-    `after_step` spends; so gradients may be accumulated over several batches.
+    `after_step` uses and clears. So gradients may be accumulated over several batches.
     """
 
     def __init__(self, n_aus, embedding_dim, rate):
@@ -41,11 +41,11 @@ class _CenterBase(nn.Module):
         if self.training:
             self._count(embeddings.detach(), labels)
         distances = (embeddings - self.centers.to(embeddings)).square().sum(dim=-1)
-        # A softened label counts on both sides, in its shares.
+        # A label between 0 and 1 counts as active and as inactive, in proportion.
         return self._combine(distances, labels, known * (1 - labels))
 
     def _count(self, embeddings, labels):
-        # A product and a sum: autocast would turn an einsum into bfloat16.
+        # Totals by a product and a sum: autocast would turn an einsum into bfloat16.
         totals = (labels.unsqueeze(-1) * embeddings).sum(dim=0).to(self.centers)
         counts = labels.sum(dim=0).to(self.centers)
         if self._tally is not None:
@@ -64,7 +64,7 @@ class _CenterBase(nn.Module):
 
 
 class CenterContrastive(_CenterBase):
-    """Draw embeddings of active AUs to their centre and push the others away [1]_.
+    """Pull embeddings of active AUs to their centre and push the others away [1]_.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class CenterContrastive(_CenterBase):
 
     Notes
     -----
-    Equation 5 of [1]_ with means in place of sums, so that the value does not hang on
+    Equation 5 of [1]_ with means in place of sums, so that the value does not depend on
     how many AUs are active: with squared distances between an image's embedding of AU
     i and centre i, ``mean over active pairs / (mean over inactive pairs + eps)``, over
     all pairs of image and AU in the batch with a known label. Without an active pair
@@ -125,7 +125,7 @@ class CenterContrastive(_CenterBase):
 
 
 class CenterLoss(_CenterBase):
-    """Draw embeddings of active AUs to their centre [1]_.
+    """Pull embeddings of active AUs to their centre [1]_.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ def soft_balance_weights(positives, power=0.7, normalize=True):
     -----
     With P_i the AU's share of all positives, Ps_i = (1 / (n_aus P_i)) ** power * P_i
     and w_i = sum(Ps) / Ps_i. An AU without a positive image, for which this is
-    infinite, takes the weight of the rarest AU that has one.
+    infinite, gets the weight of the rarest AU that has one.
 
     References
     ----------
@@ -62,8 +62,8 @@ def inverse_rate_weights(rates, normalize=True):
 
     Notes
     -----
-    An AU whose rate is 0 or NaN (no known label) takes the weight of the rarest AU
-    with a rate.
+    An AU whose rate is 0 or NaN (no known label) gets the weight of the rarest AU with
+    a positive rate.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def inverse_rate_weights(rates, normalize=True):
 
 
 def _without_zeros(frequencies):
-    """Return frequencies in float64, the smallest positive one for 0 and NaN."""
+    """Return frequencies in float64; 0 and NaN become the smallest positive one."""
     frequencies = torch.as_tensor(frequencies, dtype=torch.float64)
     if frequencies.ndim != 1 or (frequencies < 0).any():
         raise ValueError(

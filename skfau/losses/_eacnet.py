@@ -34,8 +34,8 @@ class EACNetLoss(nn.Module):
 
         - y log((p + a) / (1 + a)) - (1 - y) log((1 - p + a) / (1 + a))
 
-    for the logits and for those of the whole face, which the released code trains one
-    after the other.
+    for the logits and for the logits of the whole face. (The released code trains one
+    after the other.)
 
     References
     ----------
@@ -80,8 +80,8 @@ class EACNetLoss(nn.Module):
     def _smoothed(self, logits, targets):
         logits = at_least_float32(logits)
         labels, known = known_labels(targets, logits.shape, logits)
-        # Where a probability is 0 and nothing is added, its logarithm stays finite, so
-        # that it can be multiplied by a share of 0.
+        # The logarithm of a probability of 0 stays finite without smoothing, so that
+        # its product with a label of 0 is 0.
         tiny = torch.finfo(logits.dtype).tiny
         present, absent = (
             ((p + self.smoothing) / (1 + self.smoothing)).clamp(min=tiny).log()

@@ -1,10 +1,10 @@
-"""The training objective of Jacob and Stenger (CVPR 2021)."""
+"""The training objective of Jacob and Stenger for FAU-Transformer (CVPR 2021)."""
 
 from torch import nn
 
 from skfau.losses._centers import CenterContrastive, CenterLoss
 from skfau.losses._inputs import aux_of
-from skfau.losses._labels import WeightedBCE, WeightedTversky
+from skfau.losses._label_losses import WeightedBCE, WeightedTversky
 from skfau.losses._maps import MapLoss
 
 __all__ = ["FAUTransformerLoss"]

@@ -1,4 +1,4 @@
-"""What all losses do with a network's outputs and with labels."""
+"""Common steps of losses: read a network's outputs, mask unknown labels."""
 
 import torch
 
@@ -46,7 +46,7 @@ def known_labels(targets, shape, like):
     shape : tuple of int
         (n, n_aus) of the network's outputs.
     like : Tensor
-        Gives the dtype and device.
+        The labels get its dtype and device.
 
     Returns
     -------

@@ -5,9 +5,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from skfau.facs import _LAYOUTS
-from skfau.losses._dice import WeightedDice
 from skfau.losses._inputs import aux_of
-from skfau.losses._labels import WeightedBCE
+from skfau.losses._label_losses import WeightedBCE, WeightedDice
 
 __all__ = ["JAANetLoss", "LandmarkLoss"]
 
@@ -21,9 +20,9 @@ class LandmarkLoss(nn.Module):
     Notes
     -----
     Per face, with d the distance between the centres of both eyes, the sum over its
-    landmarks of ``((x - x')² + (y - y')²) / (2 d²)``; then the mean over faces. A
-    landmark that is not known counts as met, a face with an eye that is not known does
-    not count. With no face that counts the value and the gradient are 0.
+    landmarks of ``((x - x')² + (y - y')²) / (2 d²)``; then the mean over faces. An
+    unknown landmark has the error 0. A face with an unknown eye is left out; if no face
+    is left, the value and the gradient are 0.
 
     References
     ----------
@@ -172,12 +171,12 @@ class JAANetLoss(nn.Module):
 
 
 def _refinement(outputs):
-    """Return the cross entropy of refined maps against where they started."""
+    """Return the cross entropy of refined maps against the initial ones."""
     remedy = "Pass refinement_weight=0 or take a network that refines attention."
     refined, initial = (
         aux_of(outputs, name, remedy) for name in ("refined_maps", "attention_maps")
     )
-    # Autocast refuses binary_cross_entropy, whatever the type of its inputs.
+    # No autocast: it refuses binary_cross_entropy, whatever the type of its inputs.
     with torch.autocast(refined.device.type, enabled=False):
         each = F.binary_cross_entropy(refined, initial, reduction="none")
     return each.mean(dim=(0, 2, 3)).sum()

@@ -34,9 +34,9 @@ class MapLoss(nn.Module):
     counts, the value and the gradient are 0.
 
     The paper makes its maps "from action unit labels" and shows those of active AUs
-    only; whether an inactive AU has an empty map or its usual one it does not say.
-    ``"active"`` is the literal reading, in which a map also says whether the AU is
-    there; with ``"all"`` it says only where to look.
+    only. It does not say whether an inactive AU has an empty map or its usual one.
+    ``"active"`` is the literal reading: a map also tells whether the AU is present.
+    With ``"all"`` it tells only where to look.
 
     References
     ----------

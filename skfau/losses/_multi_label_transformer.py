@@ -1,15 +1,14 @@
-"""The training objective of Tallec et al., as in the paper and as released."""
+"""The training objective of the multi-label transformer, as printed and as released."""
 
 from torch import nn
 
-from skfau.losses._dice import WeightedDice
-from skfau.losses._labels import WeightedBCE
+from skfau.losses._label_losses import WeightedBCE, WeightedDice
 
 __all__ = ["MultiLabelTransformerLoss"]
 
 
 class MultiLabelTransformerLoss(nn.Module):
-    """Cross entropy, and the Dice loss if wanted, for `MultiLabelTransformer` [1]_.
+    """Cross entropy and, optionally, Dice loss for `MultiLabelTransformer` [1]_.
 
     Parameters
     ----------
@@ -26,8 +25,8 @@ class MultiLabelTransformerLoss(nn.Module):
 
     Notes
     -----
-    Equation 10 sums over AUs; here both parts are means over known labels. The factor
-    between the two is one that Adam does not see.
+    Equation 10 sums over AUs; here both parts are means over known labels. The two
+    differ by a factor, which does not change the steps of Adam.
 
     References
     ----------

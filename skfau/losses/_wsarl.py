@@ -1,15 +1,15 @@
-"""The training objective of Shao et al."""
+"""The training objective of Shao et al. for WSARL."""
 
 from torch import nn
 
 from skfau.losses._inputs import aux_of
-from skfau.losses._labels import WeightedBCE
+from skfau.losses._label_losses import WeightedBCE
 
 __all__ = ["WSARLLoss"]
 
 
 class WSARLLoss(nn.Module):
-    """Weighted cross-entropy, and the CRF's energy if wanted, for `WSARL` [1]_.
+    """Weighted cross-entropy and, optionally, the CRF's energy for `WSARL` [1]_.
 
     Parameters
     ----------
@@ -26,16 +26,15 @@ class WSARLLoss(nn.Module):
 
     Notes
     -----
-    Equation 10 adds the energies of all AUs' labellings to the cross-entropy. Taken at
-    its word it has no value, because the mean field gives probabilities and no
-    labelling; here it is the energy that they lead one to expect: the initial
-    attention's cross-entropy against the refined one, plus for each pair of pixels its
-    kernels' weight times the probability that their labels differ. It is a mean over
-    pixels where the equation has a sum, which at 176x176 would outweigh the labels by
-    four orders of magnitude.
+    Equation 10 adds the energies of all AUs' labellings to the cross-entropy. Read
+    literally it has no value, because the mean field gives probabilities and no
+    labelling. Here it is the expected energy: the initial attention's cross-entropy
+    against the refined one, plus for each pair of pixels its kernels' weight times the
+    probability that their labels differ. It is averaged over pixels; the equation's sum
+    would outweigh the labels by four orders of magnitude at 176x176.
 
-    The energy is lowest, 0, where every map is all 0 or all 1, so that it pulls against
-    attention; the authors' released code has no such term, and 0 is the default.
+    The energy is lowest, 0, where every map is all 0 or all 1, so it works against
+    attention. The authors' released code has no such term, and the default is 0.
 
     References
     ----------

@@ -8,14 +8,16 @@ from skfau.metrics._dependency import (
     au_adjacency_distance,
     au_dependency_f1_score,
 )
-from skfau.metrics._paired_bootstrap import PairedBootstrap, paired_bootstrap_test
 from skfau.metrics._paired_tests import (
     McNemarTest,
+    PairedBootstrap,
     PairedTTest,
     mcnemar_test,
+    paired_bootstrap_test,
     paired_t_test,
 )
 from skfau.metrics._ranking import au_average_precision_score, au_roc_auc_score
+from skfau.metrics._score_table import ScoreTable, score_table
 from skfau.metrics._scorers import au_scorer, f1_scorer, per_au_f1_scorer
 from skfau.metrics._scores import (
     au_accuracy_score,
@@ -23,7 +25,6 @@ from skfau.metrics._scores import (
     au_skew_normalized_f1_score,
     fold_mean_f1,
 )
-from skfau.metrics._table import ScoreTable, score_table
 
 __all__ = [
     "BootstrapInterval",

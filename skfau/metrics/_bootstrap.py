@@ -21,7 +21,7 @@ _MAX_PAIRED = 500
 
 
 class BootstrapInterval(NamedTuple):
-    """A score and the interval its subjects leave it in.
+    """A score and its confidence interval over subjects.
 
     Attributes
     ----------
@@ -63,11 +63,11 @@ def bootstrap_ci(
 ):
     """Percentile interval of a score under resampling of subjects.
 
-    A resample draws subjects, each with all its frames; resampling frames, which
-    are alike within a subject, would give far too narrow intervals. F1 (either
-    kind) and accuracy need only the subjects' confusion counts, and the area under
-    the ROC curve of up to 500 subjects the pairs between them: more resamples cost
-    next to nothing. Other metrics are computed anew for every resample.
+    A resample draws subjects, each with all its frames. Frames of one subject are
+    alike, so resampled frames would give intervals that are far too narrow. F1 (either
+    kind) and accuracy need only confusion counts per subject, and the area under the
+    ROC curve of up to 500 subjects only pairs of them: more resamples cost next to
+    nothing. Other metrics are computed again for every resample.
 
     Parameters
     ----------
@@ -79,11 +79,11 @@ def bootstrap_ci(
     subjects : array-like of shape (n_samples,)
         Subject of every row.
     baseline : array-like of shape (n_samples, n_aus), default=None
-        Another system's predictions: the interval is that of the difference to it on
-        the same resamples, of what is NaN in neither. If it holds 0 it shows no gain.
+        Predictions of another system: the interval is of the difference on the same
+        resamples, over entries that are NaN in neither. Holding 0, it shows no gain.
     average : {"macro", "pooled", None}, default="macro"
     absent : {"skip", "zero", "error"}, default="skip"
-        As in `au_f1_score`; "error" looks at all rows together only.
+        As in `au_f1_score`; "error" refers to all rows together, not to resamples.
     n_resamples : int, default=1000
     confidence_level : float, default=0.95
     random_state : int, RandomState, Generator or None, default=None
@@ -111,7 +111,7 @@ def bootstrap_ci(
 
 
 def common_entries(y_true, y_pred, baseline):
-    """Return all three as arrays, labels NaN where one of two systems says nothing."""
+    """Return all three as arrays; labels are NaN where a prediction is NaN."""
     y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
     if baseline is None:
         return y_true, y_pred, None
@@ -163,7 +163,7 @@ class Resampler:
         self.of_rows = self.of_resample = metric
         if not callable(metric):
             function, self.kernel, _, of_pairs = get_metric(metric)
-            # With more subjects, pairs of them cost more than resampled rows.
+            # Pairs of more subjects cost more than resampled rows.
             self.of_pairs = of_pairs if len(rows_of) <= _MAX_PAIRED else None
             self.of_rows = partial(function, average=average, absent=absent)
             softened = "skip" if absent == "error" else absent
@@ -177,13 +177,13 @@ class Resampler:
         if self.of_pairs is not None:
             return estimate, self._from_pairs(np.asarray(y_pred))
         with warnings.catch_warnings():
-            # All rows together have been reported on; one resample is no news.
+            # Do not warn about a single resample: all rows have been reported on.
             warnings.simplefilter("ignore", UndefinedMetricWarning)
             return estimate, self._from_rows(y_pred)
 
     def _from_counts(self, y_pred):
         counts = [confusion(self.y_true[rows], y_pred[rows]) for rows in self.rows_of]
-        # As doubles these whole numbers stay exact, and BLAS multiplies them.
+        # Float64 keeps these whole numbers exact, and BLAS multiplies it.
         weights, counts = self.weights.astype(np.float64), np.stack(counts, dtype=float)
         counts = np.tensordot(weights, counts, axes=1)
         if self.average == "pooled":

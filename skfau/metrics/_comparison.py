@@ -8,6 +8,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau._columns import names_of
 from skfau._validation import check_au_labels, check_au_names
+from skfau.facs import DATASET_AUS
 from skfau.metrics._bootstrap import (
     BootstrapInterval,
     Resampler,
@@ -17,12 +18,12 @@ from skfau.metrics._bootstrap import (
 )
 from skfau.metrics._comparison_table import LEVEL, Comparison
 from skfau.metrics._counts import au_labels, check_same_shape, nan_mean
-from skfau.metrics._paired_bootstrap import paired_bootstrap
-from skfau.metrics._published_columns import published_columns
+from skfau.metrics._paired_tests import paired_bootstrap
 from skfau.metrics._registry import get_metric
 
+_PUBLISHED = ("f1", "accuracy")
 _HAVE_CHANCE = ("f1", "skew_normalized_f1")
-# With 12, a test at 5 % calls one of two equal systems better in 8 % of trials.
+# A test at 5 % over 12 subjects calls one of two equal systems better in 8 % of trials.
 _FEW_SUBJECTS = 12
 
 
@@ -39,16 +40,16 @@ def compare_predictions(
 ):
     """Tabulate the scores of several systems on the same faces, and test them in pairs.
 
-    For predictions of any origin; `skfau.model_selection.compare` makes them first.
-    Entries that one system does not predict count for none.
+    The predictions may come from anywhere; `skfau.model_selection.compare` makes them,
+    too. Entries that one system does not predict are left out for all.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples, n_aus)
         Labels in {0, 1, NaN}.
     predictions : dict of str to array-like of shape (n_samples, n_aus)
-        Systems and their (out-of-fold) predictions, or scores, as the metric takes
-        them; NaN without a face. The others are marked against the first.
+        (Out-of-fold) predictions of each system, or scores, as the metric takes them;
+        NaN without a face. Marks show differences from the first system.
     subjects : array-like of shape (n_samples,)
         Subject of every row.
     aus : sequence of int, default=None
@@ -56,8 +57,8 @@ def compare_predictions(
     metric : str, default="f1"
         Name of a score, as in `bootstrap_ci`.
     published : str or structured array, default=None
-        To print beside it: rows of `skfau.datasets.published_results`, or a data set,
-        for what papers report there of their own systems.
+        Figures of papers to print as well: rows of `skfau.datasets.published_results`,
+        or a data set, for those that papers report of their own systems.
     n_resamples : int, default=10000
     random_state : int, RandomState, Generator or None, default=None
 
@@ -91,11 +92,11 @@ def compare_predictions(
 def _tabulate(index, metric, published, y_true, predictions, people, weights):
     unscored = np.any([np.isnan(p) for p in predictions.values()], axis=0)
     y_scored = np.where(unscored, np.nan, y_true)
-    # Once before the resamples, which take long, to refuse what it cannot show.
+    # Check the published figures first: the resamples take long.
     published_columns(published, metric, index)
     score = Resampler(metric, None, "skip", y_scored, people, weights)
     with warnings.catch_warnings():
-        # The notes say it below the table, with the names of the AUs.
+        # Do not warn of undefined scores: the notes name these AUs.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         scored = {name: _with_mean(*score(p)) for name, p in predictions.items()}
         chance = _chance(metric, y_scored)
@@ -171,3 +172,97 @@ def _notes(absent, unscored, printed, n_others, weights):
             "Right of |: as papers print it, averaged over folds; a mean over other "
             "AUs is left out."
         )
+
+
+def check_options(options, aus, n_aus):
+    """Refuse options of `compare_predictions` before anything long is computed.
+
+    Parameters
+    ----------
+    options : dict
+        Of its parameters `metric`, `published`, `n_resamples`, `random_state`.
+    aus : sequence of int or None
+        As in `compare_predictions`.
+    n_aus : int
+        Number of columns.
+    """
+    unknown = set(options) - {"metric", "published", "n_resamples", "random_state"}
+    if unknown:
+        raise TypeError(f"got an unexpected keyword argument {unknown.pop()!r}")
+    metric = options.get("metric", "f1")
+    get_metric(metric)
+    index = (*au_labels(aus, n_aus), "mean")
+    published_columns(options.get("published"), metric, index)
+
+
+def published_columns(published, metric, index, defined=None):
+    """Return the columns that a comparison shows beside its own.
+
+    Parameters
+    ----------
+    published : str, structured array or None
+        As `compare_predictions` takes it.
+    metric : str
+        Of the comparison.
+    index : tuple of str
+        "AU1", ..., "mean".
+    defined : set of str, default=None
+        AUs in the comparison's own mean; None means all.
+
+    Returns
+    -------
+    columns : dict of str to ndarray of shape (n_aus + 1,)
+        In [0, 1]. The mean is NaN if it is over other AUs, because means over different
+        AUs cannot be compared.
+    """
+    if published is None:
+        return {}
+    if metric not in _PUBLISHED:
+        raise ValueError(
+            f"papers report {' and '.join(_PUBLISHED)}, not {metric!r}; leave "
+            "published out, or choose one of these"
+        )
+    if index[0].startswith("column"):
+        raise ValueError("published figures are per AU: pass aus= to name the columns")
+    columns = {}
+    for row in _published_rows(published, metric):
+        name, source = row["method"], row["source"]
+        name = str(name) if name == source else f"{name} ({source})"
+        name = f"{name}, Table {row['table']}" if name in columns else name
+        columns[name] = _published_column(row, index, defined or set(index[:-1]))
+    return columns
+
+
+def _published_rows(published, metric):
+    if isinstance(published, str):
+        # Import late: skfau.datasets imports OpenCV, which scores do not need.
+        from skfau.datasets import published_results
+
+        rows = published_results(published, metric=metric).data
+        rows = rows[(rows["kind"] == "comparison") & ~rows["quoted"]]
+    else:
+        rows = published
+        if "method" not in (getattr(published, "dtype", np.dtype(float)).names or ()):
+            raise TypeError(
+                "published must be a data set or rows of published_results().data, "
+                f"got {type(published).__name__}"
+            )
+    if not len(rows):
+        raise ValueError(
+            f"no paper compares {metric} on {published!r}; choose rows of "
+            "published_results().data yourself"
+        )
+    return rows
+
+
+def _published_column(row, index, defined):
+    printed = {name for name in row.dtype.names if name.startswith("AU")}
+    printed = {name for name in printed if not np.isnan(row[name])}
+    values = [row[name] if name in printed else np.nan for name in index[:-1]]
+    # Rows without AUs (ablations) hold the mean over all AUs of their data set.
+    meant = printed or {f"AU{au}" for au in DATASET_AUS[row["dataset"]]}
+    values.append(row["mean"] if meant == defined else np.nan)
+    values = np.array(values) / 100
+    # Values over 100 % are misprints: the data keep them with a note, but they are no
+    # scores.
+    return np.where(values > 1, np.nan, values)

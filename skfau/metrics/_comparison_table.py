@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from skfau.metrics._paired_bootstrap import holm
+from skfau.metrics._paired_tests import holm
 
 _TITLES = {"f1": "F1", "skew_normalized_f1": "Skew-normalised F1", "roc_auc": "ROC AUC"}
 _FOLDS = "fold mean"
-LEVEL = 0.95  # of the intervals; the marks are at one less it
+LEVEL = 0.95
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,7 +51,7 @@ class Comparison:
     seconds : dict of str to float, default=None
         Time of all fits and predictions of a system.
     failures : dict of str to str, default=None
-        Systems that raised an error, which are in no table, and its text.
+        Systems that raised an error, with its text. They are not in the table.
 
     Examples
     --------
@@ -81,6 +81,11 @@ class Comparison:
     seconds: dict | None = None
     failures: dict | None = None
 
+    @property
+    def confidence_level(self):
+        """Level of all intervals, 0.95; p-values below ``1 - 0.95`` are marked."""
+        return LEVEL
+
     def adjusted_p_values(self, baseline=None):
         """Test every other system against one, corrected for the number of tests.
 
@@ -92,8 +97,8 @@ class Comparison:
         Returns
         -------
         p_values : dict of str to ndarray of shape (n_aus + 1,)
-            By `paired_bootstrap_test`, adjusted by Holm's method: over all AUs and
-            systems, and the last, of the mean, over the systems.
+            By `paired_bootstrap_test`, adjusted by Holm's method: AUs over all AUs and
+            systems, the mean (last) over the systems.
 
         Raises
         ------
@@ -114,7 +119,7 @@ class Comparison:
         return dict(zip(names, adjusted, strict=True))
 
     def records(self):
-        """List a dict for every system and AU, the first system as the baseline.
+        """Return one dict per system and AU; the first system is the baseline.
 
         Returns
         -------
@@ -187,7 +192,8 @@ class Comparison:
             for column, cell in zip(columns, ends, strict=True):
                 column.append(cell)
         widths = [max(map(len, column)) for column in columns]
-        # Scores start their column, so that intervals of any width stand below them.
+        # Cells are aligned left: scores stand below each other, whatever their
+        # intervals.
         lines = [
             "  ".join(
                 [row[0].rjust(widths[0])]
@@ -202,14 +208,14 @@ class Comparison:
         n_systems, n_subjects = len(self.scores), len(np.unique(self.subjects))
         return (
             f"{title} of {n_systems} system{'s' * (n_systems > 1)} on {n_subjects} "
-            f"subjects, {100 * LEVEL:g} % intervals over subjects"
+            f"subjects, {100 * self.confidence_level:g} % intervals over subjects"
         )
 
     def _measured(self):
         adjusted = self.adjusted_p_values()
         for name, (score, low, high) in self.scores.items():
             p_values = adjusted.get(name, np.ones(len(score)))
-            marks = np.where(p_values < 1 - LEVEL, " *", "")
+            marks = np.where(p_values < 1 - self.confidence_level, " *", "")
             cells = zip(score, low, high, marks, strict=True)
             yield [name, *(_cell(*cell) for cell in cells)]
 
@@ -217,7 +223,7 @@ class Comparison:
         if len(self.scores) > 1:
             yield (
                 f"* differs from {next(iter(self.scores))}: p < "
-                f"{1 - LEVEL:.2g}, paired over subjects, Holm's method."
+                f"{1 - self.confidence_level:.2g}, paired over subjects, Holm's method."
             )
         for name, text in (self.failures or {}).items():
             yield f"{name} failed: {text.strip().splitlines()[-1]}"

@@ -1,4 +1,4 @@
-"""What every score is made of: checked labels, confusion counts, the absent-AU rule."""
+"""Parts of all scores: checked labels, confusion counts, the absent-AU rule."""
 
 import warnings
 
@@ -12,10 +12,8 @@ from skfau.exceptions import LabelError
 AVERAGES = ("macro", "pooled", None)
 ABSENT_RULES = ("skip", "zero", "error")
 
-# 255 ones still fit into a byte, so partial sums of that many rows are exact.
-_BYTE_ROWS = 255
-_WIDE_ROWS = 16
-_CHUNK_ROWS = 10 * _BYTE_ROWS * _WIDE_ROWS
+# Masks of this many rows stay in the cache of the processor.
+_CHUNK_ROWS = 8192
 
 
 def _as_array(values):
@@ -24,7 +22,7 @@ def _as_array(values):
 
 
 def check_same_shape(y_true, other, name):
-    """Return both as 2-D arrays of one shape, or say which of them is not."""
+    """Return both as 2-D arrays of equal shape; raise if that is not possible."""
     check_au_names(y_true, getattr(other, "columns", None), name)
     y_true, other = _as_array(y_true), _as_array(other)
     if y_true.ndim == 1:
@@ -40,24 +38,9 @@ def check_same_shape(y_true, other, name):
     return y_true, other
 
 
-def _column_sums(mask):
-    """Sum a C-contiguous bool (n, k) over rows: bytes first, because they are fast."""
-    n_rows, n_columns = mask.shape
-    n_blocks = n_rows // (_BYTE_ROWS * _WIDE_ROWS)
-    split = n_blocks * _BYTE_ROWS * _WIDE_ROWS
-    blocks = mask[:split].view(np.uint8)
-    blocks = blocks.reshape(n_blocks, _BYTE_ROWS, _WIDE_ROWS * n_columns)
-    partial = blocks.sum(axis=1, dtype=np.uint8).reshape(-1, n_columns)
-    rest = mask[split:].sum(axis=0, dtype=np.int64)
-    return partial.sum(axis=0, dtype=np.int64) + rest
-
-
 def _is_coded(values, true, false):
     """Whether every entry is 1 (`true`), 0 (`false`) or NaN."""
-    n_coded = np.count_nonzero(true) + np.count_nonzero(false)
-    if n_coded < values.size and values.dtype.kind == "f":
-        n_coded += np.count_nonzero(np.isnan(values))
-    return n_coded == values.size
+    return np.all(true | false | np.isnan(values))
 
 
 def confusion(y_true, y_pred):
@@ -75,8 +58,9 @@ def confusion(y_true, y_pred):
     """
     counts = np.zeros((4, y_true.shape[1]), dtype=np.int64)
     for start in range(0, len(y_true), _CHUNK_ROWS):
-        labels = np.ascontiguousarray(y_true[start : start + _CHUNK_ROWS])
-        predictions = np.ascontiguousarray(y_pred[start : start + _CHUNK_ROWS])
+        # Transposed copies hold each AU in one row, which NumPy counts fastest.
+        labels = np.ascontiguousarray(y_true[start : start + _CHUNK_ROWS].T)
+        predictions = np.ascontiguousarray(y_pred[start : start + _CHUNK_ROWS].T)
         true, false = labels == 1, labels == 0
         positive, negative = predictions == 1, predictions == 0
         if not _is_coded(labels, true, false):
@@ -86,10 +70,8 @@ def confusion(y_true, y_pred):
                 "y_pred must be 0, 1 or NaN (no face), got other values; threshold "
                 "probabilities first, or score them with au_roc_auc_score"
             )
-        counts[0] += _column_sums(true & positive)
-        counts[1] += _column_sums(false & positive)
-        counts[2] += _column_sums(true & negative)
-        counts[3] += _column_sums(false & negative)
+        cells = (true & positive, false & positive, true & negative, false & negative)
+        counts += [[np.count_nonzero(row) for row in cell] for cell in cells]
     return counts
 
 
@@ -132,7 +114,7 @@ def _ratio(numerator, denominator, defined):
 
 
 def au_labels(aus, n_aus):
-    """Name the columns: "AU1", ..., or by number where AUs are not known."""
+    """Return the names of columns: "AU1", ..., or "column0", ... if AUs are unknown."""
     if aus is None:
         return tuple(f"column{j}" for j in range(n_aus))
     if len(aus) != n_aus:
@@ -150,7 +132,7 @@ def skew_normalized_f1_of(counts):
     """F1 at equal numbers of positives and negatives; NaN without one of them."""
     tp, fp, fn, tn = np.moveaxis(counts, -2, 0)
     positives, negatives = tp + fn, fp + tn
-    # 2 TPR / (1 + TPR + FPR), multiplied through by both class sizes.
+    # The score 2 TPR / (1 + TPR + FPR), with both class sizes multiplied out.
     numerator = 2.0 * tp * negatives
     denominator = negatives * (positives + tp) + fp * positives
     return _ratio(numerator, denominator, (positives > 0) & (negatives > 0))
@@ -164,13 +146,13 @@ def accuracy_of(counts):
 
 
 def nan_mean(values, axis=None):
-    """Mean without the NaN entries; NaN (and no warning) where nothing is left."""
+    """Mean without the NaN entries; NaN, without a warning, if all are NaN."""
     n_defined = np.sum(~np.isnan(values), axis=axis)
     return _ratio(np.nansum(values, axis=axis), n_defined, n_defined > 0)
 
 
 def check_rules(average, absent):
-    """Refuse an unknown `average` or `absent`."""
+    """Raise if `average` or `absent` is unknown."""
     if average not in AVERAGES:
         raise ValueError(f"average must be one of {AVERAGES}, got {average!r}")
     if absent not in ABSENT_RULES:

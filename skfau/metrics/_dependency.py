@@ -1,4 +1,4 @@
-"""Whether predictions go together as the labels do."""
+"""Scores of dependencies: whether predicted AUs occur together as in the labels."""
 
 import warnings
 
@@ -14,8 +14,8 @@ _AVERAGES = ("macro", None)
 def au_adjacency(y):
     """Correlate every AU with every other: the adjacency matrix of AUs.
 
-    Figure 8 of [1]_: the correlation coefficient of two columns, which for labels is
-    the phi coefficient.
+    Figure 8 of [1]_. Entries are correlation coefficients of two columns, which for
+    labels are phi coefficients.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def au_adjacency(y):
     Returns
     -------
     adjacency : ndarray of shape (n_aus, n_aus), dtype float64
-        In [-1, 1] and symmetric; NaN for pairs of which one never varies.
+        In [-1, 1] and symmetric; NaN for pairs in which one AU never varies.
 
     Raises
     ------
@@ -64,9 +64,9 @@ def au_adjacency(y):
 def au_adjacency_distance(y_true, y_pred):
     """L2 distance of the predictions' adjacency matrix from the labels'.
 
-    Table X of [1]_ judges by it how far predictions mimic the labels' dependencies;
-    lower is better, 0 for perfect predictions. The paper does not say how the norm
-    is taken: here it is Frobenius', over both triangles.
+    Table X of [1]_ uses it to measure how well predictions reproduce the dependencies
+    of the labels. Lower is better; perfect predictions have 0. The paper does not name
+    the norm; here it is the Frobenius norm over both triangles.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def au_adjacency_distance(y_true, y_pred):
     Returns
     -------
     distance : float
-        At least 0. A pair of AUs of which one never varies in `y_true` is left out;
-        if it never varies in `y_pred` only, the predictions' correlation counts as 0.
+        At least 0. A pair is left out if one of its AUs never varies in `y_true`. If it
+        never varies in `y_pred` only, its predicted correlation is 0.
 
     Raises
     ------
@@ -115,9 +115,9 @@ def _known_in_both(y_true, y_pred):
 def au_dependency_f1_score(y_true, y_pred, *, average="macro"):
     """F1 of each AU on the frames in which another AU is present.
 
-    The action-conditional scores of [1]_ within a frame (tau = 0), by which Table X of
-    [2]_ judges dependencies: precision and recall of AU i on the rows whose labels
-    hold AU j, for all ordered pairs; their means over pairs make F1.
+    The action-conditional scores of [1]_ within a frame (tau = 0), as in Table X of
+    [2]_. Precision and recall of AU i are computed on rows whose labels hold AU j, for
+    all ordered pairs. F1 is computed from their means over pairs.
 
     Parameters
     ----------
@@ -130,9 +130,9 @@ def au_dependency_f1_score(y_true, y_pred, *, average="macro"):
     Returns
     -------
     score : float or ndarray of shape (n_aus, n_aus), dtype float64
-        In [0, 1]; in the array, AU i given AU j is at [i, j], NaN on the diagonal and
-        for pairs that never occur together, which do not enter the means; NaN and a
-        warning without any. A precision without predictions counts as 0.
+        In [0, 1]; [i, j] is AU i given AU j. NaN on the diagonal and for pairs that
+        never occur together, which do not enter the means; NaN and a warning if no pair
+        does. A precision without predictions is 0.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def au_dependency_f1_score(y_true, y_pred, *, average="macro"):
         text = "dependency F1 is undefined: no two AUs occur together in y_true"
         warnings.warn(text, UndefinedMetricWarning, stacklevel=2)
         return float("nan")
-    # Where nothing is predicted, tp is 0 as well.
+    # Precision is 0 / 1 without predictions: tp is 0 there.
     precision = np.mean(tp[pairs] / np.maximum(n_predicted[pairs], 1))
     recall = np.mean(tp[pairs] / n_true[pairs])
     return float(2 * precision * recall / (precision + recall)) if recall else 0.0

@@ -7,7 +7,7 @@ from skfau.metrics._counts import check_rules, check_same_shape, summarize
 
 
 def cut_points(labels, scores):
-    """Count what every distinct cut through one AU's scores calls positive.
+    """Count true and false positives of one AU at every distinct threshold.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def cut_points(labels, scores):
 def _roc_auc(tp, fp):
     if not len(tp) or not tp[-1] or not fp[-1]:
         return np.nan
-    # Ties make slanted pieces: each counts its trapezoid, in whole numbers.
+    # Tied scores make slanted pieces: sum their trapezoids, in whole numbers.
     area = np.sum(np.diff(fp, prepend=0) * (tp + np.append(0, tp[:-1])))
     return area / 2 / (float(tp[-1]) * float(fp[-1]))
 
@@ -69,8 +69,8 @@ def _score(kernel, name, y_true, y_score, average, absent):
 def au_roc_auc_score(y_true, y_score, *, average="macro", absent="skip"):
     """Area under the ROC curve of every AU, and its mean over AUs.
 
-    The chance that a random frame with the AU scores above a random frame
-    without it, ties counting one half. Equal to
+    It is the probability that a random frame with the AU scores higher than a random
+    frame without it; ties count one half. Equal to
     :func:`sklearn.metrics.roc_auc_score` on complete columns.
 
     Parameters
@@ -83,7 +83,7 @@ def au_roc_auc_score(y_true, y_score, *, average="macro", absent="skip"):
         As in `au_f1_score`.
     absent : {"skip", "zero", "error"}, default="skip"
         As in `au_f1_score`, for an AU without a known positive or a known
-        negative. Mind that 0 is worse than the 0.5 of guessing.
+        negative. Note that 0 is worse than guessing, which has 0.5.
 
     Returns
     -------

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
 from skfau.metrics._counts import au_labels, check_rules, nan_mean
 from skfau.metrics._registry import get_metric
@@ -26,7 +27,7 @@ class AUScorer:
 
     Notes
     -----
-    A plain callable on purpose: scikit-learn's own scorer objects ask for metadata
+    This is a plain callable because scikit-learn's own scorer objects ask for metadata
     routing requests, and its built-in scores refuse NaN labels.
     """
 
@@ -66,18 +67,6 @@ def _respond(estimator, X, response):
     return np.asarray(output)
 
 
-def find_aus(estimator):
-    """AUs of a fitted estimator, also inside pipelines and searches; None if untold."""
-    while not hasattr(estimator, "aus_"):
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif hasattr(estimator, "steps"):
-            estimator = estimator.steps[-1][1]
-        else:
-            return None
-    return estimator.aus_
-
-
 def au_scorer(metric="f1", *, average="macro", absent="skip"):
     """Make a scorer for ``scoring=`` from one of this module's scores.
 
@@ -94,9 +83,10 @@ def au_scorer(metric="f1", *, average="macro", absent="skip"):
     average : {"macro", "pooled", None}, default="macro"
         With None the scorer returns a dict: ``cross_validate`` makes columns
         ``test_AU1``, ..., ``test_mean`` of it and ``GridSearchCV`` needs
-        ``refit="mean"``. AUs are named by the estimator's ``aus_``.
+        ``refit="mean"``. AUs are named by ``aus_`` of the estimator, or of the
+        classifier inside a pipeline, search or other meta-estimator.
     absent : {"skip", "zero", "error"}, default="skip"
-        What becomes of an AU without positives in a fold; see `au_f1_score`.
+        Score of an AU without positives in a fold; see `au_f1_score`.
 
     Returns
     -------
@@ -106,7 +96,7 @@ def au_scorer(metric="f1", *, average="macro", absent="skip"):
     Raises
     ------
     ValueError
-        If a parameter is none of the above.
+        If a parameter has another value.
 
     Examples
     --------

@@ -39,14 +39,13 @@ def au_f1_score(y_true, y_pred, *, average="macro", absent="skip"):
     y_pred : array-like of shape (n_samples, n_aus)
         Predictions: 1, 0, or NaN where there was no face.
     average : {"macro", "pooled", None}, default="macro"
-        Mean over AUs; F1 of all entries thrown together ("micro"); or one value
-        per AU.
+        Mean over AUs; F1 of all entries together ("micro"); or one value per AU.
     absent : {"skip", "zero", "error"}, default="skip"
-        What becomes of an AU without a known positive, for which F1 says nothing:
-        NaN and left out of the mean, with a warning; 0, as published evaluation
-        code and ``zero_division=0`` have it (of 12 AUs with one absent, a mean of
-        0.71 becomes 0.65); or an error. An AU without any known label stays NaN
-        under "zero". Pooled counts are not affected by single AUs.
+        Score of an AU without a known positive, whose F1 is undefined. With "skip" it
+        is NaN and not in the mean, with a warning. With "zero" it is 0, as in published
+        evaluation code and with ``zero_division=0`` (one absent AU of 12 lowers a mean
+        of 0.71 to 0.65), but NaN without any known label. "error" raises an error.
+        Pooled counts do not depend on single AUs.
 
     Returns
     -------
@@ -82,7 +81,7 @@ def au_skew_normalized_f1_score(y_true, y_pred, *, average="macro", absent="skip
     F1 depends on how rare an AU is, so F1 of two AUs, or of one AU in two data
     sets, cannot be compared. Weighting the negatives to the number of positives
     [1]_ leaves ``2 TPR / (1 + TPR + FPR)``, which depends on the classifier
-    alone. Saying "present" everywhere scores 2/3.
+    alone. Predicting "present" everywhere scores 2/3.
 
     Parameters
     ----------
@@ -123,8 +122,8 @@ def au_skew_normalized_f1_score(y_true, y_pred, *, average="macro", absent="skip
 def au_accuracy_score(y_true, y_pred, *, average="macro", absent="skip"):
     """Share of known entries that are predicted correctly, per AU.
 
-    Saying "absent" everywhere scores one minus the AU's rate, which is above 0.9
-    for most AUs of DISFA: read it beside F1, never alone.
+    Predicting "absent" everywhere scores one minus the AU's rate, which is above 0.9
+    for most AUs of DISFA. Read accuracy beside F1, never alone.
 
     Parameters
     ----------
@@ -157,11 +156,11 @@ def au_accuracy_score(y_true, y_pred, *, average="macro", absent="skip"):
 
 
 def fold_mean_f1(y_true, y_pred, folds, *, absent="skip"):
-    """F1 as the published tables have it: mean over AUs per fold, then over folds.
+    """F1 as in published tables: mean over AUs per fold, then over folds.
 
-    This is not `au_f1_score` of the out-of-fold predictions of all folds together:
-    F1 is no mean over frames, and the two differ by points where an AU's rate
-    differs between folds. Say which of the two is reported.
+    This is not `au_f1_score` of all out-of-fold predictions together. F1 is not a mean
+    over frames, so the two differ by points if an AU's rate differs between folds.
+    Report which of the two it is.
 
     Parameters
     ----------

@@ -1,13 +1,11 @@
 """Folds of subjects, out-of-fold probabilities, thresholds, smoothing and votes."""
 
-from skfau.model_selection._best_cut import best_f1_thresholds
-from skfau.model_selection._compare import compare
-from skfau.model_selection._cross_dataset import cross_dataset_scores
+from skfau.model_selection._compare import compare, cross_dataset_scores
 from skfau.model_selection._out_of_fold import oof_predict_proba
-from skfau.model_selection._published import PublishedKFold
+from skfau.model_selection._published_folds import PublishedKFold
 from skfau.model_selection._smoothing import ProbabilitySmoother, SmoothedClassifier
 from skfau.model_selection._split import SubjectKFold, subject_train_test_split
-from skfau.model_selection._threshold import AUThresholdClassifier
+from skfau.model_selection._threshold import AUThresholdClassifier, best_f1_thresholds
 from skfau.model_selection._vote import AUVotingClassifier
 
 __all__ = [

@@ -1,19 +1,19 @@
-"""`compare`: several estimators on the same folds of subjects."""
+"""`compare` on folds of subjects, `cross_dataset_scores` on other data sets."""
 
 import warnings
 from dataclasses import replace
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils import Bunch
 
-from skfau._validation import check_au_labels
+from skfau._validation import check_au_labels, check_au_names
 from skfau.metrics import fold_mean_f1
+from skfau.metrics._comparison import check_options
 from skfau.model_selection._jobs import (
     check_estimators,
-    check_table_options,
     common_aus,
-    run_all,
-    sort_out,
+    fit_all,
     tabulate,
 )
 from skfau.model_selection._out_of_fold import (
@@ -43,20 +43,20 @@ def compare(
     Parameters
     ----------
     estimators : dict of str to classifier
-        The others are marked against the first.
+        Marks show differences from the first.
     X : Faces or array of shape (n_samples, ...)
     y : array-like of shape (n_samples, n_aus), in {0, 1, NaN}
     groups : array-like of shape (n_samples,), default=None
         Subject of every row; None means ``X.subject``.
     cv : int, splitter or iterable of (train, test), default=3
-        An integer means ``SubjectKFold(cv)``; no fold may part a subject.
+        An integer means ``SubjectKFold(cv)``. Folds must not divide a subject.
     aus : sequence of int, default=None
-        AU of every column; None asks the estimators (not for `published`).
+        AU of every column; None takes those of the estimators, without `published`.
     n_jobs : int, default=None
     verbose : int, default=0
-        Fits at a time, as in joblib; whether to print a line for each.
+        Fits at the same time, as in joblib; whether to print a line for each.
     error_score : "raise" or nan, default=nan
-        Whether a failing estimator ends it all, or is left out with a warning.
+        Whether an error is raised, or its estimator left out with a warning.
     **table : dict
         `metric`, `published`, `n_resamples`, `random_state` of `compare_predictions`.
 
@@ -80,14 +80,15 @@ def compare(
     """
     check_estimators(estimators)
     labels, subjects = check_au_labels(y, n_samples=len(X)), subjects_of(X, groups)
-    check_table_options(table, aus, labels.shape[1])
-    splits = _check_fair(make_splits(cv, X, labels, groups), labels, subjects)
-    parts = [(X, keep_names(y, labels), train, [(X, test)]) for train, test in splits]
-    outcomes = run_all(estimators, parts, error_score, n_jobs, verbose)
-    return _join(*sort_out(outcomes, estimators), splits, labels, subjects, aus, table)
+    check_options(table, aus, labels.shape[1])
+    splits = _splits_by_subject(cv, X, labels, groups, subjects)
+    fits = [(X, keep_names(y, labels), train, [(X, test)]) for train, test in splits]
+    results = fit_all(estimators, fits, error_score, n_jobs, verbose)
+    return _join(*results, splits, labels, subjects, aus, table)
 
 
-def _check_fair(splits, y, subjects):
+def _splits_by_subject(cv, X, y, groups, subjects):
+    splits = make_splits(cv, X, y, groups)
     check_once(splits, len(y))
     check_subjects_apart(splits, subjects, "scores must be of other people")
     return splits
@@ -113,6 +114,123 @@ def _fold_means(joined, folds):
     unscored = np.any([np.isnan(p) for p in joined.predictions.values()], axis=0)
     y = np.where(unscored, np.nan, joined.y_true)
     with warnings.catch_warnings():
-        # An AU absent from one fold is no news beside the figures of all folds.
+        # Do not warn about an AU absent from one fold: the scores of all rows have it.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         return {n: fold_mean_f1(y, p, folds) for n, p in joined.predictions.items()}
+
+
+def cross_dataset_scores(
+    estimators,
+    train,
+    tests,
+    *,
+    n_jobs=None,
+    verbose=0,
+    error_score=np.nan,
+    **table,
+):
+    """Fit estimators on one data set; compare them on the AUs it shares with others.
+
+    As in Tables III to V of Yang et al., 2023: how much of a score depends on the data.
+
+    Parameters
+    ----------
+    estimators : dict of str to classifier
+        Each is cloned and fitted once, on all of `train`.
+    train : Bunch
+        With ``data`` (Faces), ``target`` (n_samples, n_aus) and ``aus``, as from
+        `skfau.datasets.make_faces`.
+    tests : dict of str to Bunch
+    n_jobs : int, default=None
+    verbose : int, default=0
+    error_score : "raise" or nan, default=nan
+    **table : dict
+        As in `compare`.
+
+    Returns
+    -------
+    comparisons : dict of str to Comparison
+        For each data set, on the AUs that it shares with `train`.
+
+    Raises
+    ------
+    LabelError, TypeError, ValueError
+        If a data set is not such a Bunch or shares no AU, or ``aus=`` names others.
+
+    Examples
+    --------
+    >>> from skfau.datasets import make_faces
+    >>> from skfau.estimators import ResNetClassifier
+    >>> from skfau.model_selection import cross_dataset_scores
+    >>> lab, wild = make_faces(3, 9, (1, 6, 12), 48), make_faces(3, 9, (12, 25, 1), 48)
+    >>> a = ResNetClassifier(backbone="tiny", aus=lab.aus, image_size=48, max_epochs=1)
+    >>> cross_dataset_scores({"small": a}, lab, {"wild": wild})["wild"].index
+    ('AU1', 'AU12', 'mean')
+    """
+    train = _check_bunch("train", train)
+    _check_trained_aus(estimators, train.aus)
+    tests = {name: _check_bunch(f"tests[{name!r}]", b) for name, b in tests.items()}
+    shared = {name: _shared_aus(train, bunch, name) for name, bunch in tests.items()}
+    for aus in shared.values():
+        check_options(table, aus, len(aus))
+    rows = [(bunch.data, slice(None)) for bunch in tests.values()]
+    fit = train.data, train.target, slice(None), rows
+    results = fit_all(estimators, [fit], error_score, n_jobs, verbose)
+    pairs = enumerate(tests.items())
+    return {n: _score(k, train, b, shared[n], results, table) for k, (n, b) in pairs}
+
+
+def _score(k, train, bunch, aus, results, table):
+    trained, tested = _columns_of(train.aus, aus), _columns_of(bunch.aus, aus)
+    responses = {
+        name: [np.asarray(output)[:, trained] for output in outcome.responses[k]]
+        for name, (outcome,) in results[0].items()
+    }
+    y = bunch.target[:, tested]
+    return tabulate(*results, responses, y, bunch.subjects, aus, table)
+
+
+def _check_bunch(name, bunch):
+    """Return a Bunch of the checked data, target, aus and subjects."""
+    missing = [key for key in ("data", "target", "aus") if not hasattr(bunch, key)]
+    if missing:
+        raise TypeError(
+            f"{name} must be a Bunch with data, target and aus, got "
+            f"{type(bunch).__name__} without {', '.join(missing)}; make one as "
+            "sklearn.utils.Bunch(data=faces, target=y, aus=(1, 2, 4))"
+        )
+    aus = tuple(bunch.aus)
+    check_au_names(bunch.target, aus, f"{name}.aus")
+    target = check_au_labels(bunch.target, len(bunch.data), len(aus))
+    subjects = None if name == "train" else subjects_of(bunch.data)
+    return Bunch(data=bunch.data, target=target, aus=aus, subjects=subjects)
+
+
+def _check_trained_aus(estimators, aus):
+    """Raise if an estimator is set to other AUs than the columns of its labels."""
+    check_estimators(estimators)
+    for name, estimator in estimators.items():
+        for key, value in estimator.get_params().items():
+            *owners, last = key.split("__")
+            # The classifier in init_from may have other AUs.
+            if last != "aus" or "init_from" in owners or value is None:
+                continue
+            if tuple(value) != aus:
+                raise ValueError(
+                    f"estimators[{name!r}] has {key}={tuple(value)}, but the data set "
+                    f"trained on has {aus}. Call set_params({key}=train.aus)."
+                )
+
+
+def _shared_aus(train, test, name):
+    shared = tuple(au for au in train.aus if au in test.aus)
+    if not shared:
+        raise ValueError(
+            f"the data set {name!r} codes none of the AUs trained on: {test.aus} "
+            f"against {train.aus}"
+        )
+    return shared
+
+
+def _columns_of(aus, chosen):
+    return [aus.index(au) for au in chosen]

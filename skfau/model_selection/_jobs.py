@@ -1,4 +1,4 @@
-"""Fits of several estimators, side by side, of which one may fail."""
+"""Fits of several estimators in parallel; one may fail without stopping the others."""
 
 import traceback
 import warnings
@@ -10,36 +10,34 @@ from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils.parallel import Parallel, delayed
 
+from skfau._unwrap import find_aus
 from skfau.metrics import compare_predictions
-from skfau.metrics._counts import au_labels
-from skfau.metrics._published_columns import published_columns
 from skfau.metrics._registry import get_metric
-from skfau.metrics._scorers import find_aus
 from skfau.model_selection._out_of_fold import check_response, take_labels
 
 
 @dataclass
 class Outcome:
-    """What one fit gave.
+    """Result of one fit.
 
     Attributes
     ----------
     name : str
         Of the estimator.
-    part : int
-        Number of the fold.
+    fold : int
+        Number of the fold, from 0.
     responses : list of tuple of ndarray
         Probabilities and predictions for each array of test rows.
     aus : sequence of int or None
-        AUs of the fitted estimator, where it tells them.
+        AUs of the fitted estimator; None if it has none.
     seconds : float
         Time of fit and prediction.
     error : str
-        Traceback, "" if there was no error.
+        Traceback; "" if there was no error.
     """
 
     name: str
-    part: int
+    fold: int
     responses: list
     aus: tuple | None
     seconds: float
@@ -47,7 +45,7 @@ class Outcome:
 
 
 def check_estimators(estimators):
-    """Refuse what is no dict of names and estimators."""
+    """Raise if `estimators` is not a dict of names and estimators."""
     if not isinstance(estimators, dict) or not estimators:
         raise TypeError(
             "estimators must be a dict with a name for each, {'mine': clf}, got "
@@ -55,33 +53,55 @@ def check_estimators(estimators):
         )
 
 
-def run_all(estimators, parts, error_score, n_jobs, verbose):
-    """Fit every estimator on every part; yield what comes of it, as it comes.
+def fit_all(estimators, folds, error_score, n_jobs, verbose):
+    """Fit every estimator on every fold.
 
     Parameters
     ----------
     estimators : dict of str to estimator
-    parts : list of (X, y, train, tests)
+    folds : list of (X, y, train, tests)
         Data, training rows, and a list of (X, rows) to predict.
     error_score : "raise" or nan
-        Whether an error ends it all.
+        Whether an error is raised; nan warns and goes on.
     n_jobs : int or None
         As in joblib.
     verbose : int
         Whether to print a line per fit.
 
-    Yields
+    Returns
+    -------
+    succeeded : dict of str to list of Outcome
+        Estimators that never failed, in the order of `estimators`, and of folds.
+    failures : dict of str to str
+        The first traceback of each failed estimator.
+
+    Raises
     ------
-    outcome : Outcome
+    RuntimeError
+        If all failed.
     """
+    outcomes = _outcomes(estimators, folds, error_score, n_jobs, verbose)
+    failures, by_name = {}, {name: [] for name in estimators}
+    for outcome in sorted(outcomes, key=lambda o: o.fold):
+        by_name[outcome.name].append(outcome)
+        if outcome.error:
+            failures.setdefault(outcome.name, outcome.error)
+    if len(failures) == len(estimators):
+        name, text = next(iter(failures.items()))
+        raise RuntimeError(f"all estimators failed; {name!r} with\n{text}")
+    return {n: o for n, o in by_name.items() if n not in failures}, failures
+
+
+def _outcomes(estimators, folds, error_score, n_jobs, verbose):
+    """Yield the outcome of every fit as it arrives."""
     jobs = [
-        delayed(_run)(name, clone(estimator), k, *part)
+        delayed(_run)(name, clone(estimator), k, *fold)
         for name, estimator in estimators.items()
-        for k, part in enumerate(parts)
+        for k, fold in enumerate(folds)
     ]
     outcomes = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs)
     for done, outcome in enumerate(outcomes, 1):
-        label = f"{outcome.name!r}, fit {outcome.part + 1} of {len(parts)}"
+        label = f"{outcome.name!r}, fit {outcome.fold + 1} of {len(folds)}"
         if outcome.error and error_score == "raise":
             raise RuntimeError(f"{label} failed:\n{outcome.error}")
         if outcome.error:
@@ -95,7 +115,7 @@ def run_all(estimators, parts, error_score, n_jobs, verbose):
         yield outcome
 
 
-def _run(name, estimator, part, X, y, train, tests):
+def _run(name, estimator, fold, X, y, train, tests):
     start, responses, aus, error = perf_counter(), [], None, ""
     try:
         estimator.fit(X[train], take_labels(y, train))
@@ -103,7 +123,7 @@ def _run(name, estimator, part, X, y, train, tests):
         aus = find_aus(estimator)
     except Exception:
         error = traceback.format_exc()
-    return Outcome(name, part, responses, aus, perf_counter() - start, error)
+    return Outcome(name, fold, responses, aus, perf_counter() - start, error)
 
 
 def _respond(estimator, X, n_aus):
@@ -113,55 +133,19 @@ def _respond(estimator, X, n_aus):
     return proba, np.where(np.isnan(proba), np.float32(np.nan), predicted)
 
 
-def sort_out(outcomes, estimators):
-    """Tell the estimators that failed in any part from the others.
-
-    Returns
-    -------
-    succeeded : dict of str to list of Outcome
-        In the order of `estimators`, and of parts.
-    failures : dict of str to str
-        The first traceback of each other one.
-
-    Raises
-    ------
-    RuntimeError
-        If all failed.
-    """
-    failures, by_name = {}, {name: [] for name in estimators}
-    for outcome in sorted(outcomes, key=lambda o: o.part):
-        by_name[outcome.name].append(outcome)
-        if outcome.error:
-            failures.setdefault(outcome.name, outcome.error)
-    if len(failures) == len(estimators):
-        name, text = next(iter(failures.items()))
-        raise RuntimeError(f"all estimators failed; {name!r} with\n{text}")
-    return {n: o for n, o in by_name.items() if n not in failures}, failures
-
-
 def common_aus(succeeded):
-    """Return the AUs that the estimators tell; None if none does, or they differ."""
-    told = {tuple(o.aus) for part in succeeded.values() for o in part if o.aus}
-    return told.pop() if len(told) == 1 else None
-
-
-def check_table_options(table, aus, n_aus):
-    """Refuse options that could not be followed, before hours of fitting."""
-    unknown = set(table) - {"metric", "published", "n_resamples", "random_state"}
-    if unknown:
-        raise TypeError(f"got an unexpected keyword argument {unknown.pop()!r}")
-    metric = table.get("metric", "f1")
-    get_metric(metric)
-    published_columns(table.get("published"), metric, (*au_labels(aus, n_aus), "mean"))
+    """Return the AUs of the estimators; None if they are unknown or differ."""
+    known = {tuple(o.aus) for outcomes in succeeded.values() for o in outcomes if o.aus}
+    return known.pop() if len(known) == 1 else None
 
 
 def tabulate(succeeded, failures, responses, y, subjects, aus, table):
-    """Compare what estimators respond to the same faces.
+    """Compare the responses of estimators to the same faces.
 
     Parameters
     ----------
     succeeded, failures : dict
-        As from `sort_out`.
+        As from `fit_all`.
     responses : dict of str to (probabilities, predictions)
     y, subjects, aus
         Of the faces.
@@ -172,13 +156,15 @@ def tabulate(succeeded, failures, responses, y, subjects, aus, table):
     -------
     comparison : Comparison
     """
-    asked = get_metric(table.get("metric", "f1")).response
+    method = get_metric(table.get("metric", "f1")).response
     predictions = {
-        name: pair[int(asked == "predict")] for name, pair in responses.items()
+        name: pair[int(method == "predict")] for name, pair in responses.items()
     }
     return replace(
         compare_predictions(y, predictions, subjects, aus=aus, **table),
         probabilities={name: proba for name, (proba, _) in responses.items()},
-        seconds={n: sum(o.seconds for o in part) for n, part in succeeded.items()},
+        seconds={
+            n: sum(o.seconds for o in outcomes) for n, outcomes in succeeded.items()
+        },
         failures=failures,
     )

@@ -15,7 +15,7 @@ from skfau.model_selection._split import SubjectKFold
 def make_splits(cv, X, y, groups=None):
     """List the (train, test) rows; an integer `cv` means folds of subjects.
 
-    Splitters that take groups are given ``X.subject`` where `groups` are None.
+    Splitters that take groups get ``X.subject`` if `groups` is None.
     """
     cv = SubjectKFold(cv) if isinstance(cv, Integral) else check_cv(cv)
     if groups is None and get_routing_for_object(cv).consumes("split", ["groups"]):
@@ -27,8 +27,8 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
     """Probabilities of every row from an estimator that was not fitted on its fold.
 
     Use it in place of ``cross_val_predict(method="predict_proba")``, which encodes
-    every label column anew before fitting: NaN becomes a class, and in a column that
-    holds one value only, that value becomes 0.
+    every label column again before fitting: NaN becomes a class, and the value of a
+    constant column becomes 0.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
     Returns
     -------
     y_proba : ndarray of shape (n_samples, n_aus), dtype float32
-        NaN in rows that no test fold holds, and where there was no face.
+        NaN in rows that are in no test fold, and where there was no face.
 
     Raises
     ------
@@ -73,31 +73,31 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
     splits = make_splits(cv, X, labels, groups)
     check_once(splits, len(labels))
     named = keep_names(y, labels)
-    parts = Parallel(n_jobs=n_jobs)(
+    probabilities = Parallel(n_jobs=n_jobs)(
         delayed(_fit_and_predict)(clone(estimator), X, named, train, test)
         for train, test in splits
     )
     y_proba = np.full(labels.shape, np.nan, dtype=np.float32)
-    for (_, test), part in zip(splits, parts, strict=True):
-        y_proba[test] = part
+    for (_, test), proba in zip(splits, probabilities, strict=True):
+        y_proba[test] = proba
     return y_proba
 
 
 def keep_names(y, labels):
-    """Return `y` itself where it is a DataFrame, whose columns name the AUs.
+    """Return `y` itself if it is a DataFrame, else `labels`.
 
-    An estimator compares them with its own; of bare labels it would take any order.
+    Columns of a DataFrame name the AUs, so that an estimator can check their order.
     """
     return y if hasattr(y, "iloc") else labels
 
 
 def take_labels(y, rows):
-    """Return rows of what `keep_names` gave."""
+    """Return rows of the result of `keep_names`."""
     return y.iloc[rows] if hasattr(y, "iloc") else y[rows]
 
 
 def check_once(splits, n_samples):
-    """Refuse splits that test a row twice."""
+    """Raise if a row is in two test folds."""
     times = np.zeros(n_samples, dtype=np.intp)
     for _, test in splits:
         times[test] += 1
@@ -110,7 +110,7 @@ def check_once(splits, n_samples):
 
 
 def check_subjects_apart(splits, subjects, reason):
-    """Refuse folds that train on a subject whom they test on.
+    """Raise if a subject is in training and test rows of one fold.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def check_subjects_apart(splits, subjects, reason):
     subjects : ndarray of shape (n_samples,)
         Subject of every row.
     reason : str
-        Why it matters here.
+        Part of the message: why it matters.
     """
     for train, test in splits:
         shared = np.intersect1d(subjects[train], subjects[test])
@@ -131,15 +131,15 @@ def check_subjects_apart(splits, subjects, reason):
 
 
 def check_response(estimator, method, X, n_aus):
-    """Return what ``predict`` or ``predict_proba`` says, if it has a column per AU."""
-    part = getattr(estimator, method)(X)
-    if isinstance(part, list) or np.shape(part) != (len(X), n_aus):
+    """Return the result of a method: an array of shape (n_samples, n_aus)."""
+    response = getattr(estimator, method)(X)
+    if isinstance(response, list) or np.shape(response) != (len(X), n_aus):
         raise ValueError(
             f"{type(estimator).__name__}.{method} must return one array of shape "
-            f"{(len(X), n_aus)} (n_samples, n_aus), got {type(part).__name__} of shape "
-            f"{np.shape(part)}"
+            f"{(len(X), n_aus)} (n_samples, n_aus), got {type(response).__name__} "
+            f"of shape {np.shape(response)}"
         )
-    return part
+    return response
 
 
 def _fit_and_predict(estimator, X, y, train, test):

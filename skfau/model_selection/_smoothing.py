@@ -34,18 +34,18 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    A window holds the frames that are there: those before the start, beyond the end,
-    in a gap of the frame numbers or without a face (NaN) count neither in the sum nor
-    in the number it is divided by. What is NaN stays NaN. A video is named by
-    ``subject`` and ``video``, because data sets name tasks and not recordings.
+    A window holds existing frames only. Frames before the start, after the end, in a
+    gap of the frame numbers or without a face (NaN) are neither in the sum nor in its
+    divisor. NaN stays NaN. Data sets name tasks and not recordings, so a video is
+    identified by ``subject`` and ``video``.
 
-    With every k-th frame only, a window still spans `width` frame numbers.
+    A window spans `width` frame numbers, also if `X` holds every k-th frame only.
 
     References
     ----------
     Released with G. Tallec, E. Yvinec, A. Dapogny and K. Bailly, "Multi-label
-    classification with transformers for action unit detection", 2022. There, the
-    predictions of padded frames are in the sum.
+    classification with transformers for action unit detection", 2022. Their code also
+    sums the predictions of padded frames.
 
     Examples
     --------
@@ -90,8 +90,8 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_aus)
             Probabilities, NaN where there is no face.
         faces : Faces
-            Their rows, in any order, with the columns ``video`` and ``frame``, and
-            ``subject`` if videos are named per subject.
+            Faces of the rows of `X`, in any order, with the columns ``video`` and
+            ``frame``, and ``subject`` if videos are named per subject.
 
         Returns
         -------
@@ -106,7 +106,8 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             If `X` has another shape, or two faces claim the same frame of a video.
         """
         faces = check_faces(faces, need=("video", "frame"))
-        # Two recordings under one name would be averaged into each other.
+        # `neighbors` raises if two recordings have one name: they would be averaged
+        # together.
         faces.neighbors(0)
         X = np.asarray(X)
         if X.ndim != 2 or len(X) != len(faces):
@@ -163,16 +164,17 @@ class SmoothedClassifier(WrappedClassifier):
     classes_ : ndarray of shape (n_aus, 2)
         [0, 1] for every AU.
     aus_ : sequence of int
-        The AUs, where `estimator_` tells them.
+        The AUs, if `estimator_` has them.
 
     See Also
     --------
-    AUThresholdClassifier : Around this one, it learns thresholds for what is smoothed.
+    AUThresholdClassifier : Wrapped around this one, it learns thresholds for smoothed
+        probabilities.
 
     Notes
     -----
-    Only the faces it is given together are averaged: hand in whole videos. Folds of
-    subjects, such as `SubjectKFold`, leave them whole.
+    Only faces that are passed together are averaged, so pass whole videos. Folds of
+    subjects, such as `SubjectKFold`, do not divide videos.
 
     Examples
     --------
@@ -249,24 +251,24 @@ class SmoothedClassifier(WrappedClassifier):
         )
 
     @property
-    def _cuts(self):
+    def _thresholds(self):
         return getattr(self.estimator_, "thresholds_", 0.5)
 
 
 def _videos(faces):
     """Yield rows and frame numbers of each video, in the order of its frames."""
     video = np.unique(faces.video, return_inverse=True)[1]
-    who = np.zeros_like(video)
+    subject = np.zeros_like(video)
     if faces.subject is not None:
-        who = np.unique(faces.subject, return_inverse=True)[1]
-    order = np.lexsort((faces.frame, video, who))
-    changes = (np.diff(video[order]) != 0) | (np.diff(who[order]) != 0)
+        subject = np.unique(faces.subject, return_inverse=True)[1]
+    order = np.lexsort((faces.frame, video, subject))
+    changes = (np.diff(video[order]) != 0) | (np.diff(subject[order]) != 0)
     for rows in np.split(order, np.flatnonzero(changes) + 1):
         yield rows, faces.frame[rows]
 
 
 def _moving_average(values, frames, width):
-    """Average columns over windows of frame numbers, which rise; NaN stays NaN."""
+    """Average columns over windows of rising frame numbers; NaN stays NaN."""
     known = ~np.isnan(values)
     first = np.searchsorted(frames, frames - (width - 1) // 2, side="left")
     last = np.searchsorted(frames, frames + width // 2, side="right")
@@ -275,7 +277,7 @@ def _moving_average(values, frames, width):
     count = np.r_[start, np.cumsum(known, axis=0)]
     with np.errstate(invalid="ignore"):
         mean = (total[last] - total[first]) / (count[last] - count[first])
-    # A difference of sums may leave [0, 1] by a rounding error.
+    # Rounding errors are clipped: a difference of sums may leave [0, 1].
     mean = mean.clip(
         np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
     )

@@ -7,7 +7,12 @@ from sklearn.utils import check_consistent_length
 from skfau._columns import names_of
 from skfau._random import as_generator
 from skfau.exceptions import MissingColumnError
-from skfau.model_selection._balance import deal_subjects, subject_shares
+
+_N_STARTS = 10
+# At most this many subjects are exchanged, since all pairs are compared. With thousands
+# of subjects a few hundred are enough to balance the rest.
+_MAX_MOVABLE = 300
+_MIN_GAIN = 1e-12
 
 
 def subjects_of(X, groups=None):
@@ -18,7 +23,7 @@ def subjects_of(X, groups=None):
     MissingColumnError
         If neither is there, or a row has no subject (None or NaN).
     ValueError
-        If there is not one for every row.
+        If their number differs from the number of rows.
     """
     subjects = getattr(X, "subject", None) if groups is None else groups
     if subjects is None:
@@ -49,26 +54,26 @@ def rows_of_folds(folds, n_splits):
 class SubjectKFold(BaseCrossValidator):
     """K folds of subjects in which every AU is about equally frequent.
 
-    Each subject is in exactly one test fold. Subjects are dealt so that folds have
-    about the same number of rows and the same rate of every AU; single folds without
-    a rare AU, on which scores say nothing, become rare. In 41 simulated subjects
-    with 12 AUs, rates deviate by 2 % on average and 6 % at worst; by 9 % and 28 %
-    with :class:`~sklearn.model_selection.GroupKFold`.
+    Each subject is in exactly one test fold. All folds have about the same number of
+    rows and the same rate of every AU, so that folds without a rare AU, which cannot be
+    scored, become unlikely. With 41 simulated subjects and 12 AUs, rates deviate by 2 %
+    on average and 6 % at worst; with :class:`~sklearn.model_selection.GroupKFold` by
+    9 % and 28 %.
 
     Subjects are read from ``X.subject``, so ``cross_validate(clf, faces, y,
-    cv=SubjectKFold())`` needs no ``groups``, also when nested. Labels may be
-    unknown (NaN): then known entries are shared out evenly as well.
+    cv=SubjectKFold())`` needs no ``groups``, also when nested. Labels may be unknown
+    (NaN); the folds then also have about the same share of known labels.
 
     Parameters
     ----------
     n_splits : int, default=3
         Number of folds.
     balance : bool, default=True
-        Whether to look at `y`; False evens out the number of rows only.
+        Whether to balance AUs; False balances the number of rows only.
     random_state : int, RandomState, Generator or None, default=None
-        Where the search for a good deal starts: other values give other, about
-        equally balanced folds. None gives the same folds in every call, since a
-        splitter is often asked twice.
+        Start of the search for balanced folds. Other values give other folds that are
+        about equally balanced. None gives the same folds in every call, since a
+        splitter is often called twice.
 
     Examples
     --------
@@ -135,7 +140,7 @@ class SubjectKFold(BaseCrossValidator):
         shares = subject_shares(codes, len(names), y if self.balance else None)
         targets = np.full(self.n_splits, 1 / self.n_splits)
         seed = 0 if self.random_state is None else self.random_state
-        return deal_subjects(shares, targets, as_generator(seed))[codes]
+        return assign_subjects(shares, targets, as_generator(seed))[codes]
 
     def _iter_test_indices(self, X=None, y=None, groups=None):
         return rows_of_folds(self.test_folds(X, y, groups), self.n_splits)
@@ -151,8 +156,8 @@ def subject_train_test_split(faces, y=None, *, test_fraction=0.2, random_state=N
     y : array-like of shape (n_samples, n_aus), default=None
         Labels in {0, 1, NaN}; None balances the number of rows only.
     test_fraction : float, default=0.2
-        Wanted share of the rows for the test side, in (0, 1); whole subjects come as
-        close to it as they can, with at least one on each side.
+        Wanted share of test rows, in (0, 1). The split comes as close as whole subjects
+        allow, with at least one on each side.
     random_state : int, RandomState, Generator or None, default=None
         As in `SubjectKFold`; None gives the same split in every call.
 
@@ -190,5 +195,105 @@ def subject_train_test_split(faces, y=None, *, test_fraction=0.2, random_state=N
     shares = subject_shares(codes, len(names), y)
     seed = 0 if random_state is None else random_state
     targets = np.array([1 - test_fraction, test_fraction])
-    sides = deal_subjects(shares, targets, as_generator(seed))[codes]
+    sides = assign_subjects(shares, targets, as_generator(seed))[codes]
     return np.flatnonzero(sides == 0), np.flatnonzero(sides == 1)
+
+
+def subject_shares(codes, n_subjects, y=None):
+    """Return what each subject adds to a fold: rows, positives and known labels.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,), dtype int
+        Subject number of every row; each number occurs.
+    n_subjects : int
+        Number of subjects.
+    y : array-like of shape (n_samples, n_aus), default=None
+        Labels; NaN is unknown.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_subjects, n_terms), dtype float64
+        First twice the subject's share of the rows. Then for every AU its share of the
+        positives minus its share of the known entries. Then for every AU its share of
+        the known entries minus its share of the rows. A fold whose differences sum to 0
+        has the overall rates.
+    """
+    size = np.bincount(codes, minlength=n_subjects)[:, None] / len(codes)
+    if y is None:
+        return 2 * size
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(n_subjects))
+    check_consistent_length(codes, y)
+    y = np.asarray(y, dtype=np.float64).reshape(len(codes), -1)[order]
+    positives = np.add.reduceat(np.nan_to_num(y), starts)
+    entries = np.add.reduceat(~np.isnan(y), starts, dtype=np.float64)
+    has_known, has_positive = entries.sum(axis=0) > 0, positives.sum(axis=0) > 0
+    entries /= np.where(has_known, entries.sum(axis=0), 1)
+    positives /= np.where(has_positive, positives.sum(axis=0), 1)
+    rates, coverage = (positives - entries), (entries - size)
+    return np.hstack([2 * size, rates[:, has_positive], coverage[:, has_known]])
+
+
+def assign_subjects(shares, targets, rng):
+    """Assign subjects to folds whose sums of shares are close to the targets.
+
+    The cost is the squared distance of every fold's sum from its target, over all
+    terms. The search starts from ten random assignments. Each step makes the move of
+    one subject, or the exchange of two, that lowers the cost most, until none does; the
+    best result is kept. On simulated cohorts of 9 to 140 subjects this halves the
+    deviation of AU rates of a greedy search, and takes a millisecond per start.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_subjects, n_terms)
+        As `subject_shares` returns them.
+    targets : ndarray of shape (n_folds,)
+        Wanted share of each fold; they sum to 1.
+    rng : numpy.random.Generator
+        Draws the random assignments.
+
+    Returns
+    -------
+    folds : ndarray of shape (n_subjects,), dtype intp
+        Fold of each subject; no fold is empty.
+    """
+    goal = np.outer(targets, shares.sum(axis=0))
+    n_free = len(shares) - len(targets)
+    quantiles = (np.arange(n_free) + 0.5) / max(n_free, 1)
+    free = np.searchsorted(np.cumsum(targets)[:-1], quantiles)
+    start = np.append(np.arange(len(targets)), free)
+    starts = [
+        _descend(shares, goal, rng.permutation(start), rng) for _ in range(_N_STARTS)
+    ]
+    return min(starts, key=lambda folds: np.sum(_excess(shares, goal, folds) ** 2))
+
+
+def _excess(shares, goal, folds):
+    return np.eye(len(goal))[folds].T @ shares - goal
+
+
+def _descend(shares, goal, folds, rng):
+    n_folds = len(goal)
+    movable = rng.permutation(len(shares))[:_MAX_MOVABLE]
+    numbers, movable_shares = np.arange(len(movable)), shares[movable]
+    norms = np.sum(movable_shares**2, axis=1)
+    squared_distances = norms[:, None] + norms - 2 * movable_shares @ movable_shares.T
+    while True:
+        at = folds[movable]
+        pull = 2 * movable_shares @ _excess(shares, goal, folds).T
+        # Increase of the cost if a subject moves to a fold, without its squared norm.
+        change = pull - pull[numbers, at][:, None]
+        move = change + 2 * norms[:, None]
+        last_of_fold = np.bincount(folds, minlength=n_folds)[at] == 1
+        move[last_of_fold] = np.inf
+        move[numbers, at] = 0
+        exchange = change[:, at] + change[:, at].T + 2 * squared_distances
+        i, fold = np.unravel_index(np.argmin(move), move.shape)
+        j, k = np.unravel_index(np.argmin(exchange), exchange.shape)
+        if min(move[i, fold], exchange[j, k]) > -_MIN_GAIN:
+            return folds
+        if move[i, fold] <= exchange[j, k]:
+            folds[movable[i]] = fold
+        else:
+            folds[movable[[j, k]]] = folds[movable[[k, j]]]

@@ -2,8 +2,10 @@
 
 from numbers import Integral
 
+import numpy as np
+
 from skfau._validation import HasMethods, StrOptions, _fit_context, check_au_labels
-from skfau.model_selection._best_cut import best_f1_thresholds
+from skfau.metrics._ranking import check_scores, cut_points
 from skfau.model_selection._out_of_fold import (
     check_subjects_apart,
     keep_names,
@@ -14,23 +16,86 @@ from skfau.model_selection._split import subjects_of
 from skfau.model_selection._wrapper import WrappedClassifier
 
 _DEFAULT_FOLDS = 3
+_DEFAULT_THRESHOLD = 0.5
+
+
+def best_f1_thresholds(y_true, y_proba, *, skew_normalized=False):
+    """Thresholds that give every AU its highest F1 on these rows.
+
+    All distinct cuts are compared, with one sort per AU. The threshold lies midway
+    between the probabilities on both sides of the best cut (below the lowest one, 0),
+    so that it does not depend on a single row. Of equally good cuts the highest is
+    taken.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples, n_aus)
+        Labels in {0, 1, NaN}.
+    y_proba : array-like of shape (n_samples, n_aus)
+        Probabilities, NaN where there was no face. They must be out-of-fold: on rows
+        that a network was fitted on, its best thresholds are too high.
+    skew_normalized : bool, default=False
+        Whether to maximise :func:`~skfau.metrics.au_skew_normalized_f1_score`.
+
+    Returns
+    -------
+    thresholds : ndarray of shape (n_aus,), dtype float64
+        An AU is predicted present if its probability is >= its threshold. 0.5 if the
+        known labels have no positive (or, with `skew_normalized`, no negative), since
+        then no cut is better than another.
+
+    Raises
+    ------
+    LabelError
+        If the shapes differ or labels are other than 0, 1 and NaN.
+    ValueError
+        If a probability is outside [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfau.model_selection import best_f1_thresholds
+    >>> y_true = np.array([[0], [0], [1], [1]])
+    >>> best_f1_thresholds(y_true, np.array([[0.05], [0.1], [0.2], [0.3]]))
+    array([0.15])
+    """
+    y_true, y_proba = check_scores(y_true, y_proba)
+    if np.any((y_proba < 0) | (y_proba > 1)):
+        raise ValueError(
+            f"probabilities must be in [0, 1], got {np.nanmin(y_proba)} to "
+            f"{np.nanmax(y_proba)}; put logits through a sigmoid first"
+        )
+    columns = zip(y_true.T, y_proba.T, strict=True)
+    return np.array([_best_cut(*column, skew_normalized) for column in columns])
+
+
+def _best_cut(labels, probabilities, skew_normalized):
+    values, tp, fp = cut_points(labels, probabilities)
+    if not len(tp) or not tp[-1] or (skew_normalized and not fp[-1]):
+        return _DEFAULT_THRESHOLD
+    skew = fp[-1] / tp[-1] if skew_normalized else 1.0
+    best = np.argmax(tp / (tp[-1] + tp + fp / skew))
+    lower, upper = np.append(values, 0.0).astype(np.float64)[[best + 1, best]]
+    middle = lower + (upper - lower) / 2
+    # The middle of two neighbouring floats may round down to the lower one.
+    return middle if middle > lower else upper
 
 
 class AUThresholdClassifier(WrappedClassifier):
     """Give every AU of a classifier its own decision threshold.
 
-    ``fit`` predicts every training subject by clones fitted on other training
-    subjects, takes the threshold of every AU that is best on these probabilities
-    together, and then fits the classifier on all rows. Test data play no part, unlike
-    where thresholds are searched on the fold that is scored.
+    ``fit`` predicts every training subject with clones that were fitted on other
+    training subjects. It takes the best threshold of every AU on all these
+    probabilities together. Then it fits the classifier on all rows. Test data are not
+    used, unlike in a search for thresholds on the fold that is scored.
 
     Parameters
     ----------
     estimator : classifier
         ``predict_proba`` returns (n_samples, n_aus); may be a pipeline.
     cv : int, splitter or iterable of (train, test), default=None
-        Folds of the training subjects; None means ``SubjectKFold(3)``. Folds that put
-        a subject on both sides are refused.
+        Folds of the training subjects; None means ``SubjectKFold(3)``. Folds must not
+        divide a subject.
     metric : {"f1", "skew_normalized_f1"}, default="f1"
         What the thresholds maximise.
     n_jobs : int, default=None
@@ -45,11 +110,11 @@ class AUThresholdClassifier(WrappedClassifier):
     classes_ : ndarray of shape (n_aus, 2)
         [0, 1] for every AU.
     aus_ : sequence of int
-        The AUs, where `estimator_` tells them.
+        The AUs, if `estimator_` has them.
 
     Notes
     -----
-    It costs one fit per fold on top of the one that is kept.
+    Fitting costs one additional fit per fold.
 
     Examples
     --------
@@ -120,5 +185,5 @@ class AUThresholdClassifier(WrappedClassifier):
         return self._fit_on_all(X, y)
 
     @property
-    def _cuts(self):
+    def _thresholds(self):
         return self.thresholds_

@@ -5,48 +5,48 @@ from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._unwrap import find_aus
 from skfau._validation import _BaseComposition, _fit_context, check_au_labels
-from skfau.metrics._scorers import find_aus
 from skfau.model_selection._out_of_fold import check_response, keep_names
 from skfau.model_selection._wrapper import WrappedClassifier
 
-# A member that is sure must not silence the others.
-_SURE = 1e-6
+# Probabilities are clipped here, so that one member does not decide alone.
+_CLIPPED = 1e-6
 
 
 class AUVotingClassifier(_BaseComposition, WrappedClassifier):
-    """Average what several classifiers say of the same faces.
+    """Average the predictions of several classifiers.
 
-    Networks of several seeds, or systems that see different things, such as pixels and
-    landmarks, err in different places: their average errs less.
+    Networks with different seeds, or systems with different inputs such as pixels and
+    landmarks, make different errors. Their average makes fewer.
 
     Parameters
     ----------
     estimators : list of (str, classifier)
-        Their names and they themselves; ``predict_proba`` returns (n_samples, n_aus).
+        Names and classifiers; ``predict_proba`` returns (n_samples, n_aus).
         May be pipelines.
 
     Attributes
     ----------
     estimators_ : list of classifier
-        Fitted, in the same order.
+        Fitted classifiers, in the same order.
     classes_ : ndarray of shape (n_aus, 2)
         [0, 1] for every AU.
     aus_ : sequence of int
-        The AUs, where a classifier tells them.
+        The AUs, if a classifier has them.
 
     See Also
     --------
-    AUThresholdClassifier : Around this one, it learns thresholds for the average.
-    sklearn.frozen.FrozenEstimator : Around a classifier that is fitted already, which
-        is then kept as it is.
+    AUThresholdClassifier : Wrapped around this one, it learns thresholds for the
+        average.
+    sklearn.frozen.FrozenEstimator : Keeps a fitted classifier as it is.
 
     Notes
     -----
-    Averaged are log-odds (a logarithmic opinion pool), probabilities nearer to 0 or 1
-    than 1e-6 moved there. `predict` cuts the average at 0.5, whatever thresholds the
-    classifiers have of their own. `sklearn.ensemble.VotingClassifier` takes neither
-    several AUs nor unknown labels.
+    The average is over log-odds (a logarithmic opinion pool), after probabilities are
+    clipped to [1e-6, 1 - 1e-6]. `predict` cuts it at 0.5 and ignores thresholds of the
+    classifiers. `sklearn.ensemble.VotingClassifier` takes neither several AUs nor
+    unknown labels.
 
     Examples
     --------
@@ -84,27 +84,27 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         Raises
         ------
         ValueError
-            If there is no classifier, one has no name or that of another, or they do
-            not agree on the AUs.
+            If there is no classifier, a name is missing or used twice, or the AUs
+            differ.
         """
         self._check_estimators()
         labels = check_au_labels(y, n_samples=len(X))
         y = keep_names(y, labels)
-        self.estimators_, told = [], {}
+        self.estimators_, known = [], {}
         for name, each in self.estimators:
             self.estimators_.append(clone(each).fit(X, y))
             aus = find_aus(self.estimators_[-1])
             if aus is not None:
-                told[name] = tuple(aus)
-            # Now, not after the next has trained for hours.
-            if len(set(told.values())) > 1:
+                known[name] = tuple(aus)
+            # AUs are compared after every fit: the next one may take hours.
+            if len(set(known.values())) > 1:
                 raise ValueError(
                     "all classifiers must be of the same AUs, in the same order. Got "
-                    f"{told}; give each the same aus=."
+                    f"{known}; give each the same aus=."
                 )
         self.classes_ = np.tile([0, 1], (labels.shape[1], 1))
-        if told:
-            self.aus_ = next(iter(told.values()))
+        if known:
+            self.aus_ = next(iter(known.values()))
         return self
 
     def _check_estimators(self):
@@ -142,10 +142,11 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         """
         check_is_fitted(self)
         n_aus = len(self.classes_)
-        said = [
+        probabilities = [
             check_response(each, "predict_proba", X, n_aus) for each in self.estimators_
         ]
-        return expit(np.mean(logit(np.clip(said, _SURE, 1 - _SURE)), axis=0))
+        clipped = np.clip(probabilities, _CLIPPED, 1 - _CLIPPED)
+        return expit(np.mean(logit(clipped), axis=0))
 
     def get_params(self, deep=True):
         """Return the parameters, with ``deep`` also those of the classifiers.
@@ -179,11 +180,11 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         return self
 
     @property
-    def _example(self):
-        # Cross-validation asks for the tags before `fit` can say what is wrong.
+    def _tagged(self):
+        # Names are checked here as well: cross-validation reads the tags before `fit`.
         self._check_estimators()
         return self.estimators[0][1]
 
     @property
-    def _cuts(self):
+    def _thresholds(self):
         return 0.5

@@ -1,4 +1,4 @@
-"""What classifiers around another AU classifier share."""
+"""Base class of classifiers that wrap other AU classifiers."""
 
 from abc import abstractmethod
 
@@ -7,26 +7,26 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
 from skfau.metrics import au_f1_score
-from skfau.metrics._scorers import find_aus
 
 
 class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Base of classifiers that change what other AU classifiers, mostly one, say."""
+    """Base of classifiers that change the output of one or more AU classifiers."""
 
     @property
     @abstractmethod
-    def _cuts(self):
-        """Probability from which an AU counts as present, one or one per AU."""
+    def _thresholds(self):
+        """Probability from which an AU counts as present: one number, or one per AU."""
 
     @property
-    def _example(self):
-        """Return the classifier whose input is that of all."""
+    def _tagged(self):
+        """Return the classifier whose input tags are used."""
         return self.estimator
 
     def _fit_on_all(self, X, y):
-        """Fit `estimator_` and set what tells of its AUs."""
+        """Fit `estimator_` on all rows; set `classes_` and `aus_`."""
         self.estimator_ = clone(self.estimator).fit(X, y)
         self.classes_ = np.tile([0, 1], (y.shape[1], 1))
         aus = find_aus(self.estimator_)
@@ -51,7 +51,7 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict_proba(X)
 
     def predict(self, X):
-        """Call an AU present where its probability reaches its threshold.
+        """Predict an AU as present if its probability reaches its threshold.
 
         Parameters
         ----------
@@ -64,8 +64,8 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             0 or 1; NaN rows where there is no face.
         """
         y_proba = self.predict_proba(X)
-        called = (y_proba >= self._cuts).astype(np.float32)
-        return np.where(np.isnan(y_proba), np.float32(np.nan), called)
+        predicted = (y_proba >= self._thresholds).astype(np.float32)
+        return np.where(np.isnan(y_proba), np.float32(np.nan), predicted)
 
     def score(self, X, y):
         """Return the mean F1 over AUs; see :func:`~skfau.metrics.au_f1_score`.
@@ -87,7 +87,7 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags = get_tags(self._example).input_tags
+        tags.input_tags = get_tags(self._tagged).input_tags
         tags.classifier_tags.multi_label = True
         tags.classifier_tags.multi_class = False
         tags.target_tags.two_d_labels = True

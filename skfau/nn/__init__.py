@@ -1,10 +1,11 @@
-"""Networks in plain PyTorch: image trunks and one network per published system.
+"""Networks in plain PyTorch: image backbones and one network per published system.
 
 Nothing here knows of an estimator: a network takes tensors and returns logits.
 """
 
 from skfau.nn._aunet import AUNet
 from skfau.nn._backbones import BACKBONES, feature_map_size, make_backbone
+from skfau.nn._crf import DenseCRF
 from skfau.nn._drml import DRML
 from skfau.nn._eacnet import EACNet
 from skfau.nn._fan import FAN
@@ -18,7 +19,6 @@ from skfau.nn._sevnet import SEVNet
 from skfau.nn._transfer import transfer_state
 from skfau.nn._weights import IMAGENET_MEAN, IMAGENET_STD
 from skfau.nn._wsarl import WSARL
-from skfau.nn.crf import DenseCRF
 
 __all__ = [
     "BACKBONES",

@@ -1,4 +1,4 @@
-"""Parts of one branch per AU, of all AUs side by side: attention and decision."""
+"""Attention and decision of one branch per AU, for all AUs side by side."""
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +16,14 @@ def _gated(maps, gates):
 
 
 class PerAUConv(nn.Module):
-    """3x3 convolution, batch norm and an activation with weights of each AU's own.
+    """3x3 convolution, batch norm and activation, with separate weights for each AU.
 
     Parameters
     ----------
     n_aus : int
         Number of AUs.
     in_channels, channels : int
-        Of one AU.
+        Channels of one AU's input and output.
     shared_input : bool, default=False
         All AUs see the same `in_channels` maps.
     """
@@ -43,18 +43,18 @@ class PerAUConv(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Give each AU maps of its own and weigh their channels (equations 3 and 4).
+    """Give each AU its own maps and weigh their channels (equations 3 and 4).
 
     Parameters
     ----------
     n_aus : int
         Number of AUs.
     in_channels : int
-        Of the shared maps.
+        Channels of the shared maps.
     width : int
         Channels of each AU's maps.
     weigh : bool
-        False leaves out the weights.
+        Whether to weigh the channels.
     """
 
     def __init__(self, n_aus, in_channels, width, weigh):
@@ -76,7 +76,7 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Say where each AU looks and let a CRF refine it (equations 5 to 8).
+    """Predict where each AU looks; a CRF refines it (equations 5 to 8).
 
     Parameters
     ----------
@@ -85,12 +85,13 @@ class SpatialAttention(nn.Module):
     width : int
         Channels of each AU's maps.
     kernel_features : int
-        Channels per AU that a convolution with tanh learns, from which the attention is
-        read and which the CRF compares; 0 is none, and the CRF compares colours.
+        Channels per AU of a convolution with tanh. The attention is computed from them,
+        and the CRF compares pixels by them. With 0 there is no such convolution, and
+        the CRF compares colours.
     crf : nn.Module or None
-        Refines logits by features, see `skfau.nn.crf.DenseCRF`.
+        Refines logits by features, see `skfau.nn.DenseCRF`.
     scale : int
-        How many times the maps' side the CRF works at.
+        Side of the maps that the CRF works on, as a multiple of the input's side.
     """
 
     def __init__(self, n_aus, width, kernel_features, crf, scale):
@@ -124,23 +125,23 @@ class SpatialAttention(nn.Module):
             "refined_maps": attention,
             "crf_energy": self._energy(logits, refined),
         }
-        # The CRF is at least float32, also where autocast makes the maps bfloat16.
+        # The CRF returns at least float32, even where autocast makes maps bfloat16.
         return _resized(attention, size).to(maps.dtype), aux
 
     def _kernel_features(self, maps, images, work):
         """Return colours from 0 to 255 (n, 3, ...), or maps (n, n_aus, channels, ...).
 
-        Kernels pass no gradient on to them, nor do they in the released code.
+        They are detached, as in the released code: kernels give them no gradient.
         """
         if self.features is None:
             return _resized(images.detach() * self.std + self.mean, work, True)
         return _resized(maps.detach(), work).unflatten(1, (self.n_aus, -1))
 
     def _energy(self, logits, refined):
-        """Return equation 6 expected under the mean field, per pixel, (n, n_aus).
+        """Return the expected energy (equation 6) per pixel, (n, n_aus).
 
-        With kernels normalised per pixel, what the last iteration added to the logits
-        (but for the bias) is the weighted mean of 2q - 1 that each pixel sees.
+        The kernels are normalised per pixel. So what the last iteration added to the
+        logits, apart from the bias, is each pixel's weighted mean of 2q - 1.
         """
         q, crf = refined.sigmoid(), self.crf
         unary = F.binary_cross_entropy_with_logits(logits, q, reduction="none")
@@ -182,14 +183,14 @@ class Decision(nn.Module):
         if self.attend_first and gates is not None:
             maps, gates = _gated(maps, gates), None
         maps = self.fourth(maps, gates)
-        # The mean of a padded convolution is the convolution of nine means: a fifth of
-        # a branch's multiplications saved.
+        # The mean of a padded convolution equals the convolution of nine means. This
+        # saves a fifth of a branch's multiplications.
         pooled = self.fifth(_shifted_means(maps)).flatten(1)
         return self.classify(pooled.unflatten(1, (self.n_aus, -1))).squeeze(2)
 
 
 def _shifted_means(maps):
-    """Return what each tap of a padded 3x3 filter sees on average, (n, c, 3, 3)."""
+    """Return the mean input under each tap of a padded 3x3 filter, (n, c, 3, 3)."""
     height, width = maps.shape[-2:]
     sums = _shifted_sums(_shifted_sums(maps, 3), 2).transpose(2, 3)
     return sums / (height * width)

@@ -1,4 +1,4 @@
-"""The network of Yang, Hristov, Shen, Lin and Pantic."""
+"""AUNet, the network of Yang, Hristov, Shen, Lin and Pantic (2023)."""
 
 import torch
 import torch.nn.functional as F
@@ -7,13 +7,13 @@ from torch import nn
 from skfau.nn._backbones import make_backbone
 from skfau.nn._blocks import init_xavier_
 from skfau.nn._fan import FAN, BatchNorm, MultiScaleBlock
-from skfau.nn._resnet import BasicBlock
+from skfau.nn._residual import BasicBlock
 from skfau.nn._transfer import declare_au_axes
 from skfau.nn._weights import check_state_dict, init_kaiming_, read_checkpoint
 
 __all__ = ["AUNet"]
 
-_TRUNKS = ("fan", "resnet18", "resnet34", "resnet50", "tiny")
+_BACKBONES = ("fan", "resnet18", "resnet34", "resnet50", "tiny")
 
 
 class AUNet(nn.Module):
@@ -29,21 +29,21 @@ class AUNet(nn.Module):
     n_aus : int
         Number of AUs.
     backbone : {"fan", "resnet18", "resnet34", "resnet50", "tiny"}, default='fan'
-        ``"fan"`` is frozen, and in evaluation mode for good. A residual trunk trains
-        along; its basic features are those of its first stage (64x64 at 256 px, like
-        the FAN's) and its further stages stand where the convolutions do, ResNet-18-A
-        of Table XIII.
+        ``"fan"`` is frozen and always in evaluation mode. A residual backbone is
+        trained: its first stage gives the basic features (64x64 at 256 px, like the
+        FAN's), and its other stages replace the convolutions, ResNet-18-A of Table
+        XIII.
     weights : {"imagenet"}, path or None, default=None
-        Where the trunk starts: a file for ``"fan"``, see `FAN`; for the others see
-        `make_backbone`.
+        Initial weights of the backbone: a file for ``"fan"``, see `FAN`; for the others
+        see `make_backbone`.
     temporal : bool, default=True
-        Whether it has the temporal difference module.
+        Whether the network has the temporal difference module.
     static_share : float, default=0.9
         Weight alpha of the face's own maps where motion is added.
     motion_share : float, default=0.1
-        Weight beta of motion there.
+        Weight beta of the motion that is added.
     fan_width : int, default=256
-        Channels of the FAN's hourglasses, and of the layers behind it.
+        Channels of the FAN's hourglasses, and of the layers after it.
     fan_stacks : int, default=2
         Hourglasses of the FAN.
 
@@ -52,27 +52,27 @@ class AUNet(nn.Module):
     n_aus : int
         Number of AUs.
     trunk : nn.Module
-        What gives the basic features.
+        Gives the basic features.
 
     Raises
     ------
     ValueError
-        If the backbone is another, or see `FAN` and `make_backbone`.
+        If the backbone is not one of these; see also `FAN` and `make_backbone`.
 
     Notes
     -----
-    Behind the FAN are 1,857,164 parameters for 12 AUs (``temporal=False``), or
-    2,657,036. The differences have the sign of the authors' code, which the paper
-    writes the other way round for the later frame. Pooling and, at inference, the
-    layer behind the differences come before subtraction: the result is the same, up to
-    rounding, and each frame goes through them once, whatever it is compared with.
+    After the FAN come 1,857,164 parameters for 12 AUs (``temporal=False``), or
+    2,657,036. The differences have the sign of the authors' code; the paper prints the
+    opposite sign for the later frame. Pooling and, at inference, the layer after the
+    differences are applied before the subtraction. Up to rounding the result is the
+    same, and each frame passes through them only once.
 
-    Neighbours may be moved to where the face itself is: see `moves` of `forward`. In
-    the paper their pixels are moved; here it is their features, so that those of a
-    frame are computed once, whichever frame they are compared with.
+    Neighbours can be moved to the place of the face itself: see `moves` of `forward`.
+    The paper moves their pixels. Here their features are moved, so that the features
+    of a frame are computed only once, whichever frame they are compared with.
 
-    For residual trunks the paper does not say where the module is added or how wide
-    the classifier's hidden layer is; ours is half as wide as its input, as behind the
+    For residual backbones the paper does not say where the module is added or how wide
+    the classifier's hidden layer is; ours is half as wide as its input, as after the
     FAN.
 
     References
@@ -103,9 +103,9 @@ class AUNet(nn.Module):
         fan_stacks=2,
     ):
         super().__init__()
-        if backbone not in _TRUNKS:
+        if backbone not in _BACKBONES:
             raise ValueError(
-                f"backbone must be one of {', '.join(map(repr, _TRUNKS))}. Got "
+                f"backbone must be one of {', '.join(map(repr, _BACKBONES))}. Got "
                 f"{backbone!r}."
             )
         self.n_aus = n_aus
@@ -140,8 +140,8 @@ class AUNet(nn.Module):
             init_kaiming_(part)
         return motion
 
-    def _split(self, trunk):
-        layers = dict(trunk.named_children())
+    def _split(self, backbone):
+        layers = dict(backbone.named_children())
         further = [name for name in layers if name.startswith("layer")][1:]
         self.reduce = nn.Identity()
         self.first = layers[further[0]]
@@ -157,7 +157,7 @@ class AUNet(nn.Module):
         return motion
 
     def train(self, mode=True):
-        """Set the training mode of all but a frozen trunk."""
+        """Set the training mode of all but a frozen backbone."""
         super().train(mode)
         if self.frozen:
             self.trunk.eval()
@@ -172,9 +172,9 @@ class AUNet(nn.Module):
             RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``.
         previous, following : Tensor of shape (n, 3, height, width) or None
             A frame before and one after each image. None stands for the image itself:
-            differences are 0. Not read without the temporal module.
+            differences are 0. Ignored without the temporal module.
         moves : Tensor of shape (n, 2, 2, 3) or None
-            How the two neighbours are to be moved, see `compare`.
+            How to move the two neighbours, see `compare`.
 
         Returns
         -------
@@ -200,7 +200,7 @@ class AUNet(nn.Module):
         return self.trunk.features(images) if self.frozen else self.trunk(images)
 
     def half(self, features):
-        """Return features at half the resolution, as neighbours are compared."""
+        """Return features at half the resolution, at which frames are compared."""
         return F.avg_pool2d(features, 2, ceil_mode=True)
 
     def head(self, features, previous=None, following=None, moves=None):
@@ -209,9 +209,9 @@ class AUNet(nn.Module):
         Parameters
         ----------
         features : Tensor of shape (n, channels, h, w)
-            Of the faces.
+            Features of the faces.
         previous, following : Tensor of shape (n, channels, h / 2, w / 2) or None
-            Of their neighbours, see `half`.
+            Features of their neighbours, see `half`.
         moves : Tensor of shape (n, 2, 2, 3) or None
             See `compare`.
 
@@ -222,17 +222,17 @@ class AUNet(nn.Module):
         if previous is None or self.motion is None:
             return self.compare(*self.summary(features))
         if moves is not None:
-            previous = _moved(previous, moves[:, 0])
-            following = _moved(following, moves[:, 1])
+            previous = _warped(previous, moves[:, 0])
+            following = _warped(following, moves[:, 1])
         half = self.half(features)
-        # Half of what `summary` of three frames takes, but anew for every pair.
+        # Half the work of three summaries, but repeated for every pair of frames.
         motion = self.reduce_motion(torch.cat([half - previous, following - half], 1))
         return self._join(self.reduce(features), motion)
 
     def summary(self, features):
-        """Return all that is needed of a frame, whatever it is compared with.
+        """Return what a frame adds to comparisons with any other frame.
 
-        The layer behind the differences is linear: it may come before them.
+        The layer after the differences is linear, so it can be applied before them.
 
         Parameters
         ----------
@@ -242,10 +242,10 @@ class AUNet(nn.Module):
         Returns
         -------
         maps : Tensor of shape (n, width, h, w)
-            Of the frame by itself.
+            Maps of the frame by itself.
         earlier, later : Tensor of shape (n, width, h / 2, w / 2)
-            Its part in a difference as the earlier and as the later frame; only with
-            the temporal module.
+            What it adds to a difference as the earlier and as the later frame; only
+            with the temporal module.
         """
         maps = self.reduce(features)
         if self.motion is None:
@@ -267,9 +267,9 @@ class AUNet(nn.Module):
         after : Tensor of shape (n, width, h / 2, w / 2) or None
             What it returns as `later` for their later neighbours.
         moves : Tensor of shape (n, 2, 2, 3) or None
-            For the earlier and the later neighbour the affine map from a position in
-            the face's image to the same point of the face in the neighbour's, both
-            from -1 to 1 over the image, x then y. None leaves them where they are.
+            For the earlier and the later neighbour, the affine map from a position in
+            the face's image to the same point of the face in the neighbour's image.
+            Positions run from -1 to 1 over the image, x then y. None moves nothing.
 
         Returns
         -------
@@ -280,7 +280,7 @@ class AUNet(nn.Module):
         if before is None:
             before, after = earlier, later
         elif moves is not None:
-            before, after = _moved(before, moves[:, 0]), _moved(after, moves[:, 1])
+            before, after = _warped(before, moves[:, 0]), _warped(after, moves[:, 1])
         bias = self.reduce_motion.bias[:, None, None]
         # Frame minus earlier frame, later frame minus frame.
         return self._join(maps, (earlier - before) + (after - later) + bias)
@@ -302,15 +302,15 @@ class AUNet(nn.Module):
         Returns
         -------
         axes : dict of str to tuple of int
-            The last layer's entries; all else belongs to all AUs.
+            The last layer's entries; all others are shared by the AUs.
         """
         return declare_au_axes(self, {"predictor.3": (0,)})
 
     def load_published(self, path):
-        """Read the layers behind the FAN from a file that the authors published.
+        """Read the layers after the FAN from a file that the authors published.
 
-        Their files hold no names that could be relied on: entries are taken one after
-        the other, in the order in which their class declares its layers.
+        The entry names in these files are not reliable. Entries are therefore taken in
+        the order in which the authors' class declares its layers.
 
         Parameters
         ----------
@@ -348,7 +348,7 @@ class AUNet(nn.Module):
 
 
 def _out_channels(layers):
-    """Return the channels that come out of residual or multi-scale stages."""
+    """Return the output channels of residual or multi-scale stages."""
     last = layers[-1][0] if isinstance(layers[-1], nn.Sequential) else layers[-1]
     if isinstance(last, MultiScaleBlock):
         return last.bn1.num_features
@@ -356,14 +356,14 @@ def _out_channels(layers):
     return norms[-1].num_features
 
 
-def _moved(maps, move):
-    """Sample maps where an affine map of positions leads; outside of them is 0."""
+def _warped(maps, move):
+    """Sample maps at affinely moved positions; outside of the maps is 0."""
     wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
-    # Positions in bfloat16 would be off by up to half a pixel of the image.
+    # No autocast: positions in bfloat16 are wrong by up to half a pixel of the image.
     with torch.autocast(maps.device.type, enabled=False):
         grid = F.affine_grid(move.to(wide), maps.shape, align_corners=False)
         moved = F.grid_sample(wide, grid, align_corners=False)
-    # It forgets the layout: mixed ones cost the layers behind it several copies.
+    # grid_sample loses the memory layout; mixed layouts cost later layers copies.
     channels_last = maps.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return moved.to(maps.dtype, memory_format=layout)

@@ -1,6 +1,6 @@
-"""Image trunks by name, and any module with feature maps in their place.
+"""Image backbones by name, or any module that returns feature maps.
 
-Where a named trunk ends, and its maps for 224 px images (112 px for `tiny`):
+Where a named backbone ends, and its maps for 224 px images (112 px for `tiny`):
 
 ================= ======================= ====================================
 name              cut="12x12"             cut="full"
@@ -26,7 +26,7 @@ from torch import nn
 
 from skfau.nn._efficientnet import efficientnet_b0
 from skfau.nn._inception import inception_v3
-from skfau.nn._resnet import resnet18, resnet34, resnet50, tiny
+from skfau.nn._residual import resnet18, resnet34, resnet50, tiny
 from skfau.nn._weights import load_weights
 
 __all__ = ["BACKBONES", "feature_map_size", "make_backbone"]
@@ -43,18 +43,18 @@ BACKBONES = tuple(_BUILDERS)
 
 
 def make_backbone(backbone, weights=None, *, cut="12x12"):
-    """Return an image trunk that knows the number of channels of its maps.
+    """Return an image backbone that knows the number of channels of its maps.
 
-    All named trunks take RGB images (n, 3, height, width), float, scaled to [0, 1] and
-    then normalised with `IMAGENET_MEAN` and `IMAGENET_STD`, Inception-v3 too. They
+    All named backbones, Inception-v3 too, take RGB images (n, 3, height, width), float,
+    scaled to [0, 1] and then normalised with `IMAGENET_MEAN` and `IMAGENET_STD`. They
     return maps (n, out_channels, height', width').
 
     Parameters
     ----------
     backbone : str or nn.Module
-        One of `BACKBONES`, or a module of your own with such maps; it is returned
-        itself. An integer attribute `out_channels` that it lacks is found by one run
-        on a zero image of 224 px and set; nothing else of the module changes.
+        One of `BACKBONES`, or your own module with such maps, which is returned itself.
+        If it lacks the integer attribute `out_channels`, the attribute is set after one
+        run on a zero image of 224 px; nothing else in the module changes.
     weights : {"imagenet"}, path-like or None, default=None
         None draws from torch's generator. ``"imagenet"`` fetches torchvision's file
         (ResNet-50: version 1) into torch.hub's folder and checks its hash. A path
@@ -62,21 +62,23 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
         Entries of layers after the cut and of the classifiers are ignored.
     cut : {"12x12", "full"}, default="12x12"
         End after the last layer with at least 12 by 12 positions for 224 px images,
-        the rule of [1]_ (at Table 3), or before the final pooling. A module of your
-        own is never cut.
+        the rule of [1]_ (at Table 3), or before the final pooling. Your own module is
+        never cut.
 
     Returns
     -------
-    trunk : nn.Module
+    backbone : nn.Module
         With the integer attribute `out_channels`.
 
     Raises
     ------
     TypeError
-        If `backbone` is no name or module, or the module returns no single tensor.
+        If `backbone` is neither a name nor a module, or the module does not return one
+        tensor.
     ValueError
-        If a name is unknown, a module's output is not 4-D or comes with `weights`, or
-        a checkpoint holds pickled code or misses, adds or reshapes entries.
+        If a name is unknown, a module is given together with `weights` or its output is
+        not 4-D, or a checkpoint holds pickled code or has missing, unknown or reshaped
+        entries.
     OSError
         If there is no file at the path (FileNotFoundError) or the published one cannot
         be fetched or has another hash.
@@ -89,8 +91,8 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
     --------
     >>> import torch
     >>> from skfau.nn import make_backbone
-    >>> trunk = make_backbone("tiny")
-    >>> trunk.out_channels, trunk(torch.zeros(2, 3, 112, 112)).shape
+    >>> backbone = make_backbone("tiny")
+    >>> backbone.out_channels, backbone(torch.zeros(2, 3, 112, 112)).shape
     (64, torch.Size([2, 64, 14, 14]))
     """
     if cut not in ("12x12", "full"):
@@ -98,17 +100,17 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
     if isinstance(backbone, nn.Module):
         return _adopt(backbone, weights)
     _check_choice(backbone, weights)
-    trunk = _BUILDERS[backbone](full=cut == "full")
+    module = _BUILDERS[backbone](full=cut == "full")
     if weights is not None:
-        load_weights(trunk, backbone, weights)
-    return trunk
+        load_weights(module, backbone, weights)
+    return module
 
 
 def feature_map_size(backbone, image_size):
     """Return the height and width of a backbone's maps for images of one size.
 
-    Found by one run on a zero image in evaluation mode without gradient; training
-    mode, batch statistics and the random state are as before afterwards.
+    One run on a zero image finds it, in evaluation mode and without gradient. Training
+    mode, batch statistics and random state do not change.
 
     Parameters
     ----------
@@ -141,7 +143,7 @@ def feature_map_size(backbone, image_size):
 
 
 def _check_choice(backbone, weights):
-    """Refuse a name or weights that cannot mean a named trunk."""
+    """Raise if `backbone` or `weights` cannot mean a named backbone."""
     if not isinstance(backbone, str):
         raise TypeError(
             "backbone must be a name or a torch.nn.Module. Got "

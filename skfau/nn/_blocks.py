@@ -70,15 +70,15 @@ def conv_norm_relu(in_channels, out_channels, kernel, groups=1):
 def init_xavier_(module):
     """Draw weights from Xavier's uniform distribution and set biases to 0, in place.
 
-    Every group of a grouped convolution and every AU of a `PerAULinear` starts as a
-    layer of its own would: torch's own initialiser counts the outputs of all groups
-    as the fan of each.
+    Every group of a grouped convolution and every AU of a `PerAULinear` starts like a
+    separate layer. (torch's own initialiser counts the outputs of all groups in the
+    fan of each.)
 
     Parameters
     ----------
     module : nn.Module
         Its convolutions and linear layers, at any depth, are drawn from torch's
-        generator; other layers are left alone.
+        generator; other layers do not change.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):

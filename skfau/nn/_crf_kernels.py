@@ -1,12 +1,12 @@
 """Gaussian kernels over the pixels of one image, applied to several maps at once.
 
-Both kernels of the dense CRF are symmetric, so each offers one product, `spread`, that
-serves the forward pass and its adjoint, and the sums over a pixel's row, `norm`.
+Both kernels of the dense CRF are symmetric. So one product, `spread`, serves the
+forward pass and its adjoint; `norm` is the sum of each pixel's row.
 
-The appearance kernel is cut where it vanishes. Points are sorted by halving them at
-the median of their widest axis until blocks are small, and a block meets only blocks
-within reach: a quarter of them for the colours of a face. Differences are taken from
-the block's own place, which keeps float32 exact wherever the kernel is not 0.
+The appearance kernel is left out where it is practically 0. Points are halved at the
+median of their widest axis until the blocks are small, and a block is compared only
+with blocks within reach: a quarter of all for the colours of a face. Positions are
+relative to the block, so that float32 is exact wherever the kernel is not 0.
 """
 
 import math
@@ -16,12 +16,12 @@ import torch.nn.functional as F
 
 __all__ = ["MIN_NORM", "AppearanceKernel", "SmoothnessKernel"]
 
-# Rows whose other pixels weigh less than this together fade out rather than divide by
-# nearly 0. With the pixel itself in the sum, no row is below 1.
+# Lower bound of a row's sum, which is nearly 0 where all other pixels are far. With the
+# pixel itself in the sum, no row is below 1.
 MIN_NORM = 1e-3
 _BAND = 32
 _BLOCK, _CELL_BLOCK = 96, 64
-# 128 MiB of float32; larger kernels are computed anew for every product.
+# 128 MiB of float32; larger kernels are computed again for every product.
 _MAX_STORED = 2**25
 _CELL_WIDTH, _PLACE_WIDTH, _CELL_REACH = 1.0, 0.55, 3.1
 _MAX_CELLS = 8192
@@ -37,14 +37,14 @@ class SmoothnessKernel:
     gamma : sequence of float
         Width in pixels, for all maps or one per map.
     include_self : bool
-        Whether a pixel counts among those that it is compared with.
+        Whether a pixel is also compared with itself.
     like : Tensor
-        Has the maps' dtype and device.
+        A tensor of the maps' dtype, on their device.
     """
 
     def __init__(self, size, gamma, include_self, like):
         self.include_self = include_self
-        # Further away, a weight is below the rounding of a pixel's own.
+        # Beyond this reach, weights are below the rounding of the pixel's own weight.
         reach = math.sqrt(-2 * math.log(torch.finfo(like.dtype).eps))
         self.reach = math.ceil(reach * max(gamma))
         width = like.new_tensor(gamma).view(-1, 1, 1)
@@ -76,8 +76,8 @@ def _position_kernel(side, width):
 class AppearanceKernel:
     """Kernel ``exp(-|f_i - f_j|^2 / 2)`` of the pixels' positions and features.
 
-    Pixels belong to sites: one each or, approximately, those of one cell of a grid
-    share the site at their mean.
+    Every pixel belongs to a site. Each has its own or, in the approximation, all pixels
+    in one cell of a grid share one, at their mean.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ class AppearanceKernel:
         As for `SmoothnessKernel`.
     approximate : bool
         Let cells of about one width stand for their pixels, and leave out pairs of
-        cells that weigh less than 1 in 100.
+        cells with a weight below 0.01.
     dtype : torch.dtype
-        Of the maps. Points may have a wider one, in which exponents are taken.
+        Of the maps. Points may have a wider one, in which exponents are computed.
     """
 
     def __init__(self, points, size, include_self, approximate, dtype):
@@ -172,7 +172,7 @@ class AppearanceKernel:
                 per_sample_weights=weights,
                 include_last_offset=True,
             )
-        # Few rows against many columns is the faster side of a matrix product.
+        # Maps are rows here: few rows times many columns is the faster product.
         values = values.t().contiguous().view(-1, *self.blocks.shape[:2])
         out = torch.empty_like(values)
         for row, near in enumerate(self.near):
@@ -181,7 +181,7 @@ class AppearanceKernel:
         return out.flatten(1).t()
 
     def _kernel(self, row):
-        """Return the kernel of a block's sites and all in blocks near, (s, b * s)."""
+        """Return the kernel between a block and the near blocks, (s, b * s)."""
         exponents = self._exponents(row)
         kernel = exponents.exp()
         return kernel * self._kept(exponents) if self.approximate else kernel
@@ -193,11 +193,11 @@ class AppearanceKernel:
         out += here.square().sum(1, keepdim=True) / -2
         start = size * torch.searchsorted(near, row).item()
         out[:, start : start + size].fill_diagonal_(0)
-        # Exponentials that underflow are several times as slow.
+        # Clamp: exponentials that underflow are several times as slow.
         return out.clamp_(min=-80.0).to(self.counts.dtype)
 
     def _local(self, row):
-        """Return a block's points and those of the blocks near, from its own place."""
+        """Return the points of a block and of the near blocks, from its first point."""
         origin = self.blocks[row, :1]
         near = self.blocks[self.near[row]]
         return self.blocks[row] - origin, (near - origin).flatten(0, 1)
@@ -222,7 +222,7 @@ class AppearanceKernel:
         return torch.cat(columns).int(), ends.int(), torch.cat(weights).exp_()
 
     def _exact_reach(self):
-        """Return the distance beyond which all weights together are rounding."""
+        """Return the distance beyond which all weights together are below rounding."""
         lost = torch.finfo(self.counts.dtype).eps
         if not self.include_self:
             lost *= MIN_NORM

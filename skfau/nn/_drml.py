@@ -1,4 +1,4 @@
-"""The network of Zhao et al. (CVPR 2016): DRML."""
+"""DRML, the network of Zhao et al. (CVPR 2016)."""
 
 from torch import nn
 
@@ -10,16 +10,16 @@ __all__ = ["DRML"]
 
 # Patches along each side of a face.
 _GRID = 8
-# Unpadded convolutions, pooling and patches leave nothing of smaller images.
+# Smallest side of an image: a smaller one has no position left after the convolutions.
 _SMALLEST = 66
 
 
 class DRML(nn.Module):
     """Deep region and multi-label learning [1]_.
 
-    A convolution, a region layer, in which each of 8x8 patches of the face has filters
-    of its own, four more convolutions and three linear layers, whose last has one
-    output per AU.
+    A convolution, a region layer with separate filters for each of 8x8 patches of the
+    face, four more convolutions and three linear layers. The last one has one output
+    per AU.
 
     Parameters
     ----------
@@ -44,21 +44,21 @@ class DRML(nn.Module):
     region : nn.Module or None
         The region layer.
     features, classifier : nn.Sequential
-        What comes after it.
+        The layers after the region layer.
 
     Raises
     ------
     ValueError
-        If the images cannot be cut in patches.
+        If images of this size cannot be cut in patches.
 
     Notes
     -----
-    Layers and sizes are those of the authors' released network: no convolution is
-    padded but those of the patches; batch norm within a patch has no weights; its
-    input is added to the region layer's output. Weights start from Xavier's
-    distribution and biases between the first and the last layer from 0.1. From the
-    released Gaussians (standard deviation 0.01 and 0.005, biases of 1) a narrow network
-    learned nothing but the rates of the AUs.
+    Layers and sizes are those of the authors' released network: only the convolutions
+    of the patches are padded; batch norm within a patch has no weights; the region
+    layer's input is added to its output. Weights start from Xavier's distribution, and
+    biases between the first and the last layer from 0.1. With the released start
+    (Gaussians of standard deviation 0.01 and 0.005, biases of 1) a narrow network
+    learned only the rates of the AUs.
 
     Below 82 px little is left of the maps after the last convolution: 1x1 at 66 px, 3x3
     at 74 px, 5x5 at 82 px, 27x27 at 170 px.
@@ -109,7 +109,7 @@ class DRML(nn.Module):
             nn.Conv2d(channels, channels, 5),
             nn.ReLU(),
         )
-        # Less 7 + 7, half of what 5 leave, less 4.
+        # Side after convolutions of 8, of 8, of 6 with stride 2, and of 5.
         side = (inside // 2 - 20) // 2 - 3
         self.classifier = nn.Sequential(
             nn.Flatten(),
@@ -125,7 +125,7 @@ class DRML(nn.Module):
         for name, layer in self.named_modules():
             outer = name in ("first", "classifier.7")
             if isinstance(layer, (nn.Conv2d, nn.Linear)) and not outer:
-                # Units that no face of a batch wakes would never learn.
+                # A positive bias avoids dead ReLU units.
                 nn.init.constant_(layer.bias, 0.1)
 
     def forward(self, images):

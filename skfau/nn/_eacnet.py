@@ -1,4 +1,4 @@
-"""The network of Li et al. (FG 2017, TPAMI 2018): EAC-Net."""
+"""EAC-Net, the network of Li et al. (FG 2017, TPAMI 2018)."""
 
 import torch.nn.functional as F
 from torch import nn
@@ -6,17 +6,69 @@ from torch import nn
 from skfau.nn._blocks import PerAULinear, check_size, init_xavier_
 from skfau.nn._roi_maps import ROIRule, draw_diamonds, resolve_aus
 from skfau.nn._transfer import declare_au_axes
-from skfau.nn._vgg import VGG19
-from skfau.nn._weights import load_weights
+from skfau.nn._weights import init_kaiming_, load_weights
 
 __all__ = ["EACNet"]
 
 # Support and slope of the attention map around a centre: 7 of 100 cells over the face.
 _SUPPORT, _SLOPE = 0.07, 7.0
-# Side of a crop, cells; and what upsampling and an unpadded convolution make of it.
+# Side of a crop in cells, and its side after upsampling and an unpadded convolution.
 _CROP = 3
 _DEEP_CROP = 2 * _CROP - 2
+# Pixels of the image per cell of the fourth group's maps.
 _STEP = 8
+# Convolutions of a group, and their widths in units of the first group's.
+_GROUPS = ((2, 1), (2, 2), (4, 4), (4, 8), (4, 8))
+
+
+class VGG19(nn.Module):
+    """The convolutions and the first linear layer of VGG-19, as torchvision names them.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the first group, 64 in VGG-19.
+    image_size : int
+        Side of the images, pixels.
+    """
+
+    # Prefixes of checkpoint entries of layers that this backbone does not have.
+    unused_entries = ("classifier.3.", "classifier.6.")
+
+    def __init__(self, channels, image_size):
+        super().__init__()
+        layers, in_channels, self.groups = [], 3, []
+        for depth, times in _GROUPS:
+            start = len(layers)
+            for _ in range(depth):
+                layers.append(nn.Conv2d(in_channels, times * channels, 3, padding=1))
+                layers.append(nn.ReLU())
+                in_channels = times * channels
+            self.groups.append((start, len(layers)))
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        flat = in_channels * (image_size // 32) ** 2
+        self.classifier = nn.Sequential(nn.Linear(flat, 64 * channels))
+        init_kaiming_(self.features)
+
+    def group(self, number, maps, gate=None):
+        """Return the maps of a group, counted from 0, before the pooling after it.
+
+        With a gate (n, 1, h, w), the output of the group's first convolution, weighted
+        by it, is added to that of the last.
+        """
+        start, end = self.groups[number]
+        if number:
+            maps = self.features[start - 1](maps)
+        for place in range(start, end):
+            maps = self.features[place](maps)
+            if place == start + 1:
+                first = maps
+        return maps if gate is None else maps + gate * first
+
+    def pooled(self, maps):
+        """Return the first linear layer's output for the maps of the last group."""
+        return self.classifier[0](self.features[-1](maps).flatten(1)).relu()
 
 
 class _CroppingNet(nn.Module):
@@ -75,10 +127,10 @@ def _cut_crops(maps, centres, stride):
 class EACNet(nn.Module):
     """Enhancing and cropping nets around VGG-19 [1]_.
 
-    Landmarks say where each AU shows. Enhancing (E-Net): in VGG-19's third and fourth
-    group, the output of the first convolution passes to the group's end at these
-    places. Cropping (C-Net): of the fourth group's maps, two crops per AU go through
-    convolutions and embeddings of their own; from all of them together come the logits.
+    Landmarks tell where each AU shows. Enhancing (E-Net): in VGG-19's third and fourth
+    group, the output of the first convolution is added to that of the last one at these
+    places. Cropping (C-Net): two crops per AU are cut from the fourth group's maps, and
+    each has its own convolution and embedding. All embeddings together give the logits.
 
     Parameters
     ----------
@@ -87,21 +139,22 @@ class EACNet(nn.Module):
     aus : sequence of int or None, default=None
         Their FACS numbers, which say where to look; None is the first `n_aus` of BP4D.
     weights : {"imagenet"}, path-like or None, default=None
-        Where VGG-19 starts: torchvision's file (downloaded once and checked), a file
-        with its entry names, or random. Needs ``channels=64, image_size=224``.
+        Initial weights of VGG-19: torchvision's file (downloaded once and checked), a
+        file with its entry names, or random ones. Files need ``channels=64,
+        image_size=224``.
     enhancing : bool, default=True
-        Let the AUs' places pass; False leaves them out.
+        Enhance the places of the AUs.
     cropping : bool, default=True
         Decide from the crops; False decides from the whole face: the paper's E-Net, or
         with ``enhancing=False`` its fine-tuned VGG.
     channels : int, default=64
-        Of VGG-19's first group; all other widths follow it.
+        Channels of VGG-19's first group; all other widths are in proportion.
     embedding_dim : int, default=150
         Length of a crop's embedding.
     dropout : float, default=0.5
         Around the linear layers before the logits.
     freeze : bool, default=False
-        Leave the first two groups as they start, as with ImageNet's weights in [1]_.
+        Do not train the first two groups, as with ImageNet's weights in [1]_.
     image_size : int, default=224
         Side of the images, pixels, a multiple of 8 from 32.
     roi_convention : {"jaa", "eac", "aunet"}, default='eac'
@@ -131,12 +184,12 @@ class EACNet(nn.Module):
     Widths, the normalisation of the fourth group's maps before they are cut and the
     shapes of attention and crops are those of the authors' released code.
 
-    Departures. There the E-Net is trained first, then the C-Net on its maps; here both
-    decide in one network, and the loss takes both (`skfau.losses.EACNetLoss`). There 20
-    crops serve 12 AUs, of which AU12, AU14 and AU15 share two, and AU23 and AU24; here
-    every AU has two crops with filters of its own, so that branches can go from one
-    set of AUs to another. The attention map is drawn at a quarter of the images' side,
-    its support even to both sides.
+    Departures. The authors train the E-Net first, then the C-Net on its maps; here both
+    are trained in one network, and the loss takes the logits of both
+    (`skfau.losses.EACNetLoss`). They use 20 crops for 12 AUs: AU12, AU14 and AU15 share
+    two, and so do AU23 and AU24. Here every AU has two crops with its own filters, so
+    that branches can be transferred to another set of AUs. The attention map is drawn
+    at a quarter of the images' side, with a symmetric support.
 
     The crops of all AUs are one gather, their convolutions one grouped convolution.
 

@@ -1,4 +1,4 @@
-"""EfficientNet-B0 trunk, cut after its 14x14 stage or whole.
+"""EfficientNet-B0 backbone, cut after its 14x14 stage or whole.
 
 References
 ----------
@@ -126,8 +126,8 @@ def efficientnet_b0(full):
         channels = 1280
     else:
         unused += ["features.6.", "features.7.", "features.8."]
-    trunk = nn.Sequential(OrderedDict(features=nn.Sequential(*layers)))
-    trunk.out_channels = channels
-    trunk.unused_entries = tuple(unused)
-    init_kaiming_(trunk)
-    return trunk
+    backbone = nn.Sequential(OrderedDict(features=nn.Sequential(*layers)))
+    backbone.out_channels = channels
+    backbone.unused_entries = tuple(unused)
+    init_kaiming_(backbone)
+    return backbone

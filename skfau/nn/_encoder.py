@@ -1,4 +1,4 @@
-"""Transformer encoder over one token per AU that can show its attention weights.
+"""Transformer encoder over one token per AU that can return its attention weights.
 
 References
 ----------
@@ -25,7 +25,7 @@ class _SelfAttention(nn.Module):
         self.n_heads, self.dropout = n_heads, dropout
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
-        # Three projections share one matrix product, not one fan.
+        # Each projection has its own fan, though one matrix holds all three.
         for projection in self.qkv.weight.chunk(3):
             nn.init.xavier_uniform_(projection)
         init_xavier_(self.out)
@@ -150,7 +150,7 @@ class RelationEncoder(nn.Module):
     def forward(self, tokens, seen=None):
         """Map (n, n_tokens, dim) to tokens of the same shape.
 
-        `seen`, bool (n, n_tokens), says which tokens may be attended to; None is all.
+        `seen`, bool (n, n_tokens), marks the tokens that may be attended to; None: all.
         """
         tokens = self._place(tokens)
         for layer in self.layers:

@@ -1,4 +1,4 @@
-"""The face alignment network whose features AUNet reads."""
+"""The face alignment network that gives AUNet its features."""
 
 import torch
 import torch.nn.functional as F
@@ -10,21 +10,22 @@ __all__ = ["FAN", "BatchNorm", "MultiScaleBlock", "halve"]
 
 # Levels of an hourglass.
 _DEPTH = 4
-# Heatmaps are empty almost everywhere and start so: at the scale of all other layers
-# 230 steps on made faces did not get as far as the empty map, with it 0.8 cells off.
+# Initial scale of the layers that give heatmaps: small, as heatmaps are 0 almost
+# everywhere. In 230 steps on made faces landmarks came to 0.8 cells; with the scale of
+# the other layers, the network did not even learn the empty map.
 _HEATMAP_STD = 1e-3
 
 
 def halve(maps):
-    """Max-pool by 2; an odd side keeps its last cell, so that any image size goes."""
+    """Max-pool by 2; an odd side keeps its last cell, so any image size is allowed."""
     return F.max_pool2d(maps, 2, ceil_mode=True)
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch norm that takes vectors, too, and a training batch of one value a channel.
+    """Batch norm that also takes vectors, and training batches of one value a channel.
 
-    One value has no variance: the running statistics stand in. The last batch of an
-    epoch may hold one face, and the innermost maps of a small image one cell.
+    One value has no variance, so the running statistics are used. The last batch of an
+    epoch may hold a single face, and the innermost maps of a small image a single cell.
     """
 
     def _check_input_dim(self, inputs):
@@ -39,7 +40,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class MultiScaleBlock(nn.Module):
-    """Three 3x3 convolutions in a row, side by side in the output, and a shortcut.
+    """Three 3x3 convolutions in a row, their outputs concatenated, and a shortcut.
 
     Batch norm and ReLU come before each convolution. The convolutions' widths are a
     half, a quarter and a quarter of the output (Bulat and Tzimiropoulos, 2017).
@@ -94,11 +95,11 @@ class Hourglass(nn.Module):
 
     def forward(self, maps, level=_DEPTH):
         """Map (n, channels, h, w) to maps of the same shape."""
-        beside = self.get_submodule(f"b1_{level}")(maps)
+        shortcut = self.get_submodule(f"b1_{level}")(maps)
         down = self.get_submodule(f"b2_{level}")(halve(maps))
         inner = self.b2_plus_1(down) if level == 1 else self.forward(down, level - 1)
         up = self.get_submodule(f"b3_{level}")(inner)
-        return beside + F.interpolate(up, beside.shape[-2:])
+        return shortcut + F.interpolate(up, shortcut.shape[-2:])
 
 
 class FAN(nn.Module):
@@ -108,8 +109,8 @@ class FAN(nn.Module):
     ----------
     weights : path or None, default=None
         None draws from torch's generator. A path reads ``.safetensors`` or a saved
-        state dict of the published two-stack network (``2dfan2``), whose entry names
-        these are; none is shipped.
+        state dict of the published two-stack network (``2dfan2``), which has the same
+        entry names; no file is shipped.
     width : int, default=256
         Channels of the hourglasses, a multiple of 16; 256 as published, 16 to 64 train
         on a CPU.
@@ -132,8 +133,8 @@ class FAN(nn.Module):
     Notes
     -----
     As published, 12,106,504 parameters, for images of 256 px (maps of a quarter of
-    the side). It was published for RGB in [0, 1] and converts its input, normalised
-    like that of every trunk here, itself.
+    the side). The published network takes RGB in [0, 1]; this one takes normalised
+    images like every backbone here, and converts them back itself.
 
     References
     ----------
@@ -206,7 +207,7 @@ class FAN(nn.Module):
         return torch.stack(self._run(images)[1], dim=1)
 
     def features(self, images):
-        """Return the maps that AUNet takes for its basic features.
+        """Return the basic features of AUNet.
 
         Parameters
         ----------
@@ -217,8 +218,8 @@ class FAN(nn.Module):
         -------
         features : Tensor of shape (n, out_channels, height / 4, width / 4)
             The maps before the first hourglass, then those of each hourglass times the
-            sum of the last one's heatmaps. Those of all but the last are taken after
-            the layer that feeds them on (``bl``), as the authors' code does.
+            sum of the last one's heatmaps. The maps of all hourglasses but the last are
+            taken after the layer that passes them on (``bl``), as in the authors' code.
         """
         maps, heatmaps = self._run(images)
         attention = heatmaps[-1].sum(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The network of Jacob and Stenger (CVPR 2021)."""
+"""FAU-Transformer, the network of Jacob and Stenger (CVPR 2021)."""
 
 import torch.nn.functional as F
 from torch import nn
@@ -13,7 +13,7 @@ __all__ = ["FAUTransformer"]
 
 
 class _AttentionBranch(nn.Module):
-    """Predict one map and one logit per AU from the trunk's maps (section 3.2)."""
+    """Predict one map and one logit per AU from the backbone's maps (section 3.2)."""
 
     def __init__(self, n_aus, in_channels, channels):
         super().__init__()
@@ -28,14 +28,14 @@ class _AttentionBranch(nn.Module):
             nn.Sigmoid(),
         )
         self.classifier = nn.Linear(n_aus, n_aus)
-        # Most of a face is outside of an AU's region: maps that start at one half
-        # would take hundreds of steps to fall to where supervision wants them.
+        # Maps start low, as most of a face is outside of an AU's region: maps that
+        # start at one half would take hundreds of steps to fall.
         nn.init.constant_(self.map_head[1].bias, -2.5)
 
     def forward(self, maps):
         """Return attention maps (n, n_aus, h, w) in [0, 1] and logits (n, n_aus)."""
         per_au = self.to_aus(self.features(maps))
-        # Pooling first is the same as a 1x1 convolution and then pooling, for less.
+        # Pooling comes first: equal to a 1x1 convolution and then pooling, but cheaper.
         return self.map_head(per_au), self.classifier(per_au.mean(dim=(2, 3)))
 
 
@@ -44,10 +44,10 @@ _GRID = 6
 
 
 class _EmbeddingBranches(nn.Module):
-    """Embed what each AU sees of the trunk's maps, by layers of its own (3.3).
+    """Embed the backbone's maps by separate layers for each AU (section 3.3).
 
-    The fully connected layer sees where in the aligned face something is, as section
-    3.3 has it; pooling to a coarse grid first keeps its size in bounds.
+    The fully connected layer knows positions in the aligned face, as in section 3.3;
+    pooling to a coarse grid first limits its size.
     """
 
     def __init__(self, n_aus, in_channels, channels, embedding_dim):
@@ -85,31 +85,32 @@ def _check_encoder(encoder_layers, embedding_dim, n_heads, positional_encoding):
 class FAUTransformer(nn.Module):
     """AU detection by attention maps, a branch per AU and a transformer encoder [1]_.
 
-    A trunk gives feature maps. The attention branch predicts a map per AU and first
-    logits. Each AU has a branch of its own, which embeds the features weighted by
+    A backbone gives feature maps. The attention branch predicts a map per AU and first
+    logits. Each AU has its own branch, which embeds the features weighted by
     ``1 + map``. A transformer encoder relates the embeddings, and a perceptron turns
-    all of them into the logits that count.
+    all of them into the final logits.
 
     Parameters
     ----------
     n_aus : int
         Number of AUs.
     backbone : str or nn.Module, default='inception_v3'
-        Trunk by name, cut at its last maps of at least 12x12 for 224 px images, or a
+        Backbone by name, cut at its last maps of at least 12x12 for 224 px images, or a
         module that maps images to feature maps. See `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
+        Initial weights of a named backbone.
     embedding_dim : int, default=128
         Length of an AU's embedding.
     branch_channels : (int, int) or None, default=None
         Channels of the 3x3 and of the 1x1 convolutions of an AU's branch. None is
-        (128, 64), at most a quarter of the trunk's channels.
+        (128, 64), at most a quarter of the backbone's channels.
     multi_task : bool, default=True
-        One branch per AU. False is the plain CNN of the paper's Table 4, trunk, global
-        average pooling and one linear layer, and goes with ``attention=False`` and
+        One branch per AU. False is the plain CNN of the paper's Table 4: backbone,
+        global average pooling and one linear layer. It needs ``attention=False`` and
         ``encoder_layers=0``.
     attention : bool, default=True
-        Attention branch; without it all AUs' branches see the trunk's maps as they are.
+        Attention branch; without it the AUs' branches see the backbone's maps
+        unweighted.
     encoder_layers : int, default=3
         Depth of the transformer encoder; with 0 the embeddings go to the classifier.
     n_heads : int, default=8
@@ -127,9 +128,9 @@ class FAUTransformer(nn.Module):
     n_aus : int
         Number of AUs.
     backbone : nn.Module
-        The trunk.
+        The backbone.
     head : nn.Module
-        From what `forward_features` returns to logits.
+        Turns what `forward_features` returns into logits.
 
     Raises
     ------
@@ -231,8 +232,8 @@ class FAUTransformer(nn.Module):
         Parameters
         ----------
         images : Tensor of shape (n, 3, height, width), float
-            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``; a grey
-            image three times over for the paper's setting.
+            RGB in [0, 1], normalised by ``IMAGENET_MEAN`` and ``IMAGENET_STD``. For the
+            paper's setting repeat a grey image three times.
 
         Returns
         -------
@@ -246,7 +247,7 @@ class FAUTransformer(nn.Module):
         return self.head(features), aux
 
     def forward_features(self, images):
-        """Return what the head sees, and `aux` as `forward` does.
+        """Return the input of the head, and `aux` as `forward` does.
 
         Parameters
         ----------
@@ -256,7 +257,7 @@ class FAUTransformer(nn.Module):
         Returns
         -------
         features : Tensor of shape (n, n_aus, embedding_dim)
-            Encoded embeddings; with ``multi_task=False`` the trunk's pooled maps
+            Encoded embeddings; with ``multi_task=False`` the backbone's pooled maps
             (n, channels).
         aux : dict
             See `forward`.
@@ -277,7 +278,7 @@ class FAUTransformer(nn.Module):
         return aux
 
     def relations(self, images):
-        """Return how much each AU's token attends to each other in the encoder.
+        """Return how much the AUs' tokens attend to each other in the encoder.
 
         Parameters
         ----------

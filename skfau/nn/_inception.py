@@ -1,4 +1,4 @@
-"""Inception-v3 trunk, cut after Mixed_6e or whole.
+"""Inception-v3 backbone, cut after Mixed_6e or whole.
 
 References
 ----------
@@ -22,7 +22,7 @@ class ToInceptionRange(nn.Module):
     """Turn ImageNet-normalised images into the [-1, 1] range of Inception-v3.
 
     The published weights come from a network trained on pixels scaled to [-1, 1]
-    (mean 0.5, standard deviation 0.5), while all trunks here take ImageNet
+    (mean 0.5, standard deviation 0.5), while all backbones here take ImageNet
     normalisation. Random weights see the same range, so that a checkpoint means the
     same wherever it came from.
     """
@@ -68,7 +68,7 @@ class ConvNormReLU(nn.Module):
         return F.relu(self.bn(self.conv(maps)), inplace=True)
 
 
-# Padding counts as zeros in the mean, as it did when the weights were ported.
+# The mean counts padding as zeros, as the published weights expect.
 _POOLS = {
     "mean": partial(F.avg_pool2d, kernel_size=3, stride=1, padding=1),
     "halve": partial(F.max_pool2d, kernel_size=3, stride=2),
@@ -221,8 +221,8 @@ def inception_v3(full):
             break
         layers[name] = Mixed(channels, paths)
         channels = layers[name].out_channels
-    trunk = nn.Sequential(layers)
-    trunk.out_channels = channels
-    trunk.unused_entries = ("AuxLogits.", "fc.") + (() if full else ("Mixed_7",))
-    init_kaiming_(trunk)
-    return trunk
+    backbone = nn.Sequential(layers)
+    backbone.out_channels = channels
+    backbone.unused_entries = ("AuxLogits.", "fc.") + (() if full else ("Mixed_7",))
+    init_kaiming_(backbone)
+    return backbone

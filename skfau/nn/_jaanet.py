@@ -1,4 +1,4 @@
-"""The network of Shao et al., ECCV 2018 and IJCV 2021: JAA-Net."""
+"""JAA-Net, the network of Shao et al. (ECCV 2018, IJCV 2021)."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from skfau.nn._blocks import PerAULinear, check_size, conv_norm_relu, init_xavier_
-from skfau.nn._region_layer import RegionTrunk
+from skfau.nn._region_layer import RegionBackbone
 from skfau.nn._roi_maps import ROIRule, draw_diamonds, resolve_aus
 from skfau.nn._transfer import declare_au_axes
 
@@ -15,11 +15,11 @@ __all__ = ["JAANet"]
 _VARIANTS = ("ijcv", "eccv")
 # Landmarks are learned in pixels of faces of this side.
 _REFERENCE_SIDE = 176
-# Each of four unpadded convolutions takes a cell from all sides of a map.
+# Cells that four unpadded convolutions take from each side of a map.
 _MARGIN = 4
 # A map's support and slope are fractions of its side.
 _SUPPORT, _FILL = 0.14, 0.56
-# How much more the label loss says to the refinement than plain gradients would.
+# Factor on the gradient from the label loss to the refinement.
 _ENHANCEMENT = 2
 
 
@@ -63,7 +63,7 @@ class _LandmarkHead(nn.Module):
 
     def forward(self, maps):
         moved = self.out(self.hidden(maps.flatten(1)))
-        # bfloat16 knows the place of a whole face to the pixel at best.
+        # float32, because bfloat16 resolves positions in a face to a pixel at best.
         moved = moved.to(self.mean.dtype).unflatten(1, (-1, 2))
         return self.middle + self.scale * (self.mean + moved)
 
@@ -71,11 +71,11 @@ class _LandmarkHead(nn.Module):
 class JAANet(nn.Module):
     """Joint AU detection and face alignment via adaptive attention [1]_ [2]_.
 
-    A trunk of two hierarchical multi-scale region layers gives maps at a quarter of
+    A backbone of two hierarchical multi-scale region layers gives maps at a quarter of
     the images' side. One branch finds the landmarks; these place one attention map per
-    AU, which the AU's own convolutions refine. Each AU's branch sees the maps through
-    its attention; their mean, the alignment branch's maps and those of a global branch
-    give the logits together.
+    AU, which the AU's own convolutions refine. Each AU has a branch on the maps,
+    weighted by its attention. The mean of these branches, the alignment branch and a
+    global branch together give the logits.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class JAANet(nn.Module):
     n_aus : int
         Number of AUs.
     trunk, align, landmarks, refine, local, overall, head : nn.Module
-        Region layers; maps for alignment and the landmarks that come of them;
+        Region layers; maps for alignment and the landmarks computed from them;
         refinement; branches of all AUs, side by side; global branch; classifier.
     local_head : nn.Module or None
         Classifiers of the AUs' own branches, only in ``"ijcv"``.
@@ -112,18 +112,18 @@ class JAANet(nn.Module):
 
     Notes
     -----
-    ``"ijcv"``: each AU's branch has a classifier of its own, and the joint classifier
-    teaches the branches nothing. ``"eccv"``: no such classifiers; the gradient from the
+    ``"ijcv"``: each AU's branch has its own classifier, and the joint classifier gives
+    the branches no gradient. ``"eccv"``: no such classifiers; the gradient from the
     labels to the refinement is doubled (back-propagation enhancement), and the loss
     keeps refined maps close to where they started. In both, no gradient goes from the
     maps to the landmarks. Widths are those of the authors' released PyTorch code.
 
     Departures. Two outputs per AU through a softmax are one logit here, their
-    difference. Convolutions before batch norm have no bias, which it would take out
-    again. The released code draws an initial map of 52 cells over the face, of which
-    four unpadded convolutions leave 44 cells, by then over its middle only; here the
-    margin of 4 cells lies outside of the face, and centres keep their fractions.
-    Landmarks count from the middle of the image.
+    difference. Convolutions before batch norm have no bias, because batch norm would
+    remove it. The released code draws an initial map of 52 cells over the face; four
+    unpadded convolutions leave its middle 44. Here the margin of 4 cells lies outside
+    of the face, and centres are not rounded to cells. Landmarks are predicted relative
+    to the middle of the image.
 
     References
     ----------
@@ -160,7 +160,7 @@ class JAANet(nn.Module):
             raise ValueError(f"n_landmarks must be 49 or 68. Got {n_landmarks}.")
         self.n_aus, self.image_size = n_aus, image_size
         self.rule = ROIRule(resolve_aus(n_aus, aus), roi_convention, n_landmarks)
-        self.trunk = RegionTrunk(4 * channels)
+        self.trunk = RegionBackbone(4 * channels)
         self.trunk.check_size(image_size, image_size)
         shared, hidden = 8 * channels, 64 * channels
         features = 20 * channels * (image_size // 32) ** 2
@@ -238,7 +238,7 @@ class JAANet(nn.Module):
         return draw_diamonds(centres + _MARGIN, side, support, slope)
 
     def _local_features(self, shared, refined):
-        """Return what each AU's branch sees through its attention, (n, n_aus, ...)."""
+        """Return the maps of each AU's branch on the attended maps, (n, n_aus, ...)."""
         if self.local_head is None:
             held = refined.detach()
             refined = held + _ENHANCEMENT * (refined - held)

@@ -1,4 +1,4 @@
-"""Networks that relate AUs by a graph of their labels, to compare SEV-Net with."""
+"""ML-GCN and MS-CAM, which relate AUs by a graph of their labels."""
 
 import math
 
@@ -17,7 +17,7 @@ from skfau.nn._semantic import (
 
 __all__ = ["MLGCN", "MSCAM", "label_graph"]
 
-# Length of ML-GCN's label vectors where they are learned.
+# Length of label vectors that are learned, ML-GCN's.
 _LEARNED_DIM = 300
 
 
@@ -37,19 +37,21 @@ def label_graph(
         1 where the AU occurs, 0 where not, NaN where unknown. Two AUs are compared on
         the rows in which both are known.
     kind : {"correlation", "conditional"}, default='correlation'
-        SEV-Net's authors join AUs with a Pearson correlation above one threshold by 1,
-        below another by -1. ML-GCN leads from AU i to AU j where P(j | i) reaches one.
+        Which AUs are joined. ``"correlation"``, as by SEV-Net's authors: AUs with a
+        Pearson correlation above one threshold by 1, below another by -1.
+        ``"conditional"``, as in ML-GCN: AU i to AU j where P(j | i) reaches a
+        threshold.
     positive_threshold : float, default=0.2
         Correlation above which two AUs are joined.
     negative_threshold : float, default=-0.03
         Correlation below which two AUs are joined with a negative sign.
     conditional_threshold : float, default=0.4
-        Of the conditional probability.
+        Threshold of the conditional probability.
 
     Returns
     -------
     graph : Tensor of shape (n_aus, n_aus), dtype float32
-        The normalised matrix: row i says from which AUs AU i takes.
+        The normalised matrix: row i holds what AU i takes of each AU.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def label_graph(
     -----
     As in ML-GCN's code: with B the joins, A = 0.25 B / (sums of each column of |B|) + I
     and D the sums of each row of |A|, it is D^-1/2 A^T D^-1/2: AUs with the same
-    neighbours keep vectors of their own. For signs no weights are published.
+    neighbours keep different vectors. No weights are published for negative joins.
 
     Examples
     --------
@@ -93,21 +95,22 @@ def _normalised(joined):
 
 
 def _correlations(labels):
-    """Return Pearson's correlations, each over the rows that know both; else 0."""
+    """Return Pearson's correlations over the rows where both AUs are known; else 0."""
     known = (~labels.isnan()).double()
     values = labels.nan_to_num(0)
     n = known.T @ known
-    sums = values.T @ known  # of the row's AU, over rows that know the column's too
+    # Sums of the AU of each row, over the images where the AU of the column is known.
+    sums = values.T @ known
     squares = values.square().T @ known
     covariance = n * (values.T @ values) - sums * sums.T
     variance = n * squares - sums.square()
-    # Labels are whole numbers, so a variance of 0 is exact.
+    # A variance of 0 is exact, because labels are whole numbers.
     spread = (variance * variance.T).sqrt()
     return torch.where(spread > 0, covariance / spread.clamp(min=1e-300), 0.0)
 
 
 def _conditionals(labels):
-    """Return P(column's AU | row's AU) over rows that know both; 0 where none does."""
+    """Return P(column's AU | row's AU) over images where both are known, 0 if none."""
     known = (~labels.isnan()).double()
     values = labels.nan_to_num(0)
     together, seen = values.T @ values, values.T @ known
@@ -136,54 +139,8 @@ class _GraphEncoder(nn.Module):
         return self.graph @ self.second(hidden)
 
 
-class MLGCN(SemanticNetwork):
-    """Multi-label recognition with graph convolutions (ML-GCN) [1]_, for AUs.
-
-    Graph convolutions over the AUs' label graph turn a vector per AU into that AU's
-    linear classifier of the image's pooled features.
-
-    Parameters
-    ----------
-    n_aus : int
-        Number of AUs.
-    text : array-like of shape (n_aus, d), default=None
-        Vector of each AU, such as its description's; None learns vectors of 300.
-    graph : array-like of shape (n_aus, n_aus), default=None
-        What `label_graph` returns; None relates no AU to another.
-    backbone : str or nn.Module, default='resnet18'
-        Trunk by name, up to its last maps, or a module that maps images to feature
-        maps. See `make_backbone`.
-    weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
-    hidden_dim : int, default=1024
-        Width between the two graph convolutions.
-
-    Raises
-    ------
-    ValueError
-        If `text` or `graph` does not fit `n_aus`, or two AUs have the same vector.
-
-    Notes
-    -----
-    As published: convolutions without biases, LeakyReLU of slope 0.2 between them,
-    global max pooling, logits without bias. There the trunk is ResNet-101 with 2048
-    channels, and vectors are word embeddings of the labels' names. The classifiers
-    start scaled down by the square root of the number of channels: without text of
-    unit variance and a trained trunk the first logits would be in the tens.
-
-    References
-    ----------
-    .. [1] Z.-M. Chen, X.-S. Wei, P. Wang and Y. Guo, "Multi-label image recognition
-       with graph convolutional networks", CVPR 2019.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skfau.nn import MLGCN, label_graph
-    >>> graph = label_graph([[1, 1, 0], [0, 0, 1], [1, 0, 1]])
-    >>> MLGCN(3, graph=graph, backbone="tiny")(torch.zeros(2, 3, 64, 64)).shape
-    torch.Size([2, 3])
-    """
+class _GraphNetwork(SemanticNetwork):
+    """Base of networks that embed the AUs' vectors by graph convolutions."""
 
     def __init__(
         self,
@@ -199,6 +156,64 @@ class MLGCN(SemanticNetwork):
         super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
         width, channels = self.text.shape[1], self.backbone.out_channels
         self.encoder = _GraphEncoder(graph, n_aus, width, hidden_dim, channels)
+        self._finish(channels)
+
+    def _finish(self, channels):
+        """Add, or scale, what comes after the graph convolutions."""
+        raise NotImplementedError
+
+
+class MLGCN(_GraphNetwork):
+    """Multi-label recognition with graph convolutions (ML-GCN) [1]_, for AUs.
+
+    Graph convolutions over the AUs' label graph turn a vector per AU into that AU's
+    linear classifier of the image's pooled features.
+
+    Parameters
+    ----------
+    n_aus : int
+        Number of AUs.
+    text : array-like of shape (n_aus, d), default=None
+        Vector of each AU, such as its description's; None learns vectors of length 300.
+    graph : array-like of shape (n_aus, n_aus), default=None
+        What `label_graph` returns; None relates no AU to another.
+    backbone : str or nn.Module, default='resnet18'
+        Backbone by name, up to its last maps, or a module that maps images to feature
+        maps. See `make_backbone`.
+    weights : {"imagenet"}, path or None, default=None
+        Initial weights of a named backbone.
+    hidden_dim : int, default=1024
+        Width between the two graph convolutions.
+
+    Raises
+    ------
+    ValueError
+        If `text` or `graph` does not fit `n_aus`, or two AUs have the same vector.
+
+    Notes
+    -----
+    As published: convolutions without biases, LeakyReLU of slope 0.2 between them,
+    global max pooling, logits without bias. There the backbone is ResNet-101 with 2048
+    channels, and vectors are word embeddings of the labels' names. Here the classifiers
+    start divided by the square root of the number of channels. Without that, unless
+    the text has variance 1 and the backbone is trained, the first logits would be in
+    the tens.
+
+    References
+    ----------
+    .. [1] Z.-M. Chen, X.-S. Wei, P. Wang and Y. Guo, "Multi-label image recognition
+       with graph convolutional networks", CVPR 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skfau.nn import MLGCN, label_graph
+    >>> graph = label_graph([[1, 1, 0], [0, 0, 1], [1, 0, 1]])
+    >>> MLGCN(3, graph=graph, backbone="tiny")(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 3])
+    """
+
+    def _finish(self, channels):
         with torch.no_grad():
             self.encoder.second.weight /= math.sqrt(channels)
 
@@ -220,26 +235,26 @@ class MLGCN(SemanticNetwork):
         return self.encoder(self.text).unsqueeze(1)
 
 
-class MSCAM(SemanticNetwork):
+class MSCAM(_GraphNetwork):
     """Cross-modality attention with semantic graph embedding (MS-CAM) [1]_, for AUs.
 
-    Graph convolutions over the AUs' label graph embed a vector per AU; each attends to
-    the positions of the feature maps by its cosine with them, and one linear layer,
-    shared by all AUs, classifies what it finds there.
+    Graph convolutions over the AUs' label graph embed a vector per AU. Each vector
+    attends to the positions of the feature maps by its cosine with them. One linear
+    layer, shared by all AUs, classifies the attended features.
 
     Parameters
     ----------
     n_aus : int
         Number of AUs.
     text : array-like of shape (n_aus, d), default=None
-        Vector of each AU, such as its description's; None learns vectors of 300.
+        Vector of each AU, such as its description's; None learns vectors of length 300.
     graph : array-like of shape (n_aus, n_aus), default=None
         What `label_graph` returns; None relates no AU to another.
     backbone : str or nn.Module, default='resnet18'
-        Trunk by name, up to its last maps, or a module that maps images to feature
+        Backbone by name, up to its last maps, or a module that maps images to feature
         maps. See `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
+        Initial weights of a named backbone.
     hidden_dim : int, default=1024
         Width between the two graph convolutions.
 
@@ -250,8 +265,8 @@ class MSCAM(SemanticNetwork):
 
     Notes
     -----
-    This is the method as [2]_ rebuilt it to compare with: the graph convolutions of
-    `MLGCN` and the attention of `SEVNet`, whose linear projection follows them.
+    This is the method as rebuilt for the comparison in [2]_: the graph convolutions of
+    `MLGCN`, then the linear projection and the attention of `SEVNet`.
 
     References
     ----------
@@ -270,20 +285,7 @@ class MSCAM(SemanticNetwork):
     (torch.Size([2, 3]), torch.Size([2, 3, 4, 4]))
     """
 
-    def __init__(
-        self,
-        n_aus,
-        text=None,
-        graph=None,
-        backbone="resnet18",
-        weights=None,
-        *,
-        hidden_dim=1024,
-    ):
-        text = None if text is None else as_text(text, n_aus, n_axes=(2,))
-        super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
-        width, channels = self.text.shape[1], self.backbone.out_channels
-        self.encoder = _GraphEncoder(graph, n_aus, width, hidden_dim, channels)
+    def _finish(self, channels):
         self.attention = CrossModalityAttention(channels, channels)
         with torch.no_grad():
             standardise_(self.attention.project, self.encoder(self.text))

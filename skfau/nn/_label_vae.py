@@ -10,8 +10,9 @@ __all__ = ["LabelVAE"]
 class LabelVAE(nn.Module):
     """Variational auto-encoder of the AU labels of one data set [1]_.
 
-    Trained on labels, its encoder is a judge of predictions: it maps combinations of
-    AUs that mean the same to the same place (`skfau.losses.AUNetLoss`).
+    Its encoder, trained on labels, serves to compare predictions with labels: it maps
+    combinations of AUs of the same meaning to the same place
+    (`skfau.losses.AUNetLoss`).
 
     Parameters
     ----------
@@ -34,8 +35,8 @@ class LabelVAE(nn.Module):
     Notes
     -----
     One hidden layer of k units with ReLU on either side of the code. An unknown label
-    enters as its AU's rate: in training, and where predictions are compared with
-    labels on both sides, so that it pulls neither way.
+    is replaced by its AU's rate: in training and, where predictions are compared with
+    labels, on both sides, so that it makes no difference.
 
     References
     ----------

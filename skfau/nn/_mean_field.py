@@ -20,7 +20,7 @@ __all__ = ["MeanField", "Settings", "attention_mean_field"]
 
 
 class Settings(NamedTuple):
-    """What the iterations need beside tensors; gamma holds a width, or one per map."""
+    """What the iterations need besides tensors; gamma is one width, or one per map."""
 
     n_iter: int
     gamma: tuple
@@ -31,10 +31,10 @@ class Settings(NamedTuple):
 class MeanField(torch.autograd.Function):
     """Iterate image by image, so that one kernel at a time is in memory.
 
-    Only the logits before every iteration are kept for the backward pass. It builds
-    the kernel of an image anew, runs the adjoint of the iterations through it and
-    collects the points' gradient of all iterations and maps in a single pass over the
-    kernel, where automatic differentiation would make, and keep, one an iteration.
+    Only the logits before every iteration are kept for the backward pass, which builds
+    the kernel of an image again and runs the adjoint of the iterations. The gradient of
+    the points, over all iterations and maps, takes one pass over the kernel; automatic
+    differentiation would build and keep a kernel per iteration.
     """
 
     @staticmethod
@@ -45,8 +45,8 @@ class MeanField(torch.autograd.Function):
         ----------
         unary : Tensor of shape (n, m, h, w)
         points : Tensor of shape (n, g, h * w, d)
-            In units of the kernel's widths; g is 1, or m for kernels per map. Of a
-            wider type than the maps, they make for more exact kernels.
+            In units of the kernel's widths; g is 1, or m for kernels per map. A wider
+            dtype than that of the maps gives more exact kernels.
         appearance, smoothness, bias : Tensor of shape (m,)
         settings : Settings
         """
@@ -136,16 +136,16 @@ def _signs(logits):
 
 
 def attention_mean_field(unary, points, appearance, smoothness, bias, settings):
-    """Return refined logits from operations that a graph can hold.
+    """Return refined logits, by operations that can be exported.
 
     Normalised over j, ``exp(-|f_i - f_j|^2 / 2)`` is the softmax of
     ``f_i f_j - |f_j|^2 / 2``: attention with one more feature. Parameters are those of
-    `MeanField.forward`; `approximate` is not looked at.
+    `MeanField.forward`; `approximate` is ignored.
 
     Notes
     -----
-    The products of far points cancel: where features are hundreds of widths apart, a
-    weight in float32 is off by up to a thousandth of itself.
+    The products of distant points cancel: where features are hundreds of widths apart,
+    a weight in float32 is wrong by up to a thousandth of itself.
     """
     attend = _Attention(points, settings.include_self, unary.shape[1])
     smooth = SmoothnessKernel(
@@ -174,7 +174,7 @@ class _Attention:
 
     def __init__(self, points, include_self, n_maps):
         self.n_kernels, self.include_self = points.shape[1], include_self
-        # The fused kernels want one width for keys and values, a multiple of eight.
+        # Fused kernels need one width for keys and values, a multiple of eight.
         width = max(points.shape[3] + 2, n_maps // self.n_kernels)
         self.width = math.ceil(width / 8) * 8
         points = points - points.mean(2, keepdim=True)
@@ -183,7 +183,7 @@ class _Attention:
         self.query = self._pad(torch.cat([points, one, square], 3))
         self.key = self._pad(torch.cat([points, -square, 0 * one], 3))
         if not include_self:
-            # One more key that is to every point what it is to itself receives the
+            # An additional key, as similar to every point as the point itself, gets the
             # weight 1 / (row sum + 1).
             last = F.one_hot(torch.tensor([points.shape[3] + 1]), self.width)
             last = last.to(self.key).expand(*points.shape[:2], 1, -1)

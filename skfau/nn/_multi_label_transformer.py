@@ -1,4 +1,4 @@
-"""The network of Tallec, Yvinec, Dapogny and Bailly (2022)."""
+"""Multi-label transformer, the network of Tallec, Yvinec, Dapogny and Bailly (2022)."""
 
 import torch
 from torch import nn
@@ -31,7 +31,7 @@ class _Attention(_Residual):
     def __init__(self, dim, n_heads, dropout):
         super().__init__(dim, dropout)
         self.attention = nn.MultiheadAttention(dim, n_heads, batch_first=True)
-        # Three projections share one matrix product, not one fan.
+        # Each projection has its own fan, though one matrix holds all three.
         for projection in self.attention.in_proj_weight.chunk(3):
             nn.init.xavier_uniform_(projection)
         init_xavier_(self.attention.out_proj)
@@ -69,7 +69,7 @@ class _Perceptron(_Residual):
         return self.add(tokens, self.layers(tokens))
 
 
-class _EncoderLayer(nn.Module):
+class _PatchLayer(nn.Module):
     def __init__(self, dim, n_heads, hidden_dim, dropout):
         super().__init__()
         self.attend = _Attention(dim, n_heads, dropout)
@@ -80,7 +80,7 @@ class _EncoderLayer(nn.Module):
 
 
 class _DecoderLayer(nn.Module):
-    """AU tokens look at each other, then at the patches.
+    """AU tokens attend to each other, then to the patches.
 
     One perceptron ends the layer of the paper; in the released one each of the two
     attentions has its own.
@@ -120,7 +120,7 @@ class _PatchEncoder(nn.Module):
         init_xavier_(self.embed)
         self.positions = _Table(grid[0] * grid[1], dim, 0.02)
         self.layers = nn.Sequential(
-            *(_EncoderLayer(dim, n_heads, hidden_dim, dropout) for _ in range(depth))
+            *(_PatchLayer(dim, n_heads, hidden_dim, dropout) for _ in range(depth))
         )
 
     def forward(self, maps):
@@ -160,8 +160,8 @@ class _LabelDecoder(nn.Module):
 class MultiLabelTransformer(nn.Module):
     """AU detection by a learned token per AU that attends to image patches [1]_.
 
-    Every position of a trunk's last maps is a patch token. Self-attention relates the
-    patches; then the AUs' tokens attend to each other and to the patches, layer by
+    Every position of a backbone's last maps is a patch token. Self-attention relates
+    the patches. Then the AUs' tokens attend to each other and to the patches, layer by
     layer, and a linear layer turns each AU's token into its logit.
 
     Parameters
@@ -169,10 +169,10 @@ class MultiLabelTransformer(nn.Module):
     n_aus : int
         Number of AUs.
     backbone : str or nn.Module, default='inception_v3'
-        Trunk by name, whole, or a module that maps images to feature maps. See
+        Backbone by name, whole, or a module that maps images to feature maps. See
         `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
+        Initial weights of a named backbone.
     image_size : int or (int, int), default=299
         Height and width of the images, pixels: it decides how many patches there are
         (8x8 from Inception-v3 at 299), each with a learned position.
@@ -199,9 +199,9 @@ class MultiLabelTransformer(nn.Module):
     n_aus : int
         Number of AUs.
     backbone : nn.Module
-        The trunk.
+        The backbone.
     encoder : nn.Module
-        From the trunk's maps to patch tokens (n, h * w, embedding_dim);
+        From the backbone's maps to patch tokens (n, h * w, embedding_dim);
         ``encoder.grid`` is (h, w).
     decoder : nn.Module
         From patch tokens to logits.
@@ -214,9 +214,9 @@ class MultiLabelTransformer(nn.Module):
     Notes
     -----
     The paper's sections on the patches (3.2.1) and on the experiments (4) are empty:
-    sizes, positions and the encoder are those of the authors' code. There tokens and
-    positions are dense layers of one-hot vectors, each with a bias that all entries
-    share; so they are here. Outside the trunk the released form has 1,263,745
+    sizes, positions and the encoder are those of the authors' code. As there, tokens
+    and positions are dense layers of one-hot vectors, each with a bias that all entries
+    share. Outside the backbone the released form has 1,263,745
     parameters for 12 AUs and Inception-v3 at 299 pixels.
 
     References
@@ -304,7 +304,7 @@ class MultiLabelTransformer(nn.Module):
         return torch.stack(maps, dim=1).unflatten(-1, self.encoder.grid)
 
     def relations(self, images):
-        """Return how much each AU's token attends to each other one.
+        """Return how much the AUs' tokens attend to each other.
 
         Parameters
         ----------

@@ -10,17 +10,17 @@ __all__ = ["PooledNet"]
 
 
 class PooledNet(nn.Module):
-    """A trunk up to its last maps, global average pooling and one linear layer.
+    """A backbone up to its last maps, global average pooling and one linear layer.
 
     Parameters
     ----------
     n_aus : int
         Number of AUs.
     backbone : str or nn.Module, default='resnet18'
-        Trunk by name, or a module that maps images to feature maps. See
+        Backbone by name, or a module that maps images to feature maps. See
         `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
+        Initial weights of a named backbone.
 
     Examples
     --------
@@ -57,6 +57,6 @@ class PooledNet(nn.Module):
         Returns
         -------
         axes : dict of str to tuple of int
-            The classifier's entries; the trunk belongs to all AUs.
+            The classifier's entries; the backbone belongs to all AUs.
         """
         return declare_au_axes(self, {"classifier": (0,)})

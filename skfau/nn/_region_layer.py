@@ -1,7 +1,6 @@
-"""Convolutions with filters of their own for every patch of a face, at several scales.
+"""Convolutions with separate filters for every patch of a face, at several scales.
 
-An aligned face has the same parts at the same places, so filters need not be shared
-between them.
+In aligned faces a patch always shows the same part, so patches need not share filters.
 """
 
 import torch
@@ -9,12 +8,12 @@ from torch import nn
 
 from skfau.nn._blocks import conv_norm_relu
 
-__all__ = ["REGION_LAYERS", "PatchConv", "RegionLayer", "RegionTrunk"]
+__all__ = ["REGION_LAYERS", "PatchConv", "RegionBackbone", "RegionLayer"]
 
 REGION_LAYERS = ("parallel", "hierarchical")
-# Batch norm of a patch's own has no variance over one position of one image.
+# Smallest side of a patch: over one position of one image batch norm has no variance.
 _MIN_PATCH = 2
-# The finest patches of a trunk, 8x8, lie on maps of half the images' side.
+# Sides of images are multiples of this: 8x8 patches on maps of half the side.
 _SIZE_STEP = 16
 
 # Patches along each side of a face.
@@ -38,19 +37,19 @@ def _from_patches(patches, grid):
 
 
 class PatchConv(nn.Module):
-    """Convolve each patch of a grid by 3x3 filters of its own.
+    """Convolve each patch of a grid with its own 3x3 filters.
 
-    Patches are channels of one grouped convolution; zeros surround each of them, as
-    if it were an image.
+    Patches are channels of one grouped convolution; each is padded with zeros like a
+    separate image.
 
     Parameters
     ----------
     in_channels, out_channels : int
-        Of one patch.
+        Channels of one patch.
     grid : int
         Patches along each side.
     own_norm : bool
-        Batch norm of each patch's own and ReLU first.
+        Whether batch norm per patch and ReLU come first.
     affine : bool, default=True
         Whether that batch norm has weights.
     """
@@ -77,11 +76,11 @@ class PatchConv(nn.Module):
 
 
 class RegionLayer(nn.Module):
-    """Multi-scale region layer: local convolutions at several scales, and their input.
+    """Multi-scale region layer: local convolutions at several scales plus their input.
 
     A 3x3 convolution gives maps of `channels` channels. Cut into patches at several
-    scales, they go through 3x3 convolutions whose filters are each patch's own. The
-    outputs, side by side, are added to the maps; batch norm and ReLU follow.
+    scales, they go through 3x3 convolutions with separate filters for each patch. The
+    outputs, concatenated, are added to the maps; batch norm and ReLU follow.
 
     Parameters
     ----------
@@ -92,13 +91,14 @@ class RegionLayer(nn.Module):
     scales : {"parallel", "hierarchical"}, default="parallel"
         ``"parallel"`` [1]_: after batch norm and ReLU the maps are cut in 8x8, 4x4, 2x2
         and 1x1 patches, a quarter of the channels each. ``"hierarchical"`` [2]_: 8x8
-        patches give half of the channels, 4x4 patches of that a quarter, 2x2 patches
-        of that another one; each patch has batch norm and ReLU of its own first.
+        patches give half of the channels, 4x4 patches of their output a quarter, 2x2
+        patches of that output the last quarter; batch norm per patch and ReLU come
+        first.
 
     Raises
     ------
     ValueError
-        If `channels` or `scales` is something else.
+        If `channels` or `scales` has another value.
 
     References
     ----------
@@ -168,8 +168,8 @@ class RegionLayer(nn.Module):
         return self.norm(torch.cat(local, dim=1) + maps).relu()
 
 
-class RegionTrunk(nn.Sequential):
-    """Two region layers, each with a pooling behind it that halves the size.
+class RegionBackbone(nn.Sequential):
+    """Two region layers, each followed by a pooling that halves the size.
 
     Parameters
     ----------

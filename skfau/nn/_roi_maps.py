@@ -1,4 +1,4 @@
-"""Where landmarks place the regions of interest (ROI) of AUs, as maps in torch."""
+"""Regions of interest (ROI) of AUs as maps, placed by landmarks, in torch."""
 
 import torch
 from torch import nn
@@ -66,7 +66,7 @@ class ROIRule(nn.Module):
     def forward(self, landmarks):
         """Return centres (n, n_aus, 2, 2) for landmarks (n, n_landmarks, 2).
 
-        Pixels, x then y; NaN where a landmark that the centre needs is.
+        Pixels, x then y; NaN where a landmark that the centre needs is NaN.
         """
         left, right = (landmarks[:, i, 0] for i in self.inner_corners)
         unit = (left - right).abs().view(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""What networks share that a vector per AU guides over an image's feature maps."""
+"""Shared parts of networks that attend to feature maps with query vectors per AU."""
 
 import math
 from itertools import chain
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def own_tensor(values, dtype):
-    """Return a tensor that shares no memory: an array's may be read-only."""
+    """Return a copy as a tensor; the memory of an array may be read-only."""
     if not isinstance(values, torch.Tensor):
         values = torch.from_numpy(np.array(values))
     return values.detach().to(dtype, copy=True)
@@ -39,7 +39,7 @@ def as_text(text, n_aus, n_axes=(2, 3)):
     n_aus : int
         Number of AUs.
     n_axes : tuple of int, default=(2, 3)
-        Which of the two forms will do.
+        Which of the two forms are allowed, by their number of axes.
 
     Returns
     -------
@@ -48,8 +48,8 @@ def as_text(text, n_aus, n_axes=(2, 3)):
     Raises
     ------
     ValueError
-        If the shape is another, a description has no vector, a vector is not finite
-        or 0, or two descriptions are the same.
+        If the shape is not one of these, a description has no vector, a vector is not
+        finite or 0, or two descriptions are the same.
     """
     text = own_tensor(text, torch.float32)
     if text.ndim not in n_axes or len(text) != n_aus:
@@ -76,17 +76,17 @@ def as_text(text, n_aus, n_axes=(2, 3)):
 
 
 def cosine_attention(maps, guides, eps=0.01):
-    """Pool feature maps where they point the way of a vector, for each AU (eq. 4-6).
+    """Pool feature maps where they are similar to an AU's vectors (eq. 4-6).
 
     Parameters
     ----------
     maps : Tensor of shape (n, channels, h, w)
         Feature maps V.
     guides : Tensor of shape (n_aus, n_words, channels)
-        Vectors w of each AU, one or several; those that are 0 count for nothing.
+        Vectors w of each AU, one or several; vectors of 0 are ignored.
     eps : float, default=0.01
-        Added to every position: an AU without a positive cosine attends to all alike,
-        and one that hardly has any does not jump between positions.
+        Added at every position: an AU without a positive cosine attends to all
+        positions equally, and one with tiny cosines does not jump between positions.
 
     Returns
     -------
@@ -110,11 +110,11 @@ def cosine_attention(maps, guides, eps=0.01):
 
 
 def standardise_(linear, text):
-    """Start a layer such that its output has mean 0 over `text`, inputs variance 1."""
+    """Scale and shift a layer as if its input `text` had mean 0 and variance 1."""
     rows = text.flatten(0, -2)
     rows = rows[rows.any(dim=-1)]
     centred = rows - rows.mean(dim=0)
-    # The root over all entries: of one AU there is no spread to divide by.
+    # One spread for all entries; it is 0, and not used, for a single AU.
     spread = centred.square().mean().sqrt()
     with torch.no_grad():
         linear.weight /= torch.where(spread > 0, spread, 1.0)
@@ -122,7 +122,7 @@ def standardise_(linear, text):
 
 
 class CrossModalityAttention(nn.Module):
-    """Project AUs' vectors to the maps' space, attend, classify all AUs alike.
+    """Project AUs' vectors to the maps' channels, attend, classify all AUs alike.
 
     Parameters
     ----------
@@ -133,10 +133,10 @@ class CrossModalityAttention(nn.Module):
 
     Notes
     -----
-    Trunks end in a ReLU, so a vector drawn at random has a negative cosine with every
-    position for about every second AU: such an AU would start without a map and
-    without a gradient that could give it one. The bias of the projection starts
-    positive, which no sum or difference of trained weights would notice later.
+    Backbones end in a ReLU. A vector drawn at random therefore has a negative cosine
+    with every position for about every second AU, and such an AU would start without a
+    map and without a gradient. The bias of the projection starts positive to avoid it;
+    after training this start makes no difference.
     """
 
     def __init__(self, in_features, channels):
@@ -153,20 +153,20 @@ class CrossModalityAttention(nn.Module):
 
 
 class SemanticNetwork(nn.Module):
-    """Base of networks with a trunk for images and an encoder for vectors of AUs.
+    """Base of networks with a backbone for images and an encoder for vectors of AUs.
 
-    The encoder sees no image. In evaluation without gradient its output is computed
-    once and kept until one of its weights changes, so that prediction costs what the
-    trunk costs.
+    The encoder's output does not depend on images. In evaluation without gradient it is
+    computed once and kept until a weight changes, so that prediction costs no more than
+    the backbone.
 
     Parameters
     ----------
     n_aus : int
         Number of AUs.
     text : Tensor or None
-        See `as_text`, which made it. None learns vectors.
+        What `as_text` returns; None learns vectors.
     backbone, weights
-        See `make_backbone`; a named trunk is not cut.
+        See `make_backbone`; a named backbone is not cut.
     learned_dim : int
         Length of learned vectors.
     """
@@ -186,13 +186,13 @@ class SemanticNetwork(nn.Module):
         if torch.compiler.is_compiling():
             return self._encode_in_float32()
         if self.training or torch.is_grad_enabled():
-            # A step may follow, and fused optimisers count no tensor's version up.
+            # Keep nothing in training: fused optimisers do not raise tensor._version.
             self._kept = None
             return self._encode_in_float32()
         sources = list(self._sources())
         if any(tensor.is_inference() for tensor in sources):
             return self._encode_in_float32()
-        # Every change in place counts up a tensor's version.
+        # The stamp changes with every weight: a change in place raises _version.
         stamp = [(tensor.data_ptr(), tensor._version) for tensor in sources]
         if self._kept is None or self._kept[0] != stamp:
             self._kept = stamp, self._encode_in_float32()
@@ -208,7 +208,7 @@ class SemanticNetwork(nn.Module):
         )
 
     def _encode_in_float32(self):
-        # A dozen tokens: half the precision would save nothing.
+        # Autocast is off, because it would save nothing for a dozen tokens.
         with torch.autocast(self.text.device.type, enabled=False):
             return self._encode()
 
@@ -225,7 +225,7 @@ class SemanticNetwork(nn.Module):
         Returns
         -------
         axes : dict of str to tuple of int
-            Of the AUs' vectors, and of the graph where there is one. All else is
-            shared by the AUs.
+            Entries of the AUs' vectors and, if there is one, of the graph; all others
+            are shared by the AUs.
         """
         return declare_au_axes(self, {"text": (0,), "encoder.graph": (0, 1)})

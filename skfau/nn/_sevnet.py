@@ -1,4 +1,4 @@
-"""The network of Yang, Yin, Zhou and Gu (CVPR 2021)."""
+"""SEV-Net, the network of Yang, Yin, Zhou and Gu (CVPR 2021)."""
 
 import torch
 from torch import nn
@@ -19,9 +19,9 @@ class SEVNet(SemanticNetwork):
     """AU detection guided by what the AUs' descriptions mean (SEV-Net) [1]_.
 
     A frozen sentence encoder has turned each AU's description into a vector. A
-    transformer encoder relates these vectors (Inter-AU attention). Each then attends
-    to the positions of the image's feature maps by its cosine with them, and one
-    linear layer, shared by all AUs, classifies what it finds there.
+    transformer encoder relates these vectors (Inter-AU attention). Each vector then
+    attends to the positions of the image's feature maps by its cosine with them. One
+    linear layer, shared by all AUs, classifies the attended features.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ class SEVNet(SemanticNetwork):
         one per word, rows of NaN filling up shorter sentences. None learns a vector
         per AU from the labels, the network without text.
     backbone : str or nn.Module, default='resnet18'
-        Trunk by name, up to its last maps, or a module that maps images to feature
+        Backbone by name, up to its last maps, or a module that maps images to feature
         maps. See `make_backbone`.
     weights : {"imagenet"}, path or None, default=None
-        Where a named trunk starts.
+        Initial weights of a named backbone.
     encoder_layers : int, default=2
         Depth of the Inter-AU encoder. With 0 one linear layer leads from the
         descriptions' vectors to the maps.
@@ -55,7 +55,7 @@ class SEVNet(SemanticNetwork):
     text : Tensor
         The vectors, in the state dict; absent words are 0.
     backbone : nn.Module
-        The trunk.
+        The backbone.
 
     Raises
     ------
@@ -65,25 +65,26 @@ class SEVNet(SemanticNetwork):
 
     Notes
     -----
-    The paper's "hidden size 1024, 6 heads", output 768, does not divide. Here a linear
-    layer takes the text (1024 for BERT-large, 384 for the matrix that comes with this
-    library) to 768; six heads of 128, perceptron 1024 and GELU; a second linear layer
-    leads to the trunk's channels (512), as the paper has it. That is 9.06 million
-    weights for text of 1024, beside the 11.18 million of ResNet-18. AUs are a set:
-    there is no positional encoding. Projections of the self-attention have no biases.
+    The paper's sizes do not divide ("hidden size 1024, 6 heads", output 768). Here a
+    linear layer takes the text (1024 for BERT-large, 384 for the matrix that comes with
+    this library) to 768; there are six heads of 128, and a perceptron of 1024 with
+    GELU; a second linear layer leads to the backbone's channels (512), as in the paper.
+    That is 9.06 million weights for text of 1024, beside the 11.18 million of
+    ResNet-18. AUs are a set: there is no positional encoding. Projections of the
+    self-attention have no biases.
 
-    A vector per word is our reading of attention on the level of words: all words of
-    all AUs meet in the encoder, each attends to the maps by itself, and an AU's map is
-    the mean over its words before it is scaled to sum 1. One word per AU is the
-    sentence level again, which is the paper's.
+    A vector per word is our reading of attention at the level of words: the encoder
+    relates all words of all AUs, each word attends to the maps, and an AU's map is the
+    mean over its words, scaled to sum 1. With one word per AU this is the attention at
+    the level of sentences, as in the paper.
 
-    Two starts are ours. The first linear layer (without an encoder the only one) starts
-    such that the given vectors come out of it centred over the AUs, as if they had
-    variance 1: all descriptions speak of a face, and what they share would drown what
-    tells them apart. The last one's bias starts positive: trunks end in a ReLU, so that
-    a vector drawn at random has no positive cosine anywhere for about every second AU.
-    To equation 5, which divides by 0 there, 0.01 is added at every position; no
-    positive cosine is uniform attention.
+    Two initialisations are ours. The first linear layer (without an encoder the only
+    one) starts so that its outputs for the given vectors have mean 0 over the AUs, as
+    if the vectors had variance 1: all descriptions speak of a face, and what they share
+    would hide what differs. The bias of the last one starts positive: backbones end in
+    a ReLU, so that a vector drawn at random has no positive cosine anywhere for about
+    every second AU. Equation 5 divides by 0 there; we add 0.01 at every position, and
+    an AU without a positive cosine attends to all positions equally.
 
     References
     ----------
@@ -164,8 +165,8 @@ class SEVNet(SemanticNetwork):
     def guides_of(self, text):
         """Return the guiding vectors of AUs that this network was not built for.
 
-        Each new AU joins the network's own AUs in the encoder, alone: what comes out
-        for it does not depend on the other new ones.
+        Each new AU enters the encoder with the network's own AUs but without the other
+        new ones, so that its vectors do not depend on them.
 
         Parameters
         ----------
@@ -194,14 +195,14 @@ class SEVNet(SemanticNetwork):
         return joint[:, own.shape[1] :]
 
     def relations(self):
-        """Return how much each AU attends to each other in the Inter-AU encoder.
+        """Return how much the AUs attend to each other in the Inter-AU encoder.
 
         Returns
         -------
         relations : Tensor of shape (encoder_layers, n_heads, n_aus, n_aus)
             Attention weights of AU i (third axis) to AU j; they sum to 1 over the
-            last axis. Of words, the mean over those of i and the sum over those of j.
-            No image enters.
+            last axis. With several words per AU, they are summed over the words of j
+            and averaged over those of i. They do not depend on images.
 
         Raises
         ------
@@ -242,5 +243,5 @@ def _words(text):
 
 
 def _seen(tokens):
-    """Return which tokens are there, bool (n, n_tokens): padding is 0."""
+    """Return which tokens are no padding (0), bool (n, n_tokens)."""
     return (tokens != 0).any(dim=-1)

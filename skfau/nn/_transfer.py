@@ -13,9 +13,9 @@ def declare_au_axes(network, layers):
     network : nn.Module
         Its state dict names the entries.
     layers : dict of str to tuple of int
-        Name of a layer, or of one entry, and the axes along which AUs lie. Of a layer's
-        entries with fewer axes (biases, batch statistics) the axes they have count;
-        scalars have none. Names that the network lacks are skipped.
+        Name of a layer, or of one entry, and the axes along which AUs lie. Entries with
+        fewer axes (biases, batch statistics) take as many as they have; scalars have
+        none. Names that the network lacks are skipped.
 
     Returns
     -------
@@ -33,10 +33,10 @@ def declare_au_axes(network, layers):
 def transfer_state(source, source_aus, target, target_aus, axes):
     """Return a state dict of the target that starts from another network's weights.
 
-    What belongs to single AUs is copied for the AUs that both networks know, each to
-    its place in the target; of an entry with two AU axes, for pairs of such AUs. What
-    belongs to none (trunk, encoder) is copied whole where the shapes agree. All else
-    stays as the target has it.
+    Weights of single AUs are copied for the AUs that both networks have, each to its
+    place in the target; in an entry with two AU axes, for pairs of such AUs. Weights
+    that all AUs share (backbone, encoder) are copied whole if the shapes agree. All
+    others stay as they are in the target.
 
     Parameters
     ----------

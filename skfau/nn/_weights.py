@@ -1,4 +1,4 @@
-"""Start values of image trunks: random initialisation and checkpoint files."""
+"""Initial weights of image backbones: random ones and checkpoint files."""
 
 import math
 import pickle
@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-# Every trunk takes RGB in [0, 1] normalised with these, per channel.
+# Every backbone takes RGB in [0, 1] normalised with these, per channel.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -30,9 +30,9 @@ def init_kaiming_(module):
 
     The fan counts the channels that one input channel reaches, so depthwise filters
     start at the scale of all others; torchvision counts all channels there and starts
-    them far smaller, and gives Inception-v3 a standard deviation of 0.1. Training
-    hardly notices, as batch normalisation takes the scale out again; but until its
-    running statistics have settled, evaluation compounds it over all layers.
+    them far smaller, and gives Inception-v3 a standard deviation of 0.1. In training
+    this hardly matters, because batch normalisation removes the scale. In evaluation
+    the scales of all layers multiply until the running statistics have settled.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
@@ -42,18 +42,18 @@ def init_kaiming_(module):
                 nn.init.zeros_(layer.bias)
 
 
-def load_weights(trunk, name, weights):
-    """Fill a named trunk from the published ImageNet file or from a file on disk.
+def load_weights(backbone, name, weights):
+    """Fill a named backbone from the published ImageNet file or from a file on disk.
 
     Parameters
     ----------
-    trunk : nn.Module
-        The trunk as built by its family, with the attribute `unused_entries`:
+    backbone : nn.Module
+        The backbone as built by its family, with the attribute `unused_entries`:
         prefixes of checkpoint entries that belong to layers it does not have
-        (those after the cut and the classifier), which are left aside. Where its
-        entries are not named as torchvision's, its `entry_names` says how.
+        (those after the cut and the classifier), which are ignored. If its entries are
+        not named as torchvision's, its attribute `entry_names` says how.
     name : str
-        The trunk's name; picks the published file and appears in messages.
+        The backbone's name; picks the published file and appears in messages.
     weights : {"imagenet"} or path-like
         What to load.
 
@@ -68,13 +68,13 @@ def load_weights(trunk, name, weights):
     else:
         state = read_checkpoint(weights)
         source = f"The checkpoint {str(weights)!r}"
-    entries = _check_entries(trunk, name, state, source)
-    # Not strict: checkpoints older than BatchNorm's batch counter lack it.
-    trunk.load_state_dict(entries, strict=False)
+    entries = _check_entries(backbone, name, state, source)
+    # Not strict, because old checkpoints lack the batch counters of batch norm.
+    backbone.load_state_dict(entries, strict=False)
 
 
 def _fetch_imagenet(name):
-    """Return the published state dict of a trunk, downloaded once per machine."""
+    """Return the published state dict of a backbone, downloaded once per machine."""
     if name not in _IMAGENET_FILES:
         raise ValueError(
             f"No ImageNet weights are published for backbone {name!r}; they exist "
@@ -107,7 +107,7 @@ def read_checkpoint(path):
     Returns
     -------
     state : dict of str to tensor
-        On the CPU. Whether it really is such a dict is for the caller to check.
+        On the CPU. The caller checks that it is such a dict: `check_state_dict`.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def check_state_dict(state, source):
         for key, value in state.items()
     )
     if not plain:
-        content = f" with {_some(state)}" if isinstance(state, dict) else ""
+        content = f" with {_first_names(state)}" if isinstance(state, dict) else ""
         raise ValueError(
             f"{source} must be a dict of entry names to tensors. Got a "
             f"{type(state).__name__}{content}; save the network's state dict itself "
@@ -151,11 +151,13 @@ def check_state_dict(state, source):
         )
 
 
-def _check_entries(trunk, name, state, source):
-    """Return the entries of `state` that belong to `trunk`, all of them checked."""
+def _check_entries(backbone, name, state, source):
+    """Return the entries of `state` that belong to `backbone`, all of them checked."""
     check_state_dict(state, source)
-    own = trunk.state_dict()
-    given = {k: v for k, v in state.items() if not k.startswith(trunk.unused_entries)}
+    own = backbone.state_dict()
+    given = {
+        k: v for k, v in state.items() if not k.startswith(backbone.unused_entries)
+    }
     missing = [
         key for key in own.keys() - given.keys() if "num_batches_tracked" not in key
     ]
@@ -171,11 +173,11 @@ def _check_entries(trunk, name, state, source):
     }
     if any(faults.values()):
         found = "; ".join(
-            f"{len(keys)} {fault}: {_some(keys)}"
+            f"{len(keys)} {fault}: {_first_names(keys)}"
             for fault, keys in faults.items()
             if keys
         )
-        names = getattr(trunk, "entry_names", "torchvision's entry names")
+        names = getattr(backbone, "entry_names", "torchvision's entry names")
         raise ValueError(
             f"{source} does not fit backbone {name!r}. Entries {found}. Pass a "
             f"checkpoint of {name!r} with {names}."
@@ -183,7 +185,7 @@ def _check_entries(trunk, name, state, source):
     return given
 
 
-def _some(keys, n_shown=3):
+def _first_names(keys, n_shown=3):
     """Name the first few keys in sorted order."""
     shown = ", ".join(sorted(map(str, keys))[:n_shown])
     return shown + ", ..." if len(keys) > n_shown else shown

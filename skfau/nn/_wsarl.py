@@ -1,12 +1,12 @@
-"""The network of Shao et al., as first printed (WSARL) and as released (ARL)."""
+"""WSARL, the network of Shao et al., as first printed and as released (ARL)."""
 
 from torch import nn
 
 from skfau.nn._au_branches import ChannelAttention, Decision, SpatialAttention
 from skfau.nn._blocks import init_xavier_
-from skfau.nn._region_layer import REGION_LAYERS, RegionTrunk
+from skfau.nn._crf import DenseCRF
+from skfau.nn._region_layer import REGION_LAYERS, RegionBackbone
 from skfau.nn._transfer import declare_au_axes
-from skfau.nn.crf import DenseCRF
 
 __all__ = ["WSARL"]
 
@@ -34,7 +34,7 @@ _VARIANTS = {
 
 
 def _make_crf(n_aus, settings):
-    """Return the CRF; its widths are counted where it works."""
+    """Return the CRF, its widths in pixels of the maps that it works on."""
     alpha, beta, gamma = settings["crf_widths"]
     appearance, smoothness = settings["crf_weights"]
     return DenseCRF(
@@ -73,9 +73,9 @@ def _check(variant, region_layer, spatial_attention, crf, crf_widths, crf_weight
 
 
 class WSARL(nn.Module):
-    """AU detection by attention that only AU labels teach, refined by a CRF [1]_.
+    """AU detection by attention learned from AU labels alone, refined by a CRF [1]_.
 
-    A trunk of two multi-scale region layers gives maps at a quarter of the images'
+    A backbone of two multi-scale region layers gives maps at a quarter of the images'
     side, shared by all AUs. In a branch per AU, channel attention weighs the channels
     of the AU's own maps, spatial attention their positions; a fully connected CRF over
     the pixels, unrolled into mean-field iterations, refines the spatial attention.
@@ -88,7 +88,7 @@ class WSARL(nn.Module):
         The paper's first version, or the authors' later one as they released it; see
         Notes.
     channels : int, default=8
-        The paper's c: the trunk is 4c and 8c channels wide, a branch 12c (``"arl"``:
+        The paper's c: the backbone is 4c and 8c channels wide, a branch 12c (``"arl"``:
         8c).
     region_layer : {"auto", "parallel", "hierarchical"} or None, default='auto'
         Multi-scale region layer; None has plain convolutions. ``"auto"`` is
@@ -102,13 +102,14 @@ class WSARL(nn.Module):
     crf_iterations : int or None, default=None
         Mean-field iterations; None is 10 (``"arl"``: 5).
     crf_scale : int or None, default=None
-        How many times the side of the attention maps the CRF works at; 4 is the images'
-        own pixels. None is 4 (``"arl"``: 1). Cost grows with its fourth power where the
-        CRF is exact.
+        Side of the maps that the CRF works on, as a multiple of the attention maps'
+        side; 4 is the size of the images. None is 4 (``"arl"``: 1). The cost of an
+        exact CRF grows with its fourth power.
     crf_widths : (float, float, float) or None, default=None
-        Initial alpha, beta and gamma of equation 7: positions of the attention maps (a
-        quarter of the images' side), whatever `crf_scale`; colour, from 0 to 255, or
-        learned features; positions. None is (14, 13, 0.75) (``"arl"``: (160, 3, 3)).
+        Alpha, beta and gamma of equation 7. Alpha and gamma are in cells of the
+        attention maps (a quarter of the images' side), whatever `crf_scale`; beta is in
+        colours from 0 to 255, or in learned features. None is (14, 13, 0.75)
+        (``"arl"``: (160, 3, 3)).
     crf_weights : (float, float) or None, default=None
         Weights of the appearance and the smoothness kernel at the start of training.
         None is (1, 0.5) (``"arl"``: (5, 3)).
@@ -121,7 +122,7 @@ class WSARL(nn.Module):
         From images to maps for all AUs.
     channel, spatial, decision : nn.Module
         The branches of all AUs, side by side; `spatial` is None without spatial
-        attention, ``spatial.crf`` a `skfau.nn.crf.DenseCRF`.
+        attention, ``spatial.crf`` a `skfau.nn.DenseCRF`.
 
     Raises
     ------
@@ -136,9 +137,10 @@ class WSARL(nn.Module):
     of colours in the CRF, at the maps' own size; attention weighs maps before and not
     after a convolution.
 
-    What the paper does not say: kernels are normalised per pixel, as in [2]_ and in the
-    released code, and weights, widths and iterations of ``"arl"`` are the latter's.
-    Those of ``"wsarl"`` (there "obtained by cross validation") are ours: alpha and
+    The paper does not say how kernels are normalised; here it is per pixel, as in [2]_
+    and in the released code. Weights, widths and iterations of ``"arl"`` are those of
+    the released code. Those of ``"wsarl"`` (in the paper "obtained by cross
+    validation") are ours: alpha and
     gamma are 56 and 3 pixels of a 176 px face, beta is the usual 13 of dense CRFs, and
     with weights that sum to less than 2 the mean field is a contraction: the refined
     map follows the initial one without jumping to all or nothing. Without a CRF the
@@ -148,8 +150,8 @@ class WSARL(nn.Module):
     released, leave the layers after the last batch norm with hardly any gradient.
 
     The branches of all AUs are grouped convolutions and batched products, and so are
-    the patches of a region layer. A NaN in an image makes that image's outputs NaN, in
-    evaluation mode of that image alone.
+    the patches of a region layer. A NaN in an image makes that image's outputs NaN; in
+    evaluation mode other images are not affected.
 
     References
     ----------
@@ -199,7 +201,7 @@ class WSARL(nn.Module):
             own["region_layer"] = region_layer
         self.n_aus = n_aus
         width = own["branch_width"] * channels
-        self.trunk = RegionTrunk(4 * channels, own["region_layer"])
+        self.trunk = RegionBackbone(4 * channels, own["region_layer"])
         self.channel = ChannelAttention(n_aus, 8 * channels, width, channel_attention)
         self.spatial = None
         if spatial_attention:
@@ -252,7 +254,7 @@ class WSARL(nn.Module):
         -------
         axes : dict of str to tuple of int
             Entry name and the axes along which the AUs' equal blocks follow each
-            other. The trunk's entries are absent.
+            other. The backbone's entries are absent.
         """
         return declare_au_axes(
             self, {"channel": (0,), "spatial": (0,), "decision": (0,)}

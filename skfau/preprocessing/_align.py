@@ -7,7 +7,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
-from skfau._validation import Interval, StrOptions, _fit_context, check_faces
+from skfau._validation import (
+    Interval,
+    StatelessMixin,
+    StrOptions,
+    _fit_context,
+    check_faces,
+)
 from skfau.exceptions import MissingFaceError, MissingFaceWarning
 from skfau.facs import to_68
 from skfau.preprocessing._detection import MeshDetector, detect_landmarks
@@ -17,7 +23,6 @@ from skfau.preprocessing._similarity import (
     apply_similarity,
     invert_similarity,
 )
-from skfau.preprocessing._stateless import StatelessMixin
 from skfau.preprocessing._warp import AlignedImages
 
 _BLOCK = 4096  # rows whose transforms are computed at once

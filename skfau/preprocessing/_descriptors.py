@@ -6,21 +6,20 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
-from skfau._validation import Interval, _fit_context, check_faces
-from skfau.preprocessing._stateless import StatelessMixin
+from skfau._validation import Interval, StatelessMixin, _fit_context, check_faces
 
 # ITU-R BT.601 luma.
 _LUMA = np.float32([0.299, 0.587, 0.114])
-# Added to a block's norm, and where its entries are clipped, as is usual.
+# The usual constants: what is added to a block's norm, and where entries are clipped.
 _EPS, _CLIP = 1e-5, 0.2
-# The eight neighbours of a pixel, round about it, y then x.
+# The eight neighbours of a pixel, in a circle, y then x.
 _AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 
 
 def _uniform_codes():
-    """Return the bin of each of 256 patterns: uniform ones their own, others the last.
+    """Return the bin of each of 256 patterns: its own if it is uniform, else the last.
 
-    A pattern is uniform if it changes at most twice, round about.
+    A pattern is uniform if it changes at most twice around the circle.
     """
     codes = np.arange(256)
     turned = (codes >> 1) | ((codes & 1) << 7)
@@ -188,7 +187,7 @@ class HOGFeatures(_FaceDescriptor):
         down, right = np.zeros_like(grey), np.zeros_like(grey)
         down[:, 1:-1] = grey[:, 2:] - grey[:, :-2]
         right[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
-        # Half a turn more or less is the same direction.
+        # Bins are of unsigned directions: half a turn more or less is the same one.
         turn = np.arctan2(down, right) * np.float32(self.n_orientations / np.pi)
         bins = np.floor(turn).astype(np.intp) % self.n_orientations
         n_bins, cell = self.n_orientations, self.cell_size
@@ -222,9 +221,9 @@ class LBPFeatures(_FaceDescriptor):
     Notes
     -----
     A pixel's pattern says which of its eight neighbours are at least as bright. The 58
-    patterns that change at most twice, round about, have a bin of their own in the
-    histogram of a cell, all others one together; the square roots of their shares are
-    the features. Pixels at the border have no pattern.
+    patterns that change at most twice around the circle have their own bin in the
+    histogram of a cell; all others share one. The features are the square roots of the
+    bins' shares. Pixels at the border have no pattern.
 
     References
     ----------
@@ -245,7 +244,7 @@ class LBPFeatures(_FaceDescriptor):
         self.batch_size = batch_size
 
     def _describe(self, grey):
-        # Rounding in the weighted sum must not tell equal neighbours apart.
+        # Grey levels are rounded, so that equal pixels stay equal after the sum.
         grey = np.rint(grey).astype(np.int16)
         height, width = grey.shape[1:]
         patterns = np.zeros(grey.shape, np.uint8)

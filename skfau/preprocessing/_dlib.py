@@ -1,4 +1,4 @@
-"""dlib as a landmark detector, for those who have it and a predictor file."""
+"""dlib as a landmark detector; the user provides dlib and a predictor file."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from skfau.preprocessing._mesh import prefer_large
 
 
 class DlibDetector:
-    """Detect a face and its 68 landmarks with dlib and a predictor file of yours.
+    """Detect a face and its 68 landmarks with dlib and your own predictor file.
 
     Parameters
     ----------
@@ -16,17 +16,17 @@ class DlibDetector:
         A ``shape_predictor_68_face_landmarks.dat``. It is not shipped: the data that
         it was trained on (300-W) exclude commercial use.
     upsample : int, default=1
-        How often dlib doubles the image before it looks for faces (80 pixels or more).
+        How often dlib doubles the image before it detects faces (80 pixels or more).
 
     Raises
     ------
     ImportError
-        On use, if dlib is not installed.
+        When it is first used, if dlib is not installed.
 
     Notes
     -----
-    Runs in one thread; dlib's objects are made on first use and do not enter pickles.
-    Faces rolled by 45 degrees or more are seldom found.
+    It runs in one thread. dlib's objects are made on first use and are not pickled.
+    Faces rolled by 45 degrees or more are rarely found.
     """
 
     def __init__(self, predictor, upsample=1):
@@ -83,7 +83,7 @@ class DlibDetector:
         return found
 
     def landmarks(self, images, boxes):
-        """Find landmarks in first boxes; as in `MeshDetector.landmarks`."""
+        """Find landmarks in each image's first box, as `MeshDetector.landmarks`."""
         _, predictor, rectangle = self._load()
         landmarks = np.full((len(images), 68, 2), np.nan, dtype=np.float32)
         for image, points, faces in zip(images, landmarks, boxes, strict=True):

@@ -10,6 +10,7 @@ from sklearn.utils import gen_batches
 from skfau._arrays import digest, hash_array
 from skfau._validation import (
     Interval,
+    StatelessMixin,
     StrOptions,
     _fit_context,
     check_faces,
@@ -17,13 +18,12 @@ from skfau._validation import (
 )
 from skfau.facs import DATASET_AUS, ROI_RULES, _paired_rules
 from skfau.preprocessing._shapes import fill_diamonds, fill_ellipses
-from skfau.preprocessing._stateless import StatelessMixin
 
 # `sigma` is in pixels of images of this side, the input size of the paper.
 _REFERENCE_SIDE = 224
 # Rows whose landmarks are hashed at a time.
 _BLOCK = 4096
-# Maps computed at a time: temporaries stay in the processor's cache.
+# Maps computed at a time: so few that temporaries stay in the processor's cache.
 _N_MAPS = 256
 
 _CONSTRAINTS = {
@@ -70,7 +70,7 @@ def roi_heatmaps(
     shape : {"ellipse", "diamond"}, default="ellipse"
     sigma : float, default=3.0
     axes : tuple of float, default=(0.5, 0.35)
-        These five as in `ROIHeatmaps`, whose notes say what is computed.
+        These five are documented in `ROIHeatmaps`; its notes define the maps.
 
     Returns
     -------
@@ -175,7 +175,7 @@ class _HeatmapColumn:
         return roi_heatmaps(self._faces.column("landmarks", rows), **self._parameters)
 
     def fingerprint(self):
-        """Digest of what the maps depend on, without computing any."""
+        """Return a digest of what the maps depend on, without computing them."""
         landmarks = (
             hash_array(self._faces.column("landmarks", rows))
             for rows in gen_batches(len(self), _BLOCK)
@@ -229,12 +229,12 @@ class ROIHeatmaps(StatelessMixin, TransformerMixin, BaseEstimator):
     resolution that its sigma of 3 belongs to; both are ours.
 
     ``"diamond"``: as JAA-Net's code [2]_, values fall off linearly with the city-block
-    distance inside of a square, and the larger of two counts. There, centres are
-    rounded to whole cells and maps are 8 cells larger, which later convolutions eat;
-    here centres keep their fractions.
+    distance inside of a square, and the larger of two counts. In that code centres are
+    rounded to whole cells, and maps are 8 cells larger, which later convolutions
+    remove; here centres are not rounded.
 
-    Maps of inactive AUs are not blank: whether only active AUs are supervised is a
-    choice of the loss. Nothing is learned, so `transform` needs no `fit`.
+    Inactive AUs have maps, too: the loss decides whether it supervises active AUs only.
+    Nothing is learned, so `transform` needs no `fit`.
 
     References
     ----------
@@ -327,6 +327,6 @@ class ROIHeatmaps(StatelessMixin, TransformerMixin, BaseEstimator):
     def _column(self, X):
         faces = check_faces(X, need=("landmarks",))
         parameters = {**self.get_params(), "image_shape": faces.image_shape}
-        # Raises here, for the parameters, rather than when the column is read.
+        # Maps of no row, to check the parameters now and not when the column is read.
         roi_heatmaps(faces.column("landmarks", slice(0)), **parameters)
         return faces, _HeatmapColumn(faces, parameters)

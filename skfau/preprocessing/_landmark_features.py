@@ -3,27 +3,25 @@
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from skfau._validation import check_faces
-from skfau.preprocessing._stateless import StatelessMixin
+from skfau._validation import StatelessMixin, check_faces
 
-# Without the outline of the face, which tells who it is rather than what it does, and
-# the inner corners of the mouth, which the conventions of 49 and 66 points lack.
+# The points used. Left out are the face's outline, which tells more of the person than
+# of AUs, and the inner mouth corners, which layouts of 49 and 66 points lack.
 _POINTS = np.setdiff1d(np.arange(17, 68), [60, 64])
 
 
 class LandmarkFeatures(StatelessMixin, TransformerMixin, BaseEstimator):
-    """Where the landmarks of brows, eyes, nose and mouth are in an aligned face.
+    """Positions of the landmarks of brows, eyes, nose and mouth in an aligned face.
 
     See Also
     --------
-    HOGFeatures : Of pixels.
+    HOGFeatures : Features of the pixels.
     skfau.estimators.landmark_baseline : A classifier on top.
 
     Notes
     -----
-    A position says most after `FaceAligner`, which takes the head's place, size and
-    roll out of it. No pixel is read. Used are the 49 points that all conventions of
-    `skfau.facs.to_68` have.
+    Use it after `FaceAligner`, which removes the head's place, size and roll. No pixel
+    is read. The points are the 49 that all layouts of `skfau.facs.to_68` have.
 
     Examples
     --------
@@ -70,8 +68,8 @@ class LandmarkFeatures(StatelessMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape (n_samples, 98), dtype float32
-            x and y of one point after the other, measured from the middle of the image
-            in widths of it; NaN in rows without a face.
+            x and y, point by point, from the middle of the image, in units of the
+            image's width; NaN in rows without a face.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Align once, keep the crops: into a file that survives an interruption."""
+"""Align faces once into files that survive an interruption."""
 
 import inspect
 import warnings
@@ -11,10 +11,10 @@ from tqdm import tqdm
 from skfau._arrays import digest
 from skfau._validation import check_faces
 from skfau.exceptions import MissingFaceWarning
-from skfau.preprocessing._prepared_folder import PreparedFolder, alone
+from skfau.preprocessing._prepared_folder import PreparedFolder, locked
 
 _FORMAT = 1
-# What is redone after an interruption is less than this, or one video.
+# Rows of a block, or more for a longer video. An interruption loses at most one block.
 _BLOCK_ROWS = 1024
 _WITHOUT_EFFECT = {"n_jobs", "verbose", "on_missing"}
 
@@ -22,25 +22,26 @@ _WITHOUT_EFFECT = {"n_jobs", "verbose", "on_missing"}
 def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False):
     """Align faces once and keep the crops in a memory-mapped file.
 
-    Interrupted in any way, the same call goes on where it stopped, and the files
-    become the same to the byte. A later call returns at once, or when another process
-    that is at it has finished (not on Windows). Memory is that of two batches and one
-    video's landmarks; as many threads work as the aligner has.
+    After any interruption the same call continues where it stopped, and the files are
+    the same to the byte. A call for a finished folder returns at once. If another
+    process is preparing the folder, a call waits for it (not on Windows). Memory holds
+    two batches and one video's landmarks. The aligner sets the number of threads.
 
     Parameters
     ----------
     faces : Faces of n_samples rows
         Source images, in the order of their videos.
     aligner : FaceAligner
-        Or a transformer of Faces to as many of one size; callables count by name.
+        Or another transformer that returns as many faces, of one size. Callables among
+        its parameters are identified by their names.
     out : str or Path
         Folder to write: ``images.npy``, ``landmarks.npy``, ``matrix.npy`` and
-        ``prepared.json``, which has the checksums.
+        ``prepared.json``, which holds the checksums.
     batch_size : int, default=256
-        Crops in memory at a time, twice.
+        Crops of one batch; two batches are in memory.
     verify : bool, default=False
-        Whether to compare what is there with its checksums. What differs is aligned
-        again, or in a finished folder an error.
+        Whether to compare existing files with their checksums. Rows that differ are
+        aligned again; in a finished folder they are an error.
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -53,7 +54,7 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
     Raises
     ------
     DatasetError
-        If the folder holds other faces, or aligned otherwise, or damaged files.
+        If the folder holds other faces, faces aligned in another way, or damaged files.
     FaceImageError
         If an image cannot be read, or crops differ in size.
 
@@ -72,8 +73,8 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
     identity = digest(_FORMAT, faces.fingerprint(), _identity(aligner))
     folder = PreparedFolder(Path(out), identity, _blocks(faces))
     if not folder.finished:
-        with alone(folder.path):
-            folder.look()
+        with locked(folder.path):
+            folder.read_manifest()
             if not folder.finished:
                 _fill(folder, faces, aligner, batch_size, verify, verbose)
     elif verify:
@@ -82,7 +83,7 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
 
 
 def _identity(value):
-    """Return what of a transformer decides its output, the same in any process."""
+    """Return what determines a transformer's output, equal in every process."""
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "get_params"):
         params = value.get_params(deep=False)
@@ -116,7 +117,7 @@ def _blocks(faces):
         video = faces.video
         change = np.flatnonzero(video[1:] != video[:-1]) + 1
         edges = np.concatenate([[0], change])
-        # The first edge at or behind each of the even starts.
+        # A block starts at the first edge at or after each regular start.
         at = np.unique(np.searchsorted(edges, starts))
         starts = edges[at[at < len(edges)]]
     stops = [*starts[1:].tolist(), len(faces)]
@@ -148,7 +149,7 @@ def _fill_blocks(folder, todo, faces, aligner, batch_size, verbose):
         for block in todo:
             rows = slice(*folder.blocks[block])
             with warnings.catch_warnings():
-                # One warning for all of them, when they are counted.
+                # _fill warns once, when the missing faces of all blocks are counted.
                 warnings.simplefilter("ignore", MissingFaceWarning)
                 aligned = aligner.transform(faces[rows])
             folder.write(block, aligned, batch_size, bar)

@@ -14,18 +14,18 @@ _COLUMNS = ("landmarks", "matrix")
 
 
 @contextlib.contextmanager
-def alone(path):
-    """Wait until no other process prepares faces in a folder, and keep others out."""
+def locked(path):
+    """Lock a folder: one process at a time prepares faces in it."""
     path.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
     except ImportError:
-        # Windows cannot lock a folder.
+        # No lock on Windows, which cannot lock a folder.
         yield
         return
     handle = os.open(path, os.O_RDONLY)
     try:
-        # Some network file systems cannot lock folders, either.
+        # An OSError means a network file system that cannot lock folders.
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -36,8 +36,8 @@ def alone(path):
 class PreparedFolder:
     """The files of prepared faces, and the journal of the blocks that are in them.
 
-    A block counts once its pixels are on the disk and then its line is in the
-    journal; whatever an interruption leaves of other blocks is written over.
+    The journal gets a block's line after the block's pixels are on the disk. Blocks
+    without a line, which an interruption may leave, are written again.
     """
 
     def __init__(self, path, identity, blocks):
@@ -48,10 +48,10 @@ class PreparedFolder:
         self._manifest = path / "prepared.json"
         self._entries = {}
         self._files = {}
-        self.look()
+        self.read_manifest()
 
-    def look(self):
-        """Look whether the folder is finished."""
+    def read_manifest(self):
+        """Read the manifest, if there is one: then the folder is finished."""
         text = self._manifest.read_text() if self._manifest.exists() else ""
         self.finished = bool(text)
         if text:
@@ -60,13 +60,13 @@ class PreparedFolder:
             except ValueError as error:
                 raise self._damage(self._manifest, error) from error
             self._check(content)
-            # It outlives an interruption between the last two steps.
+            # A journal is left if a run was interrupted between its last two steps.
             self._journal.unlink(missing_ok=True)
             self._entries = {e["block"]: e for e in content["blocks"]}
 
     @property
     def status(self):
-        """Why rows have no face: dict of row number, as str, to reason."""
+        """Reasons why rows have no face: dict of row number, as str, to reason."""
         return {
             row: why for e in self._entries.values() for row, why in e["status"].items()
         }
@@ -96,7 +96,7 @@ class PreparedFolder:
             try:
                 entry = json.loads(line)
             except ValueError:
-                # The line that was being written.
+                # The last line was cut off by the interruption.
                 break
             if head is None:
                 head = entry
@@ -109,7 +109,7 @@ class PreparedFolder:
             try:
                 self._open_files(head["arrays"])
             except (OSError, ValueError, EOFError):
-                # A file is gone or cut: nothing that is in it is sure.
+                # A file is missing or cut off: no block can be trusted.
                 self._forget()
         if verify:
             for block in self.damaged():
@@ -120,19 +120,19 @@ class PreparedFolder:
         for name in names:
             path = self._name(name)
             if not path.exists():
-                # Interrupted while the files were given their names.
+                # The run was interrupted while `finish` renamed the files.
                 path.with_suffix("").replace(path)
             layout = np.load(path, mmap_mode="r")
             self._files[name] = (path.open("r+b", buffering=0), layout)
 
     def _forget(self):
-        """Begin anew."""
+        """Forget all blocks and start again."""
         self.close()
         self._files, self._entries = {}, {}
         self._journal.unlink()
 
     def _create(self, arrays):
-        """Begin the files that one block's arrays are to go to."""
+        """Create the files for arrays of these shapes and dtypes."""
         n_rows = self.blocks[-1][1]
         for name, (shape, dtype) in arrays.items():
             file = np.lib.format.open_memmap(
@@ -149,7 +149,7 @@ class PreparedFolder:
             os.fsync(file.fileno())
 
     def write(self, block, aligned, batch_size, bar):
-        """Write one block, on the disk before it is in the journal."""
+        """Write one block to the disk, then its line to the journal."""
         start, stop = self.blocks[block]
         if len(aligned) != stop - start:
             raise FaceImageError(
@@ -168,7 +168,7 @@ class PreparedFolder:
             pending = None
             for at in range(0, stop - start, batch_size):
                 images = aligned.images[at : at + batch_size]
-                # While one batch is written the next is warped.
+                # A thread writes one batch while the next is warped.
                 if pending is not None:
                     sums["images"] = pending.result()
                 pending = writer.submit(
@@ -189,12 +189,12 @@ class PreparedFolder:
                 "aligner must give one size."
             )
         values = np.ascontiguousarray(values)
-        # Not through the map: a full disk is an error here and a crash there.
+        # Write to the file, not to the memory map: there a full disk is a crash.
         file.seek(layout.offset + start * layout[:1].nbytes)
         data = memoryview(values).cast("B")
         while data:
             data = data[file.write(data) :]
-        # Now, while the next batch is warped, instead of all at the block's end.
+        # Sync each batch, while the next is warped, not the whole block at its end.
         os.fsync(file.fileno())
         return zlib.crc32(values, crc)
 
@@ -204,7 +204,7 @@ class PreparedFolder:
             file.close()
 
     def finish(self):
-        """Give the files their names and write down what is in them."""
+        """Give the files their final names and write the manifest."""
         for name in self._files:
             partial = self._name(name)
             partial.replace(partial.with_suffix(""))
@@ -216,7 +216,7 @@ class PreparedFolder:
         partial = self._manifest.with_suffix(".partial")
         partial.write_text(json.dumps(content))
         partial.replace(self._manifest)
-        # Who sees the manifest removes the journal, too.
+        # Any process that finds the manifest also deletes the journal.
         self._journal.unlink(missing_ok=True)
         self.finished = True
 
@@ -240,7 +240,7 @@ class PreparedFolder:
             )
 
     def damaged(self):
-        """List the blocks whose checksums are not those that were written down."""
+        """List the blocks that do not match their checksums."""
         arrays = self._maps()
         bad = []
         for block, entry in sorted(self._entries.items()):

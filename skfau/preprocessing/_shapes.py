@@ -13,9 +13,9 @@ from scipy.special import ndtr
 _FILL, _RATIO = 0.56, 0.14
 # Rows integrated per ellipse: enough for ellipses up to a third of the image.
 _N_ROWS = 16
-# Steps over the map's side in the tables, 0.03 pixels of a 224-pixel image.
+# Steps of the tables over the map's side: one is 0.03 pixels of a 224-pixel image.
 _N_STEPS = 8192
-# Beyond this many cells from the middle nothing reaches the map.
+# Positions are clipped at this many cells from the middle; no map is as large.
 _FAR = 1e6
 
 
@@ -24,8 +24,9 @@ def _profiles(size, sigma):
     """Tabulate a smoothed half-line and a smoothed point against the cells.
 
     Entry k belongs to the position ``(k - middle) / steps`` cells from the middle.
-    Row k of ``cumulative`` is the share of each cell that lies before it, row k of
-    ``density`` the amount that each cell gets of it, both smoothed by the Gaussian.
+    Row k of ``cumulative`` is the share of each cell before this position, row k of
+    ``density`` the amount that each cell gets of a point there, both smoothed by the
+    Gaussian.
     """
     steps = max(32, _N_STEPS // size)
     middle = (size * steps + 1) // 2 + steps * int(np.ceil(5 * sigma))

@@ -41,10 +41,10 @@ _FRAME_SIDE = 3.138
 _BOX_CENTRE = 0.195j
 _BOX_WIDTH = 2.222
 _BOX_HEIGHT = 3.243
-# Pixels of the source that an aligned image shows at least: landmarks in shares of the
-# image's width are all within one.
+# Least width of an aligned image in pixels of the source. Landmarks given as fractions
+# of the image's width would all lie within one pixel.
 _SMALLEST = 4
-# NumPy warns where complex NaN is divided; here NaN stands for "no face".
+# No warnings where complex NaN is divided: here NaN means "no face".
 _quiet_nan = partial(np.errstate, invalid="ignore", divide="ignore")
 
 
@@ -56,12 +56,12 @@ def fit_similarity(source, target):
     source : ndarray of shape (n_samples, n_points, 2)
         Points x, y; a point with NaN is left out of its face's fit.
     target : ndarray of shape (n_points, 2) or (n_samples, n_points, 2)
-        Where the points should come to lie.
+        Target positions of the points.
 
     Returns
     -------
     matrices : ndarray of shape (n_samples, 2, 3), dtype float64
-        From source to target; NaN where the points present coincide.
+        From source to target; NaN where the known points coincide.
     """
     with _quiet_nan():
         return _as_matrices(*_fit(_as_complex(source), _as_complex(target)))
@@ -112,7 +112,7 @@ def align_landmarks(landmarks, template, output_size):
     matrices : ndarray of shape (n_samples, 2, 3), dtype float64
         From source to output pixels; NaN where there is none.
     problems : ndarray of shape (n_samples,), dtype object
-        Why there is no matrix; "" where there is one.
+        The reason why there is no matrix; "" where there is one.
     """
     points_of, frame, share = TEMPLATES[template]
     z = _as_complex(landmarks)
@@ -151,7 +151,7 @@ def _as_matrices(a, b):
 
 
 def _fit(z, w):
-    """Return a, b (n_samples,) that bring the points z next to w."""
+    """Return a, b (n_samples,) that bring the points z closest to w."""
     present = np.isfinite(z)
     count = np.maximum(present.sum(axis=1), 1)
     z_mean = np.where(present, z, 0).sum(axis=1) / count
@@ -159,8 +159,8 @@ def _fit(z, w):
     z = np.where(present, z - z_mean[:, None], 0)
     w = np.where(present, w - w_mean[:, None], 0)
     spread = (z.real**2 + z.imag**2).sum(axis=1)
-    # A float32 coordinate near c carries a rounding error of about c * 1e-7, so that
-    # points which coincide still have a spread.
+    # Points that coincide still have a spread: a float32 coordinate near c has a
+    # rounding error of about c * 1e-7.
     flat = spread <= count * (1e-6 * (1 + np.abs(z_mean))) ** 2
     a = (z.conj() * w).sum(axis=1) / np.where(flat, np.nan, spread)
     return a, w_mean - a * z_mean
@@ -177,7 +177,7 @@ def _inner_points(z):
 
 
 def _mean_face(z, mean, output_size):
-    """Bring the points next to those of the mean face."""
+    """Bring the points as close as possible to those of the mean face."""
     middle = (output_size - 1) / 2 * (1 + 1j)
     return _fit(z, (mean - _FRAME_CENTRE) * (output_size / _FRAME_SIDE) + middle)
 

@@ -8,7 +8,8 @@ from joblib import effective_n_jobs
 
 from skfau._arrays import digest, hash_array
 
-_BLOCK = 8  # images a thread holds decoded at once: bounds the memory of a gather
+# Decoded images that a thread holds at once, which bounds the memory of a gather.
+_BLOCK = 8
 
 
 def thread_map(function, items, n_jobs):
@@ -16,14 +17,14 @@ def thread_map(function, items, n_jobs):
     n_threads = min(effective_n_jobs(n_jobs), len(items))
     if n_threads < 2:
         return [function(item) for item in items]
-    # A pool per call and none kept: a kept one would hang in a forked worker.
+    # Each call makes its own pool: a kept one would hang in a forked worker.
     with ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(function, items))
 
 
 def reading_jobs(store, n_jobs):
     """Return the threads that should read from a store."""
-    # A video is decoded in order: a second thread would decode all of it once more.
+    # One thread for videos, which are decoded in order: another would decode all again.
     return 1 if getattr(store, "kind", None) == "videos" else n_jobs
 
 
@@ -71,7 +72,7 @@ def _shrunk_region(image, matrix, out_shape, shrink):
     high = np.minimum(
         np.ceil(seen.max(axis=0)).astype(int) + shrink, image.shape[1::-1]
     )
-    # Whole blocks only, else the blocks would not all have the size the matrix assumes.
+    # Cells are whole blocks: the matrix assumes that all have the same size.
     cells = (high - low) // shrink
     if (cells < 1).any():
         return None, None
@@ -93,7 +94,7 @@ class AlignedImages:
     store : object
         Image store of the source faces.
     rows : ndarray of shape (n_samples,), dtype intp
-        Row of `store` behind each aligned image.
+        Row of `store` that each aligned image comes from.
     matrices : ndarray of shape (n_samples, 2, 3), dtype float64
         Similarities from source to output pixels; a NaN matrix gives a black image
         and its source is never read.

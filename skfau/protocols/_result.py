@@ -1,9 +1,10 @@
-"""What a protocol came to, beside what its paper reports."""
+"""Results of a protocol, beside the figures of its paper."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from skfau.datasets import published_results
 from skfau.protocols._protocol import Protocol
 
 _OTHER_DATA = (
@@ -21,9 +22,9 @@ class ProtocolResult:
     protocol : Protocol
         What was run.
     overrides : dict
-        Parameters that were not the published ones.
+        Parameters that differ from the published ones.
     deviating : tuple of str
-        Videos in which the data were not the published ones.
+        Videos whose data differ from the published ones.
     aus : tuple of int
         AU of every column.
     y_true : ndarray of shape (n_samples, n_aus)
@@ -34,8 +35,8 @@ class ProtocolResult:
     fold : ndarray of shape (n_samples,)
         Test fold of every row, from 0.
     f1 : ndarray of shape (n_folds, n_aus)
-        F1 in percent at a cut of 0.5; 0 for an AU that a fold lacks, as published
-        code has it.
+        F1 in percent at a cut of 0.5; 0 for an AU that a fold lacks, as in published
+        code.
     published : dict
         AU number, or "mean", to the published F1 in percent.
     """
@@ -92,3 +93,17 @@ class ProtocolResult:
 
 def _text(value, sign=""):
     return "-" if np.isnan(value) else f"{value:{sign}.1f}"
+
+
+def published_figures(protocol):
+    """Return a dict of AU number, or "mean" as printed, to published F1 in percent."""
+    data = published_results(protocol.dataset).data
+    table = protocol.source.rsplit(" ", 1)[-1]
+    rows = data[
+        (data["table"] == table)
+        & (data["method"] == protocol.title)
+        & (data["kind"] == "comparison")
+    ]
+    (row,) = rows
+    names = {"mean": "mean"} | {au: f"AU{au}" for au in protocol.aus}
+    return {name: float(row[column]) for name, column in names.items()}

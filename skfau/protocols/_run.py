@@ -9,8 +9,7 @@ from skfau.metrics import au_f1_score
 from skfau.model_selection import PublishedKFold, SubjectKFold
 from skfau.preprocessing import FaceAligner, prepare
 from skfau.protocols._protocol import PROTOCOLS
-from skfau.protocols._published import published_figures
-from skfau.protocols._result import ProtocolResult
+from skfau.protocols._result import ProtocolResult, published_figures
 
 _LOADERS = {
     "bp4d": datasets.load_bp4d,
@@ -43,7 +42,7 @@ def run(
     root : str or Path
         Folder of the data set, as for its loader.
     pretrain_root : str, Path or None, default=None
-        Folder of BP4D, where the protocol (on DISFA) begins with training on it.
+        Folder of BP4D, for protocols on DISFA that start with training on BP4D.
     prepared : str, Path or None, default=None
         Folder for aligned faces, see `skfau.preprocessing.prepare`; None aligns them
         again in every epoch.
@@ -64,7 +63,7 @@ def run(
     Raises
     ------
     ValueError
-        If there is no such protocol, or what it is to begin with is missing.
+        If there is no such protocol, or it starts from weights that are not given.
 
     Examples
     --------
@@ -103,7 +102,7 @@ def _protocol(system, dataset):
 
 
 def _load(protocol, root, loader, aligner, prepared, verbose):
-    """Return aligned faces, labels, and videos unlike the published ones."""
+    """Return aligned faces, labels, and the videos that differ from published data."""
     options = {**protocol.loader, **loader}
     bunch = _LOADERS[protocol.dataset](root, verbose=verbose, **options)
     align = FaceAligner(**{**protocol.aligner, **aligner})
@@ -122,7 +121,7 @@ def _make(protocol, verbose, parameters):
 
 
 def _pretrained(protocol, root, options, overrides):
-    """Return the estimator's parameter that makes it begin where the paper's does."""
+    """Return ``init_from``, in a dict, if the protocol starts from other weights."""
     if protocol.pretrained_on is None or "init_from" in overrides:
         return {}
     first = _protocol(protocol.system, protocol.pretrained_on)

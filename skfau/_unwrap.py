@@ -1,0 +1,116 @@
+"""The classifier inside pipelines, searches and other meta-estimators."""
+
+# Fitted attributes first: `estimator` may be a template that is not fitted.
+_INNER = ("best_estimator_", "estimator_", "estimator")
+
+
+def find_classifier(model):
+    """Return the innermost AU classifier of a fitted model.
+
+    Parameters
+    ----------
+    model : object
+        A fitted AU classifier, or any nesting of pipelines, searches,
+        `~sklearn.frozen.FrozenEstimator` and other meta-estimators around one.
+
+    Returns
+    -------
+    classifier : object or None
+        The innermost object that has ``aus_``; None if there is none. An ensemble
+        holds several classifiers, so that it is never looked into.
+    """
+    classifier = None
+    for layer, _ in layers(model):
+        if hasattr(layer, "aus_"):
+            classifier = layer
+    return classifier
+
+
+def find_aus(model):
+    """Return the AUs that a fitted model predicts.
+
+    Parameters
+    ----------
+    model : object
+        As in `find_classifier`, or an ensemble.
+
+    Returns
+    -------
+    aus : sequence of int or None
+        ``aus_`` of the outermost object that has it; of an ensemble without, those on
+        which its members agree. None if there are none.
+    """
+    for layer, _ in layers(model):
+        if hasattr(layer, "aus_"):
+            return layer.aus_
+    members = getattr(layer, "estimators_", ())
+    known = {tuple(aus) for aus in map(find_aus, members) if aus is not None}
+    return known.pop() if len(known) == 1 else None
+
+
+def find_having(model, name):
+    """Return the outermost layer that has an attribute, and the steps before it.
+
+    Parameters
+    ----------
+    model : object
+        As in `find_classifier`.
+    name : str
+        Of the attribute.
+
+    Returns
+    -------
+    layer : object
+    steps : tuple of Pipeline
+        The transforms before `layer`; see `apply_steps`.
+
+    Raises
+    ------
+    TypeError
+        If none has it.
+    """
+    for layer, steps in layers(model):
+        if hasattr(layer, name):
+            return layer, steps
+    raise TypeError(
+        f"expected a fitted classifier with {name!r}, or a pipeline or search around "
+        f"one, got {type(model).__name__}, in which {type(layer).__name__} has "
+        "none."
+    )
+
+
+def apply_steps(steps, X):
+    """Return `X` after the transforms that `find_having` gave."""
+    for step in steps:
+        X = step.transform(X)
+    return X
+
+
+def layers(model, steps=()):
+    """Yield a model and all that it wraps, from the outside in.
+
+    Parameters
+    ----------
+    model : object
+        As in `find_classifier`.
+    steps : tuple of Pipeline, default=()
+        The transforms before `model`.
+
+    Yields
+    ------
+    layer : object
+        The model, the last step of a pipeline, what a search or a meta-estimator
+        fitted, or what it will fit. Members of an ensemble are no layers.
+    steps : tuple of Pipeline
+        The transforms that faces go through before they reach `layer`.
+    """
+    yield model, steps
+    if isinstance(getattr(model, "steps", None), list):
+        # A pipeline of one step has nothing before it that could transform.
+        steps += (model[:-1],) if len(model.steps) > 1 else ()
+        yield from layers(model.steps[-1][1], steps)
+    elif not hasattr(model, "estimators_"):
+        inner = (getattr(model, name, None) for name in _INNER)
+        wrapped = next((each for each in inner if each is not None), None)
+        if wrapped is not None:
+            yield from layers(wrapped, steps)

@@ -1,0 +1,1 @@
+"""Drawn faces: geometry, wrinkles, dynamics, light and camera."""

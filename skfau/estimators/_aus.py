@@ -1,0 +1,128 @@
+"""Which AUs the columns of y are, how often they occur, which rows have a face."""
+
+import warnings
+
+import numpy as np
+
+from skfau._validation import bare_au
+from skfau.exceptions import LabelError
+from skfau.losses import inverse_rate_weights, soft_balance_weights
+
+
+def resolve_aus(aus, y, n_columns):
+    """Return the AU numbers of y's columns as a tuple of int.
+
+    Parameters
+    ----------
+    aus : sequence of int or None
+        The estimator's parameter; None takes the columns of a DataFrame, or counts
+        the columns of an array from 0.
+    y : array-like or DataFrame
+        Labels as the user gave them.
+    n_columns : int
+        Their number of columns.
+    """
+    names = getattr(y, "columns", None)
+    if names is not None:
+        named = tuple(au_number(name) for name in names)
+        if aus is not None and tuple(aus) != named:
+            raise LabelError(
+                f"aus is {tuple(aus)}, but the columns of y are {named}. Pass "
+                "aus=None to take the columns, or reorder them."
+            )
+        return named
+    aus = tuple(range(n_columns)) if aus is None else tuple(map(au_number, aus))
+    if len(set(aus)) < len(aus):
+        raise LabelError(f"aus must name every AU once, got {aus}.")
+    if len(aus) != n_columns:
+        raise LabelError(
+            f"y has {n_columns} columns, but aus names {len(aus)} AUs {aus}. Pass "
+            "aus= with one AU number per column, for instance "
+            "skfau.facs.DATASET_AUS['disfa']."
+        )
+    return aus
+
+
+def au_number(name):
+    number = bare_au(name)
+    if not isinstance(number, int):
+        raise LabelError(
+            f"An AU is named by its number, as 12 or 'AU12'; got {name!r}. Rename the "
+            "columns of y, or pass numbers."
+        )
+    return number
+
+
+def two_classes(n_aus):
+    """Return `classes_`: two for every AU, as one 2-D array.
+
+    Every scorer of scikit-learn takes this form, for one, two and more labels.
+    """
+    return np.tile([0, 1], (n_aus, 1))
+
+
+def count_labels(labels, aus):
+    """Return positive and known labels per AU, int64 (2, n_aus).
+
+    An AU without one known label is an error; one that never occurs is a warning,
+    because a rare AU may be absent from a fold.
+    """
+    known = np.isfinite(labels).sum(axis=0)
+    positive = np.nansum(labels, axis=0).astype(np.int64)
+
+    def name(which):
+        return ", ".join(f"AU{aus[i]}" for i in np.flatnonzero(which))
+
+    if (known == 0).any():
+        raise LabelError(
+            f"Every training label of {name(known == 0)} is NaN; an AU needs at least "
+            "one known label. Leave it out of y and aus."
+        )
+    if (positive == 0).any():
+        warnings.warn(
+            f"{name(positive == 0)} never occurs in the {len(labels)} training rows; "
+            "its probabilities will say nothing. Leave it out, or use folds that "
+            "balance the AUs (skfau.model_selection.SubjectKFold).",
+            UserWarning,
+            stacklevel=4,
+        )
+    return np.stack([positive, known])
+
+
+def class_weights(kind, label_counts):
+    """Return the weight of every AU in a label loss, float32 (n_aus,), or None.
+
+    Parameters
+    ----------
+    kind : {"soft_balance", "inverse_rate"} or None
+        None weighs all AUs alike.
+    label_counts : ndarray of shape (2, n_aus)
+        What `count_labels` returns.
+    """
+    positive, known = label_counts
+    if kind == "soft_balance":
+        return soft_balance_weights(positive)
+    rates = positive / np.maximum(known, 1)
+    return None if kind is None else inverse_rate_weights(rates)
+
+
+def rows_with_face(faces):
+    """Return a bool array: which rows have at least one finite landmark.
+
+    `Faces` without landmarks say nothing about missing faces, so all rows count.
+    """
+    landmarks = faces.landmarks
+    if landmarks is None:
+        return np.ones(len(faces), bool)
+    return np.isfinite(landmarks).any(axis=(1, 2))
+
+
+def drop_faceless(faces, labels):
+    """Leave rows without a face out of the training data."""
+    kept = rows_with_face(faces)
+    if not kept.any():
+        raise LabelError(
+            f"fit needs at least one row with a face; all {len(faces)} rows have NaN "
+            "landmarks. The `status` column of FaceAligner's output says why."
+        )
+    return (faces, labels) if kept.all() else (faces[kept], labels[kept])

@@ -1,0 +1,403 @@
+"""ML-GCN and MS-CAM, two networks over a graph of labels, to compare SEV-Net with."""
+
+import copy
+from numbers import Real
+
+from torch import nn
+
+from skfau._validation import Interval, StrOptions
+from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._descriptions import describe_as_vectors
+from skfau.estimators._parameters import COUNT
+from skfau.estimators._system import System
+from skfau.facs import DATASET_AUS
+from skfau.losses import WeightedBCE
+from skfau.nn import MLGCN, MSCAM, label_graph
+
+
+class _LabelGraphClassifier(BaseAUClassifier):
+    """What both share: everything but the network."""
+
+    _parameter_constraints = {
+        **BaseAUClassifier._parameter_constraints,
+        "backbone": [str, nn.Module],
+        "weights": "no_validation",
+        "descriptions": [dict, list, tuple, None],
+        "text_encoder": [str, "array-like", None],
+        "graph": [StrOptions({"correlation", "conditional"})],
+        "positive_threshold": [Interval(Real, -1, 1, closed="both")],
+        "negative_threshold": [Interval(Real, -1, 1, closed="both")],
+        "conditional_threshold": [Interval(Real, 0, 1, closed="right")],
+        "hidden_dim": [COUNT],
+    }
+
+    _published_augmentation = FaceAugmentation(crop=0.125)
+
+    def __init__(
+        self,
+        *,
+        backbone="resnet18",
+        weights=None,
+        descriptions=None,
+        text_encoder=None,
+        graph="correlation",
+        positive_threshold=0.2,
+        negative_threshold=-0.03,
+        conditional_threshold=0.4,
+        hidden_dim=1024,
+        aus=DATASET_AUS["bp4d"],
+        image_size=224,
+        grayscale=False,
+        augmentation="published",
+        lr=1e-3,
+        lr_decay=0.85,
+        weight_decay=0.0,
+        batch_size=100,
+        max_epochs=50,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=5,
+        init_from=None,
+        warm_start=False,
+        checkpoint_dir=None,
+        callbacks=None,
+        device="auto",
+        precision="auto",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self._set_parameters(locals())
+
+    def _system(self, task):
+        text = task.buffer(
+            "text",
+            lambda: describe_as_vectors(task.aus, self.descriptions, self.text_encoder),
+        )
+        graph = task.buffer("encoder.graph", lambda: self._graph(task.labels))
+        network = self._network(
+            task.n_aus,
+            text,
+            graph,
+            # A module of the user's is a parameter: fit must not train it.
+            copy.deepcopy(self.backbone),
+            weights=self.weights if task.pretrained else None,
+            hidden_dim=self.hidden_dim,
+        )
+        return System(
+            network=network,
+            loss=WeightedBCE(),
+            buffers={"text": text, "encoder.graph": graph},
+            attributes={"text_": text, "label_graph_": graph},
+        )
+
+    def _graph(self, labels):
+        return label_graph(
+            labels,
+            self.graph,
+            positive_threshold=self.positive_threshold,
+            negative_threshold=self.negative_threshold,
+            conditional_threshold=self.conditional_threshold,
+        ).numpy()
+
+
+class MLGCNClassifier(_LabelGraphClassifier):
+    """Multi-label recognition with a graph of labels, ML-GCN (Chen et al., 2019).
+
+    Graph convolutions over the graph of the training labels turn each AU's vector into
+    a linear classifier of the image's pooled features.
+
+    Parameters
+    ----------
+    backbone : str or nn.Module, default='resnet18'
+        A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
+        maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
+        px.
+    weights : {"imagenet"}, path or None, default=None
+        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
+        of torchvision's state dict, or None for random weights. The paper has random
+        weights.
+    descriptions : dict, sequence of str or None, default=None
+        What the AUs look like: a dict by AU number describes some, `skfau.facs` the
+        others; a sequence describes all AUs, in the order of `aus`. Other texts than
+        those of `skfau.facs` need the extra ``text``.
+    text_encoder : str, array-like or None, default=None
+        Frozen encoder of the descriptions: name or folder of a sentence-transformers
+        model; or the vectors themselves, (n_aus, d), one row per AU; None is
+        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library.
+    graph : {"correlation", "conditional"}, default="correlation"
+        Which graph the training labels give, see `skfau.nn.label_graph`: that of the
+        SEV-Net paper, or ML-GCN's own.
+    positive_threshold : float, default=0.2
+        Correlation above which two AUs are joined.
+    negative_threshold : float, default=-0.03
+        Correlation below which two AUs are joined with a negative sign.
+    conditional_threshold : float, default=0.4
+        Conditional probability that joins, for ``graph="conditional"``.
+    hidden_dim : int, default=1024
+        Width between the two graph convolutions.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0. Numbers counted from 0 have no descriptions.
+    image_size : int, default=224
+        Side of the network's input, pixels; faces of another size are resampled.
+    grayscale : bool, default=False
+        Reduce colours to luma first.
+    augmentation : FaceAugmentation, "published" or None, default="published"
+        Random changes to training batches. ``"published"`` is
+        ``FaceAugmentation(crop=0.125)``: flips, and random crops of 224 px from 256 px,
+        the central one at test time. None changes nothing and crops nothing.
+    lr : float, default=0.001
+        Learning rate at the start. The optimiser is Adam.
+    lr_decay : float, default=0.85
+        Factor that lowers the learning rate. Applied after every epoch.
+    weight_decay : float, default=0.0
+        Weight decay of the optimiser.
+    batch_size : int, default=100
+        Faces per step and per forward pass.
+    max_epochs : int, default=50
+        Passes over the training faces.
+    early_stopping : bool, default=False
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
+    validation_fraction : float, default=0.2
+        Share of the faces in the held-out subjects.
+    patience : int, default=5
+        Epochs without a better F1 before training stops.
+    init_from : MLGCNClassifier, path or None, default=None
+        Fitted classifier, or file of `save`, to start from. The backbone is copied, and
+        all that AUs share. Descriptions and graph are this classifier's own.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit.
+    checkpoint_dir : path or None, default=None
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training.
+    device : str, default="auto"
+        ``"auto"`` is the GPU where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+    n_threads : int or None, default=None
+        torch threads; None leaves them. Only equal counts give bit-equal results.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Fixes all that is random in a fit, without touching global generators.
+
+    Attributes
+    ----------
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+    text_ : ndarray of shape (n_aus, d), dtype float32
+        Vectors of the descriptions that the network was trained with.
+    label_graph_ : ndarray of shape (n_aus, n_aus), dtype float32
+        What `skfau.nn.label_graph` made of the training labels.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.network`` is the `skfau.nn.MLGCN`.
+    history_ : list of dict
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.
+    transferred_ : object
+        What `init_from` gave, and what began afresh; set only when it was used.
+
+    See Also
+    --------
+    skfau.nn.MLGCN : The network.
+    MSCAMClassifier : The same graph with attention.
+    SEVNetClassifier : What it is compared with.
+
+    Notes
+    -----
+    Trained like SEV-Net, and guided by the same vectors in place of the embeddings of
+    the AUs' names, so that the two differ in nothing but the network.
+
+    Published and default: cross entropy summed over AUs, averaged over faces (here
+    over AUs too; Adam does not see the factor), Adam at 0.001, times 0.85 after every
+    epoch, batches of 100, at most 50 epochs "with early stopping", whose criterion is
+    not stated: ``early_stopping=True`` is the one here, off by default because it needs
+    subjects; by epoch 50 the learning rate is a 3000th. Align faces to 256 px. Random
+    start weights.
+
+    References
+    ----------
+    Z.-M. Chen, X.-S. Wei, P. Wang and Y. Guo, "Multi-label image recognition with graph
+    convolutional networks", CVPR 2019; for AUs as in H. Yang, L. Yin, Y. Zhou and
+    J. Gu, "Exploiting semantic embedding and visual feature for facial action unit
+    detection", CVPR 2021, section 4.4.
+
+    Examples
+    --------
+    >>> from skfau import MLGCNClassifier
+    >>> from skfau.datasets import make_faces
+    >>> faces = make_faces(n_subjects=4, n_frames=8, image_size=48, random_state=0)
+    >>> clf = MLGCNClassifier(
+    ...     backbone="tiny", image_size=48, max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (32, 12)
+    """
+
+    _network = MLGCN
+
+
+class MSCAMClassifier(_LabelGraphClassifier):
+    """Cross-modality attention on a graph of labels, MS-CAM (You et al., 2020).
+
+    Graph convolutions over the graph of the training labels embed each AU's vector;
+    each attends to the face by its cosine with the feature maps; one linear layer,
+    shared by all AUs, classifies what it finds there.
+
+    Parameters
+    ----------
+    backbone : str or nn.Module, default='resnet18'
+        A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
+        maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
+        px.
+    weights : {"imagenet"}, path or None, default=None
+        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
+        of torchvision's state dict, or None for random weights. The paper has random
+        weights.
+    descriptions : dict, sequence of str or None, default=None
+        What the AUs look like: a dict by AU number describes some, `skfau.facs` the
+        others; a sequence describes all AUs, in the order of `aus`. Other texts than
+        those of `skfau.facs` need the extra ``text``.
+    text_encoder : str, array-like or None, default=None
+        Frozen encoder of the descriptions: name or folder of a sentence-transformers
+        model; or the vectors themselves, (n_aus, d), one row per AU; None is
+        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library.
+    graph : {"correlation", "conditional"}, default="correlation"
+        Which graph the training labels give, see `skfau.nn.label_graph`: that of the
+        SEV-Net paper, or ML-GCN's own.
+    positive_threshold : float, default=0.2
+        Correlation above which two AUs are joined.
+    negative_threshold : float, default=-0.03
+        Correlation below which two AUs are joined with a negative sign.
+    conditional_threshold : float, default=0.4
+        Conditional probability that joins, for ``graph="conditional"``.
+    hidden_dim : int, default=1024
+        Width between the two graph convolutions.
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y. None takes the names of a DataFrame, or counts
+        from 0. Numbers counted from 0 have no descriptions.
+    image_size : int, default=224
+        Side of the network's input, pixels; faces of another size are resampled.
+    grayscale : bool, default=False
+        Reduce colours to luma first.
+    augmentation : FaceAugmentation, "published" or None, default="published"
+        Random changes to training batches. ``"published"`` is
+        ``FaceAugmentation(crop=0.125)``: flips, and random crops of 224 px from 256 px,
+        the central one at test time. None changes nothing and crops nothing.
+    lr : float, default=0.001
+        Learning rate at the start. The optimiser is Adam.
+    lr_decay : float, default=0.85
+        Factor that lowers the learning rate. Applied after every epoch.
+    weight_decay : float, default=0.0
+        Weight decay of the optimiser.
+    batch_size : int, default=100
+        Faces per step and per forward pass.
+    max_epochs : int, default=50
+        Passes over the training faces.
+    early_stopping : bool, default=False
+        Keep the epoch with the best mean F1 on held-out subjects (column ``subject``).
+    validation_fraction : float, default=0.2
+        Share of the faces in the held-out subjects.
+    patience : int, default=5
+        Epochs without a better F1 before training stops.
+    init_from : MSCAMClassifier, path or None, default=None
+        Fitted classifier, or file of `save`, to start from. The backbone is copied, and
+        all that AUs share. Descriptions and graph are this classifier's own.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights of the last fit.
+    checkpoint_dir : path or None, default=None
+        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training.
+    device : str, default="auto"
+        ``"auto"`` is the GPU where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+    n_threads : int or None, default=None
+        torch threads; None leaves them. Only equal counts give bit-equal results.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Fixes all that is random in a fit, without touching global generators.
+
+    Attributes
+    ----------
+    aus_ : tuple of int
+        AU numbers, in the order of the columns.
+    n_aus_ : int
+        Their number.
+    classes_ : ndarray of shape (n_aus, 2)
+        ``[0, 1]`` for every AU.
+    label_counts_ : ndarray of shape (2, n_aus)
+        Positive and known labels of every AU in the training rows.
+    text_ : ndarray of shape (n_aus, d), dtype float32
+        Vectors of the descriptions that the network was trained with.
+    label_graph_ : ndarray of shape (n_aus, n_aus), dtype float32
+        What `skfau.nn.label_graph` made of the training labels.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_.network`` is the `skfau.nn.MSCAM`.
+    history_ : list of dict
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.
+    transferred_ : object
+        What `init_from` gave, and what began afresh; set only when it was used.
+
+    See Also
+    --------
+    skfau.nn.MSCAM : The network.
+    MLGCNClassifier : The same graph without attention.
+    SEVNetClassifier : What it is compared with.
+
+    Notes
+    -----
+    Trained like SEV-Net, and guided by the same vectors in place of the embeddings of
+    the AUs' names, so that the two differ in nothing but the network.
+
+    Published and default: cross entropy summed over AUs, averaged over faces (here
+    over AUs too; Adam does not see the factor), Adam at 0.001, times 0.85 after every
+    epoch, batches of 100, at most 50 epochs "with early stopping", whose criterion is
+    not stated: ``early_stopping=True`` is the one here, off by default because it needs
+    subjects; by epoch 50 the learning rate is a 3000th. Align faces to 256 px. Random
+    start weights.
+
+    References
+    ----------
+    R. You, Z. Guo, L. Cui, X. Long, Y. Bao and S. Wen, "Cross-modality attention with
+    semantic graph embedding for multi-label classification", AAAI 2020; for AUs as in
+    H. Yang, L. Yin, Y. Zhou and J. Gu, "Exploiting semantic embedding and visual
+    feature for facial action unit detection", CVPR 2021, section 4.4.
+
+    Examples
+    --------
+    >>> from skfau import MSCAMClassifier
+    >>> from skfau.datasets import make_faces
+    >>> faces = make_faces(n_subjects=4, n_frames=8, image_size=48, random_state=0)
+    >>> clf = MSCAMClassifier(
+    ...     backbone="tiny", image_size=48, max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (32, 12)
+    """
+
+    _network = MSCAM
+
+    def attention_maps(self, X):
+        """Return where the network looks for every AU.
+
+        Parameters
+        ----------
+        X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
+            Faces, RGB.
+
+        Returns
+        -------
+        maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
+            Each of sum 1, over the network's input (with ``augmentation.crop`` its
+            central window), 7x7 for the default trunk; NaN in rows without a face.
+        """
+        return self._run(X, lambda outputs: outputs[1]["attention_maps"])
