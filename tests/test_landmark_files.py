@@ -145,6 +145,13 @@ def test_layouts_are_told_by_their_number_of_points(tmp_path, n_points):
         assert points[[36, 45, 30, 48, 54], 0].tolist() == [33, 263, 4, 61, 291]
 
 
+def test_points_in_shares_of_the_image_are_an_error(tmp_path):
+    points = np.random.default_rng(0).random(2 * 478).round(4)
+    (tmp_path / "v.csv").write_text(f"1,{','.join(map(str, points))}\n")
+    with pytest.raises(DatasetError, match=r"v.csv has points in shares .* by its wid"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("n_points", [21, 67, 98, 106])
 def test_other_numbers_of_points_are_an_error(tmp_path, n_points):
     write_tool_faces(tmp_path / "v.csv", [(1, 10, 1)], n_points=n_points)

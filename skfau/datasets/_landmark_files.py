@@ -145,6 +145,12 @@ def read_points(path, frames, record, first=1, *, five=False):
 
 def known_layout(path, points, five):
     """Return float32 points (n, 68, 2), or (n, 5, 2) if they are five and may be."""
+    known = points[np.isfinite(points)]
+    if points.shape[1] > 68 and len(known) and np.abs(known).max() <= 2:
+        raise DatasetError(
+            f"{path} has points in shares of the image, as MediaPipe gives them; "
+            "multiply x by its width and y by its height, in pixels"
+        )
     if points.shape[1] != 5:
         return to_68(points)
     if not five:

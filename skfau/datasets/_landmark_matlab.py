@@ -58,7 +58,7 @@ def _old_entries(path):
 
 
 def _load_mat(path, name):
-    # SciPy raises whatever its parser stumbles over.
+    # SciPy's parser raises errors of many types.
     try:
         return loadmat(path, variable_names=[name])[name]
     except Exception as error:
@@ -80,7 +80,8 @@ def read_frame_files(folder, frames):
         return numbers, np.empty((0, 68, 2))
     if len(np.unique(numbers)) < len(numbers):
         raise DatasetError(f"{folder} holds two files of points with one number")
-    # SN001_0000_lm.mat counts from 0; who wrote l00001_lm.mat, from 0 or from 1.
+    # Files named SN001_0000_lm.mat count from 0; those named l00001_lm.mat count from 0
+    # in some copies, from 1 in others.
     if numbers[0] == 0 or (
         matches[0][1] != "l" and not (len(frames) and numbers[-1] == frames[-1])
     ):

@@ -124,7 +124,8 @@ def read_tool(path, lines, header):
     if "success" not in header and len(counted) and counted[0] == 1:
         raise DatasetError(
             f"{path} does not tell whether frames count from 0 or from 1: it has no "
-            "frame 0, as py-feat writes it, and no column 'success', as OpenFace does"
+            "frame 0, as py-feat writes it, and no column 'success', as OpenFace does. "
+            "Write columns frame, x1, y1, x2, y2, ... with the frames of the labels"
         )
     chosen, several = follow_one(frames, points, scores)
     one = np.full((len(counted), *points.shape[1:]), np.nan)
