@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfau._arrays import MappedArray, mapped_base
+from skfau._arrays import MappedArray, hash_array, mapped_base
 
 _KEY_COLUMNS = ("subject", "video", "frame")
 # Columns of points in pixels, and how many a face has.
@@ -101,6 +101,16 @@ def as_numbers(values):
         return np.where(np.reshape(missing, values.shape), np.nan, values).astype(float)
 
 
+def flat_columns(name, values):
+    """Yield name and values of each column of a table that holds an array's rows."""
+    if name == "landmarks":
+        for axis, letter in enumerate("xy"):
+            yield from flat_columns(letter, values[..., axis])
+        return
+    for place in np.ndindex(values.shape[1:]):
+        yield "_".join(map(str, (name, *place))), values[(slice(None), *place)]
+
+
 def prepare_column(name, values, n_rows):
     """Check and freeze one column for ``n_rows`` rows."""
     if np.ma.is_masked(values):
@@ -178,6 +188,16 @@ def _prepare_key(name, values):
             f"column 'frame' must hold whole frame numbers, got {odd[:3]}..."
         )
     return values.astype(np.int64)
+
+
+def hash_values(data, at):
+    """Return digests of the values at some places, -1 where there is none."""
+    if callable(getattr(data, "fingerprint", None)):
+        return [data.fingerprint(), hash_array(at)]
+    at = at[at >= 0]
+    return [
+        hash_array(data[at[start : start + 4096]]) for start in range(0, len(at), 4096)
+    ]
 
 
 class Timeline:

@@ -4,12 +4,14 @@ import operator
 
 import numpy as np
 
-from skfau._arrays import digest, hash_array
+from skfau._arrays import MappedArray, digest, hash_array
 from skfau._columns import (
     Column,
     Timeline,
     as_slice,
     carry,
+    flat_columns,
+    hash_values,
     prepare_column,
     row_array,
     row_key,
@@ -60,6 +62,16 @@ class RowTable:
     def _whole(self):
         """Whether these are all rows of the store, in order."""
         return isinstance(self._rows, range) and self._rows == range(len(self._store))
+
+    def __getattr__(self, name):
+        # Without the underscore, copies that are being made would ask without end.
+        if not name.startswith("_") and name in self._columns:
+            return self.column(name)
+        raise AttributeError(
+            f"Faces have no attribute {name!r} and no column of that name; the columns "
+            f"are {', '.join(self.__dict__.get('_columns', ())) or 'none'}, each also "
+            "read by faces.column(name)."
+        )
 
     @property
     def shape(self):
@@ -166,6 +178,42 @@ class RowTable:
         self.column(name, slice(0))
         return self._columns[name].data
 
+    def to_frame(self):
+        """Return the columns as a table, one line per row.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A column of several values a row becomes one of each: ``x_0``, ...,
+            ``y_67`` of the landmarks, ``box_0``, ... of others. Lazy columns, as
+            heatmaps, are left out: read them with `column`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skfau import Faces
+        >>> images = np.zeros((3, 8, 8, 3), dtype=np.uint8)
+        >>> faces = Faces(images, subject=["a", "a", "b"], age=[31, 31, 28])
+        >>> faces[1:].to_frame()
+          subject  age
+        0       a   31
+        1       b   28
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas: pip install pandas") from error
+        table = {}
+        for name, (data, _) in self._columns.items():
+            if name == "landmarks" or isinstance(data, np.ndarray | MappedArray):
+                table.update(flat_columns(name, self.column(name)))
+        return pd.DataFrame(table, index=range(len(self)))
+
     def with_columns(self, **columns):
         """Return faces of the same rows with columns added, replaced or removed.
 
@@ -266,11 +314,5 @@ class RowTable:
         for name in sorted(self._columns):
             data, at = self._columns[name]
             at = row_array(self._rows if at is None else at).astype("<i8")
-            parts += [name, hash_array(at < 0)]
-            if callable(getattr(data, "fingerprint", None)):
-                parts += [data.fingerprint(), hash_array(at)]
-                continue
-            at = at[at >= 0]
-            for start in range(0, len(at), 4096):
-                parts.append(hash_array(data[at[start : start + 4096]]))
+            parts += [name, hash_array(at < 0), *hash_values(data, at)]
         return digest(*parts)

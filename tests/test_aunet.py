@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from skfau.nn import AUNet
-from skfau.nn._aunet import _warped
 from skfau.nn._fan import MultiScaleBlock
 from tests.networks import draw_images, stirred
 
@@ -139,12 +138,18 @@ def test_moved_neighbours_are_where_the_map_leads():
 
 
 def test_positions_are_not_rounded_to_bfloat16():
-    slope = torch.arange(32.0).expand(1, 1, 32, 32)
-    move = torch.tensor([[[1, 0, 0.01], [0, 1, 0]]])
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        moved = _warped(slope.bfloat16(), move)[0, 0, 5, 1:-1].float()
-    exact = slope[0, 0, 5, 1:-1] + 0.01 * 16
-    torch.testing.assert_close(moved, exact.bfloat16().float())
+    network, channels = make_network(), 32
+    slope = torch.arange(32.0).expand(1, channels, 32, 32)
+    face = torch.zeros(1, channels, 64, 64).bfloat16()
+    moves = torch.tensor([[[1, 0, 0.01], [0, 1, 0]]]).expand(1, 2, 2, 3)
+    # A hundredth of half the side to the right; beyond the last cell is 0.
+    exact = slope + 0.01 * 16
+    exact[..., -1] = 31 * (1 - 0.16)
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        half = slope.bfloat16()
+        moved = network.head(face, half, half, moves)
+        expected = network.head(face, exact.bfloat16(), exact.bfloat16())
+    assert torch.equal(moved, expected)
 
 
 def test_the_fan_stays_as_it_is():

@@ -47,15 +47,17 @@ def brute_force(crf, logits, features):
     return out
 
 
-@pytest.fixture(params=[96, 8], ids=["one block", "blocks"])
-def block(request, monkeypatch):
-    monkeypatch.setattr(_crf_kernels, "_BLOCK", request.param)
+# Points are sorted into blocks of about 100.
+one_block_or_several = pytest.mark.parametrize(
+    "size", [(7, 9), (20, 21)], ids=["one block", "blocks"]
+)
 
 
 @pytest.mark.parametrize("backend", EXACT)
 @pytest.mark.parametrize("include_self", [True, False])
 @pytest.mark.parametrize("per_map", [True, False])
-def test_exact_backends_are_the_definition(backend, include_self, per_map, block):
+@one_block_or_several
+def test_exact_backends_are_the_definition(backend, include_self, per_map, size):
     widths = {"alpha": 4.0, "beta": 5.0, "gamma": 2.0}
     if not per_map:
         widths = {
@@ -67,7 +69,7 @@ def test_exact_backends_are_the_definition(backend, include_self, per_map, block
     with torch.no_grad():
         crf.bias.copy_(torch.tensor([0.0, 0.5, -0.5]))
         crf.appearance_weight.copy_(torch.tensor([1.0, 2.0, -1.0]))
-    logits, features = draw(per_map=per_map)
+    logits, features = draw(2, 3, *size, per_map=per_map)
     refined = crf.double()(logits, features).sigmoid()
     torch.testing.assert_close(
         refined, brute_force(crf, logits, features), atol=1e-9, rtol=0
@@ -134,8 +136,7 @@ def test_auto_is_exact_for_small_maps_and_approximate_for_large_ones():
 @pytest.mark.parametrize("backend", EXACT)
 @pytest.mark.parametrize("include_self", [True, False])
 @pytest.mark.parametrize("per_map", [True, False])
-def test_gradients_of_exact_backends(backend, include_self, per_map, monkeypatch):
-    monkeypatch.setattr(_crf_kernels, "_BLOCK", 5)
+def test_gradients_of_exact_backends(backend, include_self, per_map):
     logits, features = draw(1, 2, 4, 4, 2, per_map=per_map)
     crf = DenseCRF(
         2,
@@ -159,12 +160,28 @@ def test_gradients_of_exact_backends(backend, include_self, per_map, monkeypatch
 
 
 @pytest.mark.parametrize("include_self", [True, False])
-def test_approximation_has_its_own_gradient_at_fixed_cells(include_self, monkeypatch):
-    labels = torch.arange(20) // 2
-    monkeypatch.setattr(_crf_kernels, "_grid_cells", lambda points: labels)
-    monkeypatch.setattr(_crf_kernels, "_CELL_REACH", 9.0)
-    monkeypatch.setattr(_crf_kernels, "_CELL_BLOCK", 3)
-    logits, features = draw(1, 2, 4, 5, 2)
+@pytest.mark.parametrize("per_map", [True, False])
+def test_gradients_over_several_blocks_are_those_of_automatic_differentiation(
+    include_self, per_map
+):
+    inputs = [x.requires_grad_() for x in draw(2, 2, 20, 21, per_map=per_map)]
+    results = []
+    for backend in EXACT:
+        crf = DenseCRF(
+            2, n_iter=3, alpha=4.0, beta=5.0, include_self=include_self, backend=backend
+        ).double()
+        out = crf(*inputs)
+        parts = [*inputs, *crf.parameters()]
+        results.append([out, *torch.autograd.grad(out.square().sum(), parts)])
+    for ours, automatic in zip(*results, strict=True):
+        torch.testing.assert_close(ours, automatic, atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("include_self", [True, False])
+@pytest.mark.parametrize("size", [(4, 5), (18, 17)], ids=["one block", "blocks"])
+def test_approximation_has_its_own_gradient_at_fixed_cells(include_self, size):
+    # A small step changes neither the cells nor the pairs of cells that are kept.
+    logits, features = draw(1, 2, *size, 2)
     crf = DenseCRF(
         2,
         n_iter=2,
@@ -175,7 +192,7 @@ def test_approximation_has_its_own_gradient_at_fixed_cells(include_self, monkeyp
         backend="approximate",
     ).double()
     inputs = logits.requires_grad_(), features.requires_grad_()
-    assert torch.autograd.gradcheck(crf, inputs)
+    assert torch.autograd.gradcheck(crf, inputs, fast_mode=size != (4, 5))
 
 
 def test_one_pass_over_recomputed_blocks_gives_the_same_gradient(monkeypatch):

@@ -14,7 +14,6 @@ from skfau.exceptions import MissingColumnError
 from skfau.facs import FLIP_68
 from skfau.losses import EACNetLoss
 from skfau.nn import EACNet
-from skfau.nn._eacnet import VGG19, _cut_crops
 from tests.networks import draw_images, draw_landmarks, stirred
 from tests.small import make_small
 
@@ -34,7 +33,7 @@ def inputs(n=2, size=48):
 def test_numbers_of_parameters():
     # Meta tensors: 200 million numbers need not be drawn.
     with torch.device("meta"):
-        vgg19 = VGG19(64, 224)
+        vgg19 = EACNet(12).trunk
     vgg = sum(p.numel() for p in vgg19.features.parameters())
     assert vgg == 20_024_384  # VGG-19's convolutions
     assert vgg19.classifier[0].weight.shape == (4096, 25088)
@@ -46,7 +45,7 @@ def test_numbers_of_parameters():
 
 
 def test_entries_are_torchvisions():
-    names = VGG19(1, 32).state_dict()
+    names = make_network(channels=1, image_size=32).trunk.state_dict()
     convolutions = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
     assert {name for name in names if name.endswith("weight")} == {
         *(f"features.{place}.weight" for place in convolutions),
@@ -78,22 +77,37 @@ def test_a_gate_lets_the_first_convolution_pass():
     torch.testing.assert_close(aux["enhancing_logits"], expected)
 
 
+def cut_crops(network, images, landmarks):
+    """Return the maps that a network cuts, and its crops."""
+    taken = {}
+    network.norm.register_forward_hook(
+        lambda module, inputs, maps: taken.update(maps=maps)
+    )
+    network.cropping_net.register_forward_pre_hook(
+        lambda module, inputs: taken.update(crops=inputs[0])
+    )
+    network(images, landmarks)
+    return taken["maps"], taken["crops"]
+
+
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 99), unknown=st.booleans())
 def test_crops_lie_around_their_centres_and_inside(seed, unknown):
-    rng = torch.Generator().manual_seed(seed)
-    maps = torch.rand(2, 3, 6, 7, generator=rng)
-    centres = torch.rand(2, 2, 2, 2, generator=rng) * 80 - 16
+    network = make_network().eval()
+    landmarks = draw_landmarks(2, 80, seed) - 16
     if unknown:
-        centres[1, 0, 1, 1] = torch.nan
-    crops = _cut_crops(maps, centres, 8)
-    assert crops.shape == (2, 4, 3, 3, 3)
+        # A corner of the left eye: needed by AU1, AU2 and AU4 of both sides.
+        landmarks[1, 39] = torch.nan
+    with torch.no_grad():
+        centres = network.rule(landmarks)
+        maps, crops = cut_crops(network, draw_images(2, 48, seed), landmarks)
+    assert crops.shape == (2, 2 * N_AUS, 16, 3, 3)
     for face in range(2):
-        for place, (x, y) in enumerate(centres[face].reshape(4, 2).tolist()):
+        for place, (x, y) in enumerate(centres[face].reshape(-1, 2).tolist()):
             if np.isnan(x + y):
                 assert not crops[face, place].any()
                 continue
-            column = min(max(int(np.floor((x + 0.5) / 8)), 1), 5)
+            column = min(max(int(np.floor((x + 0.5) / 8)), 1), 4)
             row = min(max(int(np.floor((y + 0.5) / 8)), 1), 4)
             cut = maps[face, :, row - 1 : row + 2, column - 1 : column + 2]
             assert torch.equal(crops[face, place], cut)
@@ -151,7 +165,7 @@ def test_frozen_groups_stay_and_the_rest_learns():
 
 
 def test_a_checkpoint_of_vgg19_is_read(tmp_path):
-    state = VGG19(2, 48).state_dict()
+    state = make_network(seed=1).trunk.state_dict()
     extra = dict.fromkeys(("classifier.3.weight", "classifier.6.bias"), torch.zeros(1))
     torch.save(state | extra, tmp_path / "vgg19.pth")
     network = make_network(weights=tmp_path / "vgg19.pth")

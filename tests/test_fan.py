@@ -1,5 +1,7 @@
 """The face alignment network: sizes and names as published, layers against loops."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,6 @@ from torch import nn
 
 from skfau.losses import LandmarkMapLoss
 from skfau.nn import FAN, IMAGENET_MEAN, IMAGENET_STD
-from skfau.nn._fan import BatchNorm, Hourglass, MultiScaleBlock
 from tests.networks import draw_images, stirred
 
 NAN = float("nan")
@@ -33,9 +34,8 @@ def published():
 
 def test_it_has_the_published_number_of_parameters(published):
     assert n_parameters(published) == 12_106_504
-    assert n_parameters(MultiScaleBlock(256, 256)) == 406_400
-    blocks = [m for m in published.m0.modules() if isinstance(m, MultiScaleBlock)]
-    assert len(blocks) == 13
+    blocks = list(published.m0.children())
+    assert [n_parameters(block) for block in blocks] == 13 * [406_400]
 
 
 def test_entries_are_named_as_published(published):
@@ -72,11 +72,10 @@ def conv(maps, weight):
     return out
 
 
-@pytest.mark.parametrize("channels", [(8, 8), (4, 8)])
-def test_block_is_what_loops_make_of_it(channels):
-    torch.manual_seed(0)
-    block = stirred(MultiScaleBlock(*channels)).double().eval()
-    maps = torch.randn(1, channels[0], 5, 4, dtype=torch.float64)
+@pytest.mark.parametrize(("name", "channels"), [("conv3", 8), ("conv2", 4)])
+def test_block_is_what_loops_make_of_it(small, name, channels):
+    block = copy.deepcopy(getattr(small, name)).double()
+    maps = torch.randn(1, channels, 5, 4, dtype=torch.float64)
     state = {k: v.numpy() for k, v in block.state_dict().items()}
 
     def norm_relu(x, name):
@@ -95,10 +94,9 @@ def test_block_is_what_loops_make_of_it(channels):
     np.testing.assert_allclose(block(maps)[0].detach(), expected, atol=1e-12)
 
 
-def test_hourglass_is_four_levels_written_out():
-    torch.manual_seed(0)
-    glass = stirred(Hourglass(8)).double().eval()
-    maps = torch.randn(2, 8, 16, 16, dtype=torch.float64)
+def test_hourglass_is_four_levels_written_out(small):
+    glass = copy.deepcopy(small.m0).double()
+    maps = torch.randn(2, 16, 16, 16, dtype=torch.float64)
     beside, x = {}, maps
     for level in (4, 3, 2, 1):
         beside[level] = getattr(glass, f"b1_{level}")(x)
@@ -173,15 +171,16 @@ def test_weights_of_another_network_are_refused(small, tmp_path):
         FAN(width=24)
 
 
-def test_norm_of_one_value_uses_the_running_statistics():
-    norm = stirred(BatchNorm(3))
-    one = torch.randn(1, 3)
+def test_norm_of_one_value_uses_the_running_statistics(small):
+    norm = copy.deepcopy(small.bn1)
+    one = torch.randn(1, 4)
     before = norm.running_mean.clone()
     expected = norm.eval()(one)
     torch.testing.assert_close(norm.train()(one), expected)
     assert torch.equal(norm.running_mean, before)
-    like = stirred(nn.BatchNorm1d(3))
-    two = torch.randn(2, 3)
+    like = nn.BatchNorm1d(4)
+    like.load_state_dict(norm.state_dict())
+    two = torch.randn(2, 4)
     torch.testing.assert_close(norm(two), like(two))
 
 

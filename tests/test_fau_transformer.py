@@ -9,9 +9,6 @@ from torch import nn
 
 from skfau.losses import FAUTransformerLoss
 from skfau.nn import FAUTransformer
-from skfau.nn._blocks import PerAULinear, conv_norm_relu, init_xavier_
-from skfau.nn._encoder import RelationEncoder
-from skfau.nn._fau_transformer import _EmbeddingBranches
 from tests.networks import draw_images, small_backbone, stirred
 
 N_AUS = 4
@@ -21,6 +18,36 @@ def make_network(seed=0, **parameters):
     torch.manual_seed(seed)
     small = {"embedding_dim": 16, "n_heads": 4, "encoder_layers": 2}
     return FAUTransformer(N_AUS, small_backbone(), **small | parameters)
+
+
+def make_branches(n_aus, channels, widths, embedding_dim):
+    """Return the AUs' branches of a network with nothing else behind its backbone."""
+    network = FAUTransformer(
+        n_aus,
+        small_backbone(channels),
+        branch_channels=widths,
+        embedding_dim=embedding_dim,
+        attention=False,
+        encoder_layers=0,
+    )
+    return network.branches
+
+
+def make_encoder(n_aus, encoding, dim=12, depth=2, n_heads=3):
+    network = FAUTransformer(
+        n_aus,
+        small_backbone(),
+        embedding_dim=dim,
+        encoder_layers=depth,
+        n_heads=n_heads,
+        positional_encoding=encoding,
+    )
+    return network.encoder
+
+
+def conv_norm_relu(in_channels, out_channels, kernel):
+    conv = nn.Conv2d(in_channels, out_channels, kernel, padding="same", bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU())
 
 
 class LoneBranch(nn.Sequential):
@@ -55,7 +82,7 @@ class LoneBranch(nn.Sequential):
 @pytest.mark.parametrize("training", [True, False])
 def test_grouped_branches_equal_a_loop_of_branches(gated, training):
     widths = (10, 8, 4, 6)
-    branches = stirred(_EmbeddingBranches(N_AUS, 10, (8, 4), 6)).train(training)
+    branches = stirred(make_branches(N_AUS, 10, (8, 4), 6)).train(training)
     lone = [LoneBranch(*widths).take(branches, i).train(training) for i in range(N_AUS)]
     maps, gates = torch.randn(5, 10, 7, 7), torch.rand(5, N_AUS, 7, 7)
     looped = torch.stack(
@@ -70,7 +97,7 @@ def test_grouped_branches_equal_a_loop_of_branches(gated, training):
 
 
 def test_number_of_parameters_of_a_branch():
-    branches = _EmbeddingBranches(12, 768, (128, 64), 128)
+    branches = make_branches(12, 768, (128, 64), 128)
     per_au = 768 * 9 * 128 + 128 * 9 * 128 + 128 * 64  # convolutions
     per_au += 2 * (128 + 128 + 64) + 36 * 64 * 128 + 128  # batch norm, linear
     assert sum(p.numel() for p in branches.parameters()) == 12 * per_au
@@ -87,14 +114,14 @@ def test_branches_are_narrower_on_a_narrow_backbone(channels, widths):
 
 def test_every_au_starts_like_a_layer_of_its_own():
     torch.manual_seed(0)
-    conv = nn.Conv2d(12 * 16, 12 * 32, 3, groups=12)
-    linear = PerAULinear(12, 16, 32)
-    init_xavier_(conv)
-    for weight, fans in ((conv.weight, 9 * (16 + 32)), (linear.weight, 16 + 32)):
+    branches = make_branches(12, 8, (32, 16), 32)
+    grouped, linear = branches.layers[3][0], branches.embed
+    assert grouped.groups == 12
+    for weight, fans in ((grouped.weight, 32 + 16), (linear.weight, 36 * 16 + 32)):
         bound = math.sqrt(6 / fans)
         assert weight.abs().max() <= bound
         assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
-    assert not conv.bias.any()
+    assert not linear.bias.any()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +170,7 @@ def test_without_encoder_the_classifier_sees_the_embeddings():
 
 @pytest.mark.parametrize("encoding", ["relative", "trigonometric", None])
 def test_relations_are_the_weights_that_forward_mixes_with(encoding):
-    encoder = stirred(RelationEncoder(5, 12, 2, 3, True, encoding, 0.1)).eval()
+    encoder = stirred(make_encoder(5, encoding)).eval()
     tokens = torch.randn(2, 5, 12)
     relations = encoder.relations(tokens)
     assert relations.shape == (2, 2, 3, 5, 5)
@@ -166,14 +193,14 @@ def test_network_relations_have_an_axis_per_layer_and_head():
 def test_encoder_without_positions_does_not_know_the_order():
     tokens, order = torch.randn(2, 5, 12), torch.tensor([3, 0, 4, 1, 2])
     for encoding in ("relative", "trigonometric", None):
-        encoder = stirred(RelationEncoder(5, 12, 2, 3, True, encoding, 0.1)).eval()
+        encoder = stirred(make_encoder(5, encoding)).eval()
         permuted = encoder(tokens[:, order])
         same = torch.allclose(encoder(tokens)[:, order], permuted, atol=1e-5)
         assert same == (encoding is None)
 
 
 def test_relative_bias_belongs_to_differences_of_places():
-    layer = RelationEncoder(3, 4, 1, 1, True, "relative", 0.0).layers[0].attention
+    layer = make_encoder(3, "relative", 4, 1, 1).layers[0].attention
     layer.relative_bias.data[:] = torch.tensor([[-2.0, -1, 0, 1, 2]])
     layer.qkv.weight.data[:] = 0
     scores = layer.weights(torch.randn(1, 3, 4))[0, 0].log()
@@ -184,7 +211,7 @@ def test_relative_bias_belongs_to_differences_of_places():
 
 
 def test_trigonometric_places_follow_the_formula():
-    places = RelationEncoder(3, 6, 1, 1, True, "trigonometric", 0.0).places
+    places = make_encoder(3, "trigonometric", 6, 1, 1).places
     for place in range(3):
         for i in range(3):
             angle = place / 10000 ** (2 * i / 6)

@@ -1,4 +1,4 @@
-"""The index of a data set: it saves reading, and never tells what is no longer so."""
+"""The index of a data set: it saves reading, and is never out of date."""
 
 import itertools
 import os
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::skfau.exceptions.DatasetWarning
 
 
 def settle(root):
-    """Give everything a date that lies back."""
+    """Date everything back, so that the index trusts it."""
     then = time.time() - 100
     for path in [root, *root.rglob("*")]:
         os.utime(path, (then, then))
@@ -142,7 +142,7 @@ def test_an_index_damaged_anywhere_is_built_again(root):
     path = root.parent / "index.npz"
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
-    # Behind the arrays is their list, at which zipfile has its own kinds of errors.
+    # The list of the arrays is at the end; damage there raises errors of zipfile.
     for at in (*rng.integers(len(whole), size=6), *rng.integers(-900, 0, size=10)):
         data = bytearray(whole)
         data[at] ^= 1 << rng.integers(8)
@@ -216,7 +216,7 @@ RECORDING = st.fixed_dictionaries(
 @given(tree=st.dictionaries(VIDEO, RECORDING, min_size=1, max_size=3))
 def test_a_written_tree_loads_back_to_the_same_table(tmp_path_factory, tree):
     root = tmp_path_factory.mktemp("tree")
-    # One row that is always there: a tree without any is an error.
+    # At least one row: a tree without rows is an error.
     tree = {**tree, "M018_T1": {"images": {1}, "labels": {1: (1, 9)}, "points": set()}}
     expected = {}
     for video, part in tree.items():

@@ -9,7 +9,6 @@ from skfau import JAANetClassifier
 from skfau.facs import DATASET_AUS, to_68
 from skfau.losses import JAANetLoss, LandmarkLoss
 from skfau.nn import JAANet, transfer_state
-from skfau.nn._jaanet import _MARGIN
 from skfau.preprocessing import roi_heatmaps
 from tests.networks import draw_images, stirred
 from tests.small import make_small
@@ -53,8 +52,8 @@ def test_initial_maps_are_those_of_the_heatmaps(aus, made):
     network = JAANet(len(aus), aus, channels=1)
     maps = network.initial_maps(torch.tensor(landmarks[:, ROWS_49]), 44)
     assert maps.shape == (5, len(aus), 52, 52)
-    # A face of 44 cells in the middle of an image of 52.
-    moved = (landmarks + 0.5) + 176 * _MARGIN / 44 - 0.5
+    # A face of 44 cells in the middle of an image of 52, four cells on every side.
+    moved = (landmarks + 0.5) + 176 * 4 / 44 - 0.5
     side = 176 * 52 // 44
     same = roi_heatmaps(moved, aus, (side, side), size=52, shape="diamond")
     np.testing.assert_allclose(maps, same, atol=2e-5)

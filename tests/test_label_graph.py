@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from skfau.nn import MLGCN, MSCAM, label_graph
-from skfau.nn._semantic import cosine_attention
 from tests.networks import draw_images, small_backbone, stirred
 
 labels = arrays(
@@ -101,10 +101,16 @@ def test_mlgcn_is_two_graph_convolutions_and_a_product():
 
 def test_mscam_attends_with_the_embedded_graph():
     network, images = make_network(MSCAM), draw_images()
-    guides = network.attention.project(network.encoder(network.text)).unsqueeze(1)
-    features, maps = cosine_attention(network.backbone(images), guides)
+    guides = network.attention.project(network.encoder(network.text))
+    maps = network.backbone(images)
+    cosines = torch.einsum(
+        "nchw,ac->nahw", F.normalize(maps, dim=1), F.normalize(guides, dim=-1)
+    )
+    attention = cosines.relu() + 0.01
+    attention = attention / attention.sum(dim=(2, 3), keepdim=True)
+    features = torch.einsum("nahw,nchw->nac", attention, maps)
     logits, aux = network(images)
-    torch.testing.assert_close(aux["attention_maps"], maps)
+    torch.testing.assert_close(aux["attention_maps"], attention)
     expected = network.attention.classifier(features).squeeze(-1)
     torch.testing.assert_close(logits, expected)
 

@@ -3,6 +3,7 @@
 import ast
 import io
 import tokenize
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ SERVES = {
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",
+    "_decoder_warnings": "faces",
+    "_concat": "faces",
+    "_pixels": "faces",
+    "_cache_files": "exceptions",
+    "_video_index": "faces",
+    "_video_store": "faces",
     "_validation": "datasets",
 }
 MAY_IMPORT = {
@@ -125,7 +132,7 @@ def test_lines_of_code_are_those_that_run():
 def test_files_and_functions_stay_short(path):
     text = path.read_text("utf-8")
     lines = code_lines(text)
-    assert len(lines) <= 280, f"{path} has {len(lines)} lines of code, more than 280"
+    assert len(lines) <= 300, f"{path} has {len(lines)} lines of code, more than 300"
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             length = len(lines & set(range(node.lineno, node.end_lineno + 1)))
@@ -138,3 +145,12 @@ def test_matplotlib_is_imported_only_inside_functions():
             names = [a.name for a in getattr(node, "names", [])]
             module = getattr(node, "module", "") or ""
             assert not any(n.startswith("matplotlib") for n in [module, *names]), path
+
+
+def test_files_of_one_name_are_one_system():
+    rooms = defaultdict(set)
+    for path in SOURCES:
+        if path.stem != "__init__":
+            rooms[path.stem].add(room_of(path))
+    systems = {"nn", "losses", "estimators"}
+    assert not {name for name, own in rooms.items() if len(own) > 1 and own - systems}

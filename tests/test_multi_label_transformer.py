@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from skfau.losses import MultiLabelTransformerLoss, WeightedBCE, WeightedDice
 from skfau.nn import MultiLabelTransformer
-from skfau.nn._multi_label_transformer import _DecoderLayer
 from tests.networks import draw_images, small_backbone, stirred
 
 N_AUS, DIM, HEADS = 4, 12, 3
@@ -70,10 +69,10 @@ def perceptron(block, tokens):
     return norm(block, tokens + hidden @ last.weight.T + last.bias)
 
 
-@pytest.mark.parametrize("released", [False, True])
-def test_a_layer_of_the_decoder_is_equations_1_to_7(released):
-    torch.manual_seed(0)
-    layer = stirred(_DecoderLayer(DIM, HEADS, 20, 0.1, released)).double().eval()
+@pytest.mark.parametrize("form", ["paper", "released"])
+def test_a_layer_of_the_decoder_is_equations_1_to_7(form):
+    network = make_network(feed_forward_dim=20, decoder=form).double()
+    layer = network.decoder.layers[0]
     rng = torch.Generator().manual_seed(1)
     tokens = torch.randn(N_AUS, DIM, generator=rng, dtype=torch.float64)
     patches = torch.randn(9, DIM, generator=rng, dtype=torch.float64)
@@ -83,7 +82,7 @@ def test_a_layer_of_the_decoder_is_equations_1_to_7(released):
         own, shares = attend(layer.to_tokens, tokens, tokens)
         torch.testing.assert_close(relations[0][0].double(), shares)
         tokens = norm(layer.to_tokens, tokens + own)
-        if released:
+        if form == "released":
             tokens = perceptron(layer.between, tokens)
         seen, shares = attend(layer.to_patches, tokens, patches)
         torch.testing.assert_close(maps[0][0].double(), shares)

@@ -1,5 +1,6 @@
 """Every parameter arrives: a value that is not the default changes what is built."""
 
+import contextlib
 import inspect
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from skfau.datasets import make_faces
 from skfau.estimators import FaceAugmentation
 from skfau.facs import ACTION_UNITS
-from tests.networks import make_trunk
+from tests.networks import small_backbone
 from tests.observing import Recorder, Watch, another_value, groups_of, observe, same
 from tests.small import CLASSIFIERS, make_small
 
@@ -30,7 +31,7 @@ OWN_BASE = {
 }
 # Values that no constraint tells; by class where classes differ.
 VALUES = {
-    "backbone": make_trunk(8),
+    "backbone": small_backbone(8),
     "aus": REVERSED,
     "augmentation": FaceAugmentation(flip=0.0, contrast=0.5),
     "validation_fraction": 0.5,
@@ -75,11 +76,25 @@ NEEDS = {
     "spatial_attention": {"crf": False},
     ("AUNetClassifier", "weights"): {"backbone": "tiny"},
     ("JAANetClassifier", "roi_convention"): {"n_landmarks": 68},
+    ("MultiLabelTransformerClassifier", "batch_size"): {"schedule": "released"},
+    ("MultiLabelTransformerClassifier", "embedding_dim"): {"schedule": "released"},
 }
 # Parameters that arrive as something else, and why.
 TRANSLATED = {
     "class_weight": "a loss takes numbers, not the name of a rule",
     "graph": "a network takes the matrix, not the name of its kind",
+}
+
+# What a parameter decides beside what bears its name: an argument of a network or
+# loss, or an entry of the optimiser's groups.
+ALSO = {
+    ("EACNetClassifier", "weights"): "freeze",
+    ("FAUTransformerClassifier", "attention"): "attention_losses",
+    ("FAUTransformerClassifier", "attention_supervision"): "map_loss",
+    ("JAANetClassifier", "variant"): "refinement_weight",
+    ("MultiLabelTransformerClassifier", "batch_size"): "lr",
+    ("MultiLabelTransformerClassifier", "embedding_dim"): "lr",
+    ("WSARLClassifier", "variant"): "nesterov",
 }
 
 
@@ -171,6 +186,27 @@ def test_a_parameter_arrives(cls, name, few, recorder, seen_before, tmp_path):
         assert exact, f"{name}={value!r} arrives as {arrived}"
 
 
+def arrivals(clf, few, recorder):
+    """Return all that networks, losses and the optimiser of a fit are given."""
+    recorder.calls.clear()
+    with contextlib.suppress(FileNotFoundError):
+        clf.fit(*few)
+        recorder.calls += [("optimizer", group) for group in groups_of(clf)]
+    return [given for _, given in recorder.calls]
+
+
+@pytest.mark.parametrize(("cls", "name"), ALSO)
+def test_a_parameter_also_decides(cls, name, few, recorder, tmp_path):
+    also, cls = ALSO[cls, name], BY_NAME[cls]
+    settings = of(NEEDS, cls, name, {})
+    value = changed(cls, name, few, tmp_path)
+    before, after = (
+        [given[also] for given in arrivals(clf, few, recorder) if also in given]
+        for clf in (make(cls, settings), make(cls, settings | {name: value}))
+    )
+    assert before and after and before != after, before
+
+
 def test_the_tables_name_parameters_that_there_are():
     keys = {*ALL, *(name for _, name in ALL)}
-    assert {*VALUES, *NEEDS, *TRANSLATED} <= keys
+    assert {*VALUES, *NEEDS, *TRANSLATED, *ALSO} <= keys

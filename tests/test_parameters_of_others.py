@@ -11,9 +11,10 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from skfau.datasets import make_faces
-from skfau.estimators import ResNetClassifier
+from skfau.estimators import ResNetClassifier, hog_baseline, landmark_baseline
 from skfau.exceptions import MissingFaceError
 from skfau.model_selection import SubjectKFold
+from skfau.preprocessing import HOGFeatures, LBPFeatures
 from tests._midpoint import MidpointClassifier, draw_faces
 from tests.observing import another_value
 from tests.small import BaseAUClassifier, make_small
@@ -69,6 +70,8 @@ SILENT = {
     "batch_size": "how many faces are in memory at once",
     "n_jobs": "how many work at it",
 }
+# Which features a chain has, and what it hands on to them by name.
+CHOICES = {"features", "options"}
 ALL = [
     (name, parameter)
     for name, cls in OTHERS.items()
@@ -158,3 +161,23 @@ def test_a_parameter_changes_what_comes_out(cls, name):
         value = another_value(constraints, before, default)
     silent = shown(cls, settings) == shown(cls, settings | {name: value})
     assert silent == (name in SILENT), f"{name}={value!r}"
+
+
+@pytest.mark.parametrize(
+    ("chain", "given"),
+    [
+        (hog_baseline, {"output_size": 64, "C": 0.5, "aus": (12, 1), "cell_size": 8}),
+        (landmark_baseline, {"C": 0.5, "aus": (12, 1)}),
+    ],
+)
+def test_parameters_of_a_chain_arrive_in_its_steps(chain, given):
+    assert given.keys() >= inspect.signature(chain).parameters.keys() - CHOICES
+    arrived = chain(**given).get_params()
+    for name, value in given.items():
+        steps = [v for key, v in arrived.items() if key.endswith(f"__{name}")]
+        assert steps == [value], name
+
+
+def test_a_chain_has_the_features_it_was_asked_for():
+    assert isinstance(hog_baseline("hog")["features"], HOGFeatures)
+    assert isinstance(hog_baseline("lbp")["features"], LBPFeatures)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -92,16 +93,23 @@ def test_other_faces_or_parameters_are_refused(made, tmp_path):
         prepare(made.data[:8], FaceAligner(output_size=33), tmp_path)
 
 
-def test_blocks_do_not_divide_videos(monkeypatch):
-    video = np.repeat(["a", "b", "c", "d"], [3, 9, 1, 2])
-    faces = Faces(np.zeros((15, 8, 8, 3), np.uint8), video=video)
-    for size, expected in {
-        4: [(0, 12), (12, 15)],
-        3: [(0, 3), (3, 12), (12, 15)],
-        99: [(0, 15)],
-    }.items():
-        monkeypatch.setattr(_prepare, "_BLOCK_ROWS", size)
-        assert _prepare._blocks(faces) == expected
+@pytest.mark.parametrize(
+    ("lengths", "ends"),
+    [
+        ([600, 1500, 100, 900], [2100, 3100]),
+        ([1024, 1000, 24, 1], [1024, 2048, 2049]),
+        ([300, 200], [500]),
+        ([3000], [3000]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.MissingFaceWarning")
+def test_blocks_of_1024_rows_or_more_do_not_divide_videos(tmp_path, lengths, ends):
+    video = np.repeat(list("abcd"[: len(lengths)]), lengths)
+    faces = Faces(np.zeros((len(video), 4, 4, 3), np.uint8), video=video)
+    faces = faces.with_columns(landmarks=np.full((len(video), 68, 2), np.nan))
+    prepare(faces, FaceAligner(output_size=8), tmp_path)
+    rows = json.loads((tmp_path / "prepared.json").read_text())["rows"]
+    assert rows == [list(pair) for pair in pairwise([0, *ends])]
 
 
 def test_missing_faces_keep_their_rows_and_reasons(made, blocks, tmp_path):
@@ -247,11 +255,17 @@ class Detector:
 @pytest.mark.parametrize(
     "make", [lambda t: partial(detect, threshold=t), lambda t: Detector(t).detect]
 )
-def test_what_a_detector_is_bound_to_counts(make):
-    one, same, other = (
-        _prepare._identity(FaceAligner(detector=make(t))) for t in (1, 1, 2)
-    )
-    assert one == same != other
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.MissingFaceWarning")
+def test_what_a_detector_is_bound_to_counts(made, tmp_path, make):
+    faces = made.data[:2]
+
+    def prepare_with(threshold):
+        aligner = FaceAligner(landmarks="detected", detector=make(threshold))
+        return prepare(faces, aligner, tmp_path)
+
+    assert len(prepare_with(1)) == len(prepare_with(1)) == 2
+    with pytest.raises(DatasetError, match="aligned with other"):
+        prepare_with(2)
 
 
 def test_five_points_are_kept_in_pixels_of_the_crop(tmp_path):

@@ -4,15 +4,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skfau.nn._region_layer import RegionLayer, _from_patches, _to_patches
+from skfau.nn import WSARL
 from tests.networks import stirred
 
 C = 8
 
 
 def make_layer(scales, channels=C):
+    """Return the first region layer of a network's backbone."""
     torch.manual_seed(0)
-    return stirred(RegionLayer(3, channels, scales).double())
+    network = WSARL(1, channels=channels // 4, region_layer=scales, crf=False)
+    return stirred(network.trunk[0].double())
 
 
 def norm(maps, module, channels=slice(None), training=False):
@@ -75,16 +77,6 @@ def test_layer_equals_a_loop_over_patches(scales, training):
     torch.testing.assert_close(got, expected, atol=1e-12, rtol=1e-12)
 
 
-@pytest.mark.parametrize("grid", [1, 2, 4])
-def test_patches_lie_row_by_row_and_go_back_to_their_places(grid):
-    maps = torch.arange(2 * 3 * 8 * 12.0).view(2, 3, 8, 12)
-    patches = _to_patches(maps, grid)
-    assert patches.shape == (2, grid**2 * 3, 8 // grid, 12 // grid)
-    last = maps[:, :, -(8 // grid) :, -(12 // grid) :]
-    assert torch.equal(patches[:, -3:], last)
-    assert torch.equal(_from_patches(patches, grid), maps)
-
-
 @pytest.mark.parametrize(
     ("scales", "grids", "widths"),
     [
@@ -115,22 +107,8 @@ def test_number_of_parameters():
     for grid, wide, narrow in ((8, 32, 16), (4, 16, 8), (2, 8, 8)):
         hierarchical += grid**2 * (2 * wide + wide * 9 * narrow + narrow)
     for scales, expected in (("parallel", parallel), ("hierarchical", hierarchical)):
-        layer = RegionLayer(3, 32, scales)
+        layer = make_layer(scales, 32)
         assert sum(p.numel() for p in layer.parameters()) == expected
-
-
-@pytest.mark.parametrize("size", [(20, 16), (16, 20), (8, 8), (16, 8)])
-def test_maps_that_cannot_be_cut_are_refused(size):
-    said = f"multiples of 8 from 16. Got {size[0]}x{size[1]}"
-    with pytest.raises(ValueError, match=said):
-        make_layer("parallel")(torch.zeros(1, 3, *size, dtype=torch.float64))
-
-
-def test_bad_parameters_are_refused():
-    with pytest.raises(ValueError, match=r"one of .* Got 'serial'"):
-        RegionLayer(3, 8, "serial")
-    with pytest.raises(ValueError, match=r"multiple of 4.* Got 6"):
-        RegionLayer(3, 6)
 
 
 def test_one_image_trains_on_the_smallest_maps():

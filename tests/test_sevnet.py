@@ -10,8 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skfau.nn import SEVNet
-from skfau.nn._encoder import RelationEncoder
-from skfau.nn._semantic import CrossModalityAttention, cosine_attention
 from tests.networks import draw_images, small_backbone, stirred
 
 N_AUS = 4
@@ -31,7 +29,7 @@ def make_network(text=None, seed=0, **parameters):
     return network.eval()
 
 
-def reference(maps, guides, eps):
+def reference(maps, guides, eps=0.01):
     """Equations 4 to 6, a position at a time."""
     n, channels, height, width = maps.shape
     features = np.zeros((n, len(guides), channels))
@@ -49,52 +47,73 @@ def reference(maps, guides, eps):
     return features, attention
 
 
+@pytest.fixture(scope="module")
+def attend():
+    """The attention of a network over 16 channels: logits and maps, in float64."""
+    return make_network().double().attention
+
+
+def features_of(attend, logits):
+    """Return the one linear layer's input, as far as it moves the logits."""
+    return logits - attend.classifier.bias
+
+
 @pytest.mark.parametrize("n_words", [1, 3])
-@pytest.mark.parametrize("eps", [1e-12, 0.01])
-def test_attention_is_equations_4_to_6(n_words, eps):
+def test_attention_is_equations_4_to_6(attend, n_words):
     rng = np.random.default_rng(0)
-    maps = np.maximum(rng.normal(size=(2, 5, 3, 4)), 0)
+    maps = np.maximum(rng.normal(size=(2, 16, 3, 4)), 0)
     maps[0, :, 1, 1] = 0
-    guides = rng.normal(size=(3, n_words, 5))
-    ours = cosine_attention(torch.tensor(maps), torch.tensor(guides), eps)
-    for value, expected in zip(ours, reference(maps, guides, eps), strict=True):
-        assert value.dtype == torch.float64
-        np.testing.assert_allclose(value, expected, rtol=1e-10)
+    guides = rng.normal(size=(3, n_words, 16))
+    with torch.no_grad():
+        logits, attention = attend(torch.tensor(maps), torch.tensor(guides))
+        features, expected = reference(maps, guides)
+        np.testing.assert_allclose(attention, expected, rtol=1e-10)
+        expected = attend.classifier(torch.tensor(features)).squeeze(-1)
+    assert logits.dtype == attention.dtype == torch.float64
+    torch.testing.assert_close(logits, expected)
 
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 99), scale=st.floats(1e-3, 1e3), shift=st.integers(1, 4))
-def test_attention_is_a_distribution_blind_to_the_length_of_vectors(seed, scale, shift):
+def test_attention_is_a_distribution_blind_to_the_length_of_vectors(
+    attend, seed, scale, shift
+):
     rng = torch.Generator().manual_seed(seed)
-    maps = torch.rand(2, 6, 3, 3, generator=rng, dtype=torch.float64)
-    guides = torch.randn(4, 1, 6, generator=rng, dtype=torch.float64)
-    features, attention = cosine_attention(maps, guides)
+    maps = torch.rand(2, 16, 3, 3, generator=rng, dtype=torch.float64)
+    guides = torch.randn(4, 1, 16, generator=rng, dtype=torch.float64)
+    logits, attention = attend(maps, guides)
     ones = torch.ones(2, 4, dtype=torch.float64)
     torch.testing.assert_close(attention.sum(dim=(2, 3)), ones)
     assert attention.min() > 0
-    scaled = cosine_attention(maps * scale, guides * scale)
-    torch.testing.assert_close(scaled[0], features * scale)
+    scaled = attend(maps * scale, guides * scale)
+    torch.testing.assert_close(
+        features_of(attend, scaled[0]), features_of(attend, logits) * scale
+    )
     torch.testing.assert_close(scaled[1], attention)
-    rolled = cosine_attention(maps.roll(shift, dims=3), guides)
-    torch.testing.assert_close(rolled[0], features)
+    rolled = attend(maps.roll(shift, dims=3), guides)
+    torch.testing.assert_close(rolled[0], logits)
     torch.testing.assert_close(rolled[1], attention.roll(shift, dims=3))
 
 
-def test_attention_is_uniform_where_no_cosine_is_positive():
-    maps = torch.rand(1, 3, 2, 2)
-    features, attention = cosine_attention(maps, -torch.ones(1, 1, 3))
-    torch.testing.assert_close(attention, torch.full((1, 1, 2, 2), 0.25))
-    torch.testing.assert_close(features[0, 0], maps[0].mean(dim=(1, 2)))
+def test_attention_is_uniform_where_no_cosine_is_positive(attend):
+    maps = torch.rand(1, 16, 2, 2, dtype=torch.float64)
+    logits, attention = attend(maps, -torch.ones(1, 1, 16, dtype=torch.float64))
+    torch.testing.assert_close(attention, torch.full_like(attention, 0.25))
+    torch.testing.assert_close(logits, attend.classifier(maps.mean(dim=(2, 3))))
 
 
 def test_logits_are_one_linear_layer_over_the_attended_features():
     network, images = make_network(), draw_images()
-    logits, aux = network(images)
-    features, maps = cosine_attention(network.backbone(images), network.guides())
-    assert torch.equal(aux["attention_maps"], maps)
+    with torch.no_grad():
+        logits, aux = network(images)
+        sides = network.backbone(images), network.guides()
+        features, maps = map(torch.tensor, reference(*(x.numpy() for x in sides)))
+    torch.testing.assert_close(
+        aux["attention_maps"].double(), maps, atol=1e-6, rtol=1e-4
+    )
     layer = network.attention.classifier
     expected = (features * layer.weight[0]).sum(dim=-1) + layer.bias
-    torch.testing.assert_close(logits, expected)
+    torch.testing.assert_close(logits.double(), expected, atol=1e-5, rtol=1e-5)
 
 
 @settings(deadline=None, max_examples=10)
@@ -166,11 +185,9 @@ def test_relations_are_distributions_over_aus():
 
 
 def test_the_encoder_is_that_of_pytorch_without_the_projections_biases():
-    encoder = RelationEncoder(
-        5, 12, 1, 3, True, None, 0.0, feed_forward_dim=7, activation=torch.nn.GELU
-    )
+    encoder = make_network(feed_forward_dim=7, encoder_layers=1).encoder
     layer, twin = (
-        stirred(encoder).layers[0],
+        encoder.layers[0],
         torch.nn.TransformerEncoderLayer(12, 3, 7, 0.0, "gelu", batch_first=True),
     )
     with torch.no_grad():
@@ -272,9 +289,10 @@ def test_without_an_encoder_a_new_au_is_what_a_trained_one_would_be():
 
 
 def test_attention_learns_where_the_bias_lets_it_start():
-    attention = CrossModalityAttention(8, 512)
-    guides = attention.project(torch.randn(50, 8)).unsqueeze(1)
-    _, maps = cosine_attention(torch.rand(1, 512, 3, 3), guides)
+    torch.manual_seed(0)
+    text = torch.randn(50, 8)
+    network = SEVNet(50, text, small_backbone(512), encoder_layers=0)
+    _, maps = network.attention(torch.rand(1, 512, 3, 3), network.guides())
     assert (maps.flatten(2).std(dim=-1) > 1e-7).all()
 
 

@@ -10,15 +10,17 @@ from hypothesis.extra import numpy as hnp
 from skfau import Faces
 from skfau._validation import check_au_labels, check_faces
 from skfau.exceptions import FaceImageError, LabelError, MissingColumnError
+from skfau.metrics import au_adjacency
+from skfau.preprocessing import HOGFeatures
 
 IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
 NAN = np.nan
 
 
-def test_faces_pass_unchanged_and_arrays_are_wrapped():
-    faces = Faces(IMAGES)
-    assert check_faces(faces) is faces
-    assert check_faces(IMAGES).shape == (3,)
+def test_arrays_are_faces():
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    ours, theirs = (HOGFeatures().fit_transform(X) for X in (Faces(images), images))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(
@@ -35,9 +37,10 @@ def test_faces_pass_unchanged_and_arrays_are_wrapped():
         (None, TypeError, "NoneType"),
     ],
 )
-def test_what_is_not_faces(X, error, match):
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_what_is_not_faces(X, error, match, method):
     with pytest.raises(error, match=match):
-        check_faces(X)
+        getattr(HOGFeatures(), method)(X)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,7 @@ def test_any_other_label_is_named_with_its_place(code):
     y = np.zeros((4, 3))
     y[2, 1] = code
     with pytest.raises(LabelError, match=r"row 2, column 1.*oof_predict_proba") as info:
-        check_au_labels(y)
+        au_adjacency(y)
     assert f"got {np.float64(code)!s} in" in str(info.value)
     for hint in ("9 in BP4D", "999 in EmotioNet", 'method="predict_proba"'):
         assert hint in str(info.value)

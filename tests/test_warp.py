@@ -1,5 +1,6 @@
 import pickle
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -7,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.data import astronaut
 
-from skfau import Faces
-from skfau.preprocessing._warp import AlignedImages, warp_face
+from skfau import FaceAligner, Faces
+from skfau.exceptions import MissingFaceWarning
+from skfau.preprocessing._similarity import MEAN_FACE
 
 PHOTO = astronaut()
 
@@ -49,8 +51,35 @@ MATRICES = np.stack(
 )
 
 
+def landmarks_for(matrix, size):
+    """Return the landmarks of a mean face that the aligner moves by this matrix."""
+    face = 100 * MEAN_FACE[None] + 500
+    aligner = FaceAligner(size, "inner", landmarks="given")
+    black = np.zeros((1, 8, 8, 3), np.uint8)
+    target = aligner.transform(Faces(black, landmarks=face)).landmarks[0]
+    return (target.astype(float) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+
+
+def aligned(images, rows, matrices, size, **parameters):
+    """Align some rows of images by landmarks that ask for these matrices."""
+    faces = Faces(images)[list(rows)]
+    landmarks = [
+        np.full((68, 2), np.nan) if np.isnan(matrix).any() else points
+        for matrix in matrices
+        for points in [landmarks_for(matrix, size)]
+    ]
+    aligner = FaceAligner(size, "inner", landmarks="given", **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MissingFaceWarning)
+        return aligner.transform(faces.with_columns(landmarks=np.array(landmarks)))
+
+
+def warp(image, matrix, size, border_value=0):
+    return aligned([image], [0], [matrix], size, border_value=border_value).images[0]
+
+
 def stored(store=None, rows=(2, 0, 1), matrices=MATRICES, size=80, **params):
-    return AlignedImages(store or ListedStore(), rows, matrices, size, **params)
+    return aligned(store or ListedStore(), rows, matrices, size, **params).store
 
 
 @given(st.floats(0.05, 1.5), st.floats(-3.1, 3.1))
@@ -60,8 +89,7 @@ def test_every_scale_keeps_positions(scale, angle):
     y, x = np.mgrid[:800, :800]
     ramp = np.repeat(np.rint((x + 2 * y) / 2400 * 255)[..., None], 3, axis=2)
     matrix = similarity(scale, angle, np.array([390, 410]), np.array([20, 20]))
-    out = np.empty((41, 41, 3), dtype=np.uint8)
-    warp_face(ramp.astype(np.uint8), matrix, out)
+    out = warp(ramp.astype(np.uint8), matrix, 41)
     v, u = np.mgrid[:41, :41]
     source = (np.stack([u, v], axis=-1) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
     expected = (source @ [1, 2]) / 2400 * 255
@@ -73,23 +101,20 @@ def test_every_scale_keeps_positions(scale, angle):
 def test_shrinking_does_not_alias(scale):
     stripes = np.zeros((800, 800, 3), dtype=np.uint8)
     stripes[:, ::2] = 255
-    out = np.empty((60, 60, 3), dtype=np.uint8)
-    warp_face(stripes, np.array([[scale, 0, 0], [0, scale, 0]]), out)
+    out = warp(stripes, np.array([[scale, 0, 0], [0, scale, 0]]), 60)
     # An odd number of columns averages to one more of one kind: 255 / 3 / 2 at most.
     assert abs(out[2:58, 2:58].astype(int) - 127).max() <= 43
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0])
 def test_face_outside_of_the_image_shows_the_border(scale):
-    out = np.empty((50, 50, 3), dtype=np.uint8)
-    warp_face(PHOTO, np.array([[scale, 0, 900], [0, scale, 900]]), out, 77)
+    out = warp(PHOTO, np.array([[scale, 0, 900], [0, scale, 900]]), 50, 77)
     assert (out == 77).all()
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0])
 def test_border_next_to_the_image(scale):
-    out = np.empty((50, 50, 3), dtype=np.uint8)
-    warp_face(PHOTO, np.array([[scale, 0, 25], [0, scale, 25]]), out, 77)
+    out = warp(PHOTO, np.array([[scale, 0, 25], [0, scale, 25]]), 50, 77)
     assert (out[:24] == 77).all()
     assert (out[:, :24] == 77).all()
     assert not (out[27:, 27:] == 77).all(axis=2).any()
@@ -126,8 +151,7 @@ def test_no_rows():
 
 
 def test_rows_are_those_of_the_source():
-    expected = np.empty((80, 80, 3), dtype=np.uint8)
-    warp_face(np.roll(PHOTO, 18, axis=0), MATRICES[0], expected)
+    expected = warp(np.roll(PHOTO, 18, axis=0), MATRICES[0], 80)
     np.testing.assert_array_equal(stored().gather([0])[0], expected)
 
 

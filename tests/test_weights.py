@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from skfau.nn import _weights, make_backbone
+from skfau.nn import BACKBONES, EACNet, _weights, make_backbone
 
 FOREIGN = {
     "efficientnet_b0": ("classifier.1.weight", "features.7.0.block.0.0.weight"),
@@ -156,17 +156,26 @@ def test_refused_weights(backbone, weights, error, match):
 
 
 @pytest.fixture
-def site(state, tmp_path, monkeypatch):
-    """Publish the tiny backbone in a folder, under a name that holds its hash."""
+def publish(tmp_path, monkeypatch):
+    """Publish a state dict of `tiny` in a folder, under a name that holds its hash."""
     folder = tmp_path / "site"
     folder.mkdir()
-    torch.save(state, folder / "plain.pth")
-    digest = hashlib.sha256((folder / "plain.pth").read_bytes()).hexdigest()
-    file = (folder / "plain.pth").rename(folder / f"tiny-{digest[:8]}.pth")
     monkeypatch.setattr(_weights, "_IMAGENET_SITE", folder.as_uri() + "/")
-    monkeypatch.setitem(_weights._IMAGENET_FILES, "tiny", file.name)
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
-    return file
+
+    def publish(state):
+        torch.save(state, folder / "plain.pth")
+        digest = hashlib.sha256((folder / "plain.pth").read_bytes()).hexdigest()
+        file = (folder / "plain.pth").rename(folder / f"tiny-{digest[:8]}.pth")
+        monkeypatch.setitem(_weights._IMAGENET_FILES, "tiny", file.name)
+        return file
+
+    return publish
+
+
+@pytest.fixture
+def site(state, publish):
+    return publish(state)
 
 
 def test_imagenet_weights_are_fetched_once(site, state):
@@ -188,18 +197,15 @@ def test_offline_says_which_file_to_bring(site):
         make_backbone("tiny", "imagenet")
 
 
-def test_published_code_never_runs(site, tmp_path, monkeypatch):
+def test_published_code_never_runs(publish, tmp_path):
     target = tmp_path / "exploded"
-    torch.save({"conv1.weight": Bomb(target)}, site)
-    digest = hashlib.sha256(site.read_bytes()).hexdigest()
-    renamed = site.rename(site.with_name(f"evil-{digest[:8]}.pth"))
-    monkeypatch.setitem(_weights._IMAGENET_FILES, "tiny", renamed.name)
+    publish({"conv1.weight": Bomb(target)})
     with pytest.raises(OSError, match="could not be fetched"):
         make_backbone("tiny", "imagenet")
     assert not target.exists()
 
 
-@pytest.mark.parametrize("name", sorted(_weights._IMAGENET_FILES))
+@pytest.mark.parametrize("name", sorted({*BACKBONES, "vgg19"} - {"tiny"}))
 def test_published_names_carry_the_hash_that_is_checked(name, monkeypatch):
     asked = {}
 
@@ -207,9 +213,17 @@ def test_published_names_carry_the_hash_that_is_checked(name, monkeypatch):
         asked.update(options, url=url)
         raise OSError("no network in tests")
 
+    def build(name):
+        if name == "vgg19":
+            return EACNet(12, weights="imagenet")
+        return make_backbone(name, "imagenet")
+
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", record)
-    with pytest.raises(OSError, match="no network in tests"):
-        _weights._fetch_imagenet(name)
+    with (
+        torch.device("meta"),
+        pytest.raises(OSError, match="no network in tests"),
+    ):
+        build(name)
     assert asked["check_hash"] is True
     assert asked["weights_only"] is True
     assert asked["url"].startswith("https://download.pytorch.org/models/")

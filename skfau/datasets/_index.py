@@ -1,8 +1,6 @@
 """Index of a data set: what was read from its files, stored until they change."""
 
-import contextlib
 import json
-import os
 import time
 import warnings
 from pathlib import Path
@@ -12,15 +10,13 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from skfau import __version__
-from skfau._arrays import digest, stamp
+from skfau._arrays import stamp
+from skfau._cache_files import cache_path, settled, write_arrays
 
 # Format of the index; raise it when a reader returns other records for equal files.
 _FORMAT = 3
 # Time to read without workers: about as long as starting them takes.
 _SERIAL_SECONDS = 2.0
-# A file modified this shortly before it was read may change again within one tick of
-# the file system's clock, so its stamp would not tell.
-_UNSETTLED_NS = 2_000_000_000
 
 
 def read_indexed(recordings, *, index, name, n_jobs, verbose):
@@ -63,23 +59,17 @@ def read_indexed(recordings, *, index, name, n_jobs, verbose):
 def _index_path(index, name):
     if index is None:
         return None
-    if index != "auto":
-        return Path(index)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache, "skfau", "index", f"{name[0]}-{digest(*name)[:16]}.npz")
+    return cache_path("index", name[0], *name) if index == "auto" else Path(index)
 
 
 def _stamps(recording):
-    marks = [stamp(str(path))[1:] for path in recording.files]
+    marks = [stamp(str(path))[1:] for path in recording.watched]
     # Lists, not tuples: JSON gives lists back, and these are compared with them.
     return [repr(recording.read.args), [list(mark) for mark in marks]]
 
 
 def _settled(stamps, began):
-    return all(
-        modified is None or modified < began - _UNSETTLED_NS
-        for _, modified in stamps[1]
-    )
+    return all(settled(modified, began) for _, modified in stamps[1])
 
 
 def _read_all(recordings, title, n_jobs, verbose):
@@ -110,12 +100,8 @@ def _write(path, keys, stamps, records):
         parts = [record[field] for record in records]
         arrays[f"values_{field}"] = np.concatenate(parts)
         arrays[f"lengths_{field}"] = np.array([len(part) for part in parts])
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        partial.replace(path)
+        write_arrays(path, arrays)
     except OSError as error:
         warnings.warn(
             f"the index {path} cannot be written ({error.strerror}), so the next load "
@@ -123,8 +109,6 @@ def _write(path, keys, stamps, records):
             "or index=None",
             stacklevel=4,
         )
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def _load(path):

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfau._stores import PathStore, VideoStore
+from skfau._stores import PathStore
+from skfau._video_store import VideoStore
 from skfau.datasets._image_files import first_image_number
 from skfau.datasets._index import read_indexed
 from skfau.datasets._published_folds import warn_of_deviations
@@ -76,7 +77,7 @@ class Recording(NamedTuple):
     read : functools.partial
         Returns the record; called without arguments, maybe in another process.
     others : tuple of Path, default=()
-        Further files that the record depends on, whether or not they exist.
+        Further paths that the record depends on, whether or not they exist.
     source : Path or None, default=None
         Its folder of images or its video.
     subject : str, default=""
@@ -95,8 +96,8 @@ class Recording(NamedTuple):
     record: dict = {}
 
     @property
-    def files(self):
-        """All paths that were looked at: if none changes, the record is still true."""
+    def watched(self):
+        """All paths that the record depends on: it is valid until one changes."""
         source = () if self.source is None else (self.source,)
         return (self.labels, *self.others, *source)
 
@@ -320,7 +321,8 @@ def _video_faces(recordings, joined, landmarks):
         store,
         subject=np.repeat([recordings[k].subject for k in used], store.counts),
         video=np.repeat([recordings[k].name for k in used], store.counts),
-        frame=np.concatenate([np.arange(1, n + 1) for n in store.counts]),
+        frame=store.frames + 1,
+        time=store.seconds,
     )[rows]
     return faces if landmarks is None else faces.with_columns(landmarks=landmarks)
 

@@ -2,7 +2,7 @@
 
 from skfau.model_selection._compare import compare, cross_dataset_scores
 from skfau.model_selection._out_of_fold import oof_predict_proba
-from skfau.model_selection._published_folds import PublishedKFold
+from skfau.model_selection._published_kfold import PublishedKFold
 from skfau.model_selection._smoothing import ProbabilitySmoother, SmoothedClassifier
 from skfau.model_selection._split import SubjectKFold, subject_train_test_split
 from skfau.model_selection._threshold import AUThresholdClassifier, best_f1_thresholds

@@ -73,12 +73,10 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
     Raises
     ------
     TypeError
-        If `backbone` is neither a name nor a module, or the module does not return one
-        tensor.
+        If `backbone` is neither a name nor a module that returns one tensor.
     ValueError
-        If a name is unknown, a module is given together with `weights` or its output is
-        not 4-D, or a checkpoint holds pickled code or has missing, unknown or reshaped
-        entries.
+        If a name is unknown, a module comes with `weights` or its output is not 4-D, or
+        a checkpoint holds pickled code or has missing, unknown or reshaped entries.
     OSError
         If there is no file at the path (FileNotFoundError) or the published one cannot
         be fetched or has another hash.

@@ -37,10 +37,8 @@ def label_graph(
         1 where the AU occurs, 0 where not, NaN where unknown. Two AUs are compared on
         the rows in which both are known.
     kind : {"correlation", "conditional"}, default='correlation'
-        Which AUs are joined. ``"correlation"``, as by SEV-Net's authors: AUs with a
-        Pearson correlation above one threshold by 1, below another by -1.
-        ``"conditional"``, as in ML-GCN: AU i to AU j where P(j | i) reaches a
-        threshold.
+        SEV-Net's authors join AUs by 1 where Pearson's correlation is above a threshold
+        and by -1 where it is below another. ML-GCN joins i to j where P(j | i) is high.
     positive_threshold : float, default=0.2
         Correlation above which two AUs are joined.
     negative_threshold : float, default=-0.03

@@ -95,11 +95,6 @@ class RegionLayer(nn.Module):
         patches of that output the last quarter; batch norm per patch and ReLU come
         first.
 
-    Raises
-    ------
-    ValueError
-        If `channels` or `scales` has another value.
-
     References
     ----------
     .. [1] Z. Shao, Z. Liu, J. Cai, Y. Wu and L. Ma, "Facial action unit detection
@@ -110,13 +105,6 @@ class RegionLayer(nn.Module):
 
     def __init__(self, in_channels, channels, scales="parallel"):
         super().__init__()
-        if scales not in REGION_LAYERS:
-            raise ValueError(f"scales must be one of {REGION_LAYERS}. Got {scales!r}.")
-        if channels % 4:
-            raise ValueError(
-                f"channels must be a multiple of 4, the number of shares. Got "
-                f"{channels}."
-            )
         self.scales = scales
         self.input = nn.Conv2d(in_channels, channels, 3, padding=1)
         if scales == "parallel":
@@ -141,22 +129,7 @@ class RegionLayer(nn.Module):
         Returns
         -------
         maps : Tensor of shape (n, channels, h, w)
-
-        Raises
-        ------
-        ValueError
-            If the maps cannot be cut in 8x8 patches of at least 2x2 positions.
         """
-        height, width = maps.shape[2:]
-        finest = self.patches[0].grid
-        smallest = _MIN_PATCH * finest
-        if height % finest or width % finest or min(height, width) < smallest:
-            raise ValueError(
-                f"A region layer cuts maps in {finest}x{finest} patches of at least "
-                f"{_MIN_PATCH}x{_MIN_PATCH} positions, so height and width must be "
-                f"multiples of {finest} from {smallest}. Got "
-                f"{height}x{width}."
-            )
         maps = self.input(maps)
         if self.scales == "parallel":
             shared = self.input_norm(maps).relu()

@@ -32,8 +32,7 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
     faces : Faces of n_samples rows
         Source images, in the order of their videos.
     aligner : FaceAligner
-        Or another transformer that returns as many faces, of one size. Callables among
-        its parameters are identified by their names.
+        Or another transformer to as many faces of one size. Callables count by name.
     out : str or Path
         Folder to write: ``images.npy``, ``landmarks.npy``, ``matrix.npy`` and
         ``prepared.json``, which holds the checksums; ``five_points.npy`` if there are.
