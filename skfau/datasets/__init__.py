@@ -16,10 +16,10 @@ them. Where a file shows several people, landmarks are of the one with the large
 of face sizes, followed by place from frame to frame, and NaN where that person is not
 seen; ``report`` names the frames with several faces.
 
-`load_table` reads AUs named as ``AU1``, ``AU01``, ``au_1``; ``AU01_c`` or
-``AU01_occurrence``; with a threshold ``AU01_r`` or ``AU01_intensity``. It finds images
-by their exact name; where there is none, in whatever case or form of Unicode, with
-backslashes for slashes, or blanks at the ends.
+`load_table` reads images or frames of videos. It finds files by their exact name; where
+there is none, in whatever case or form of Unicode, with backslashes for slashes, or
+blanks at the ends. AUs are columns ``AU1``, ``AU01`` or ``au_1``; ``AU01_c`` or
+``AU01_occurrence``; with a threshold ``AU01_r`` or ``AU01_intensity``.
 """
 
 from skfau.datasets._affwild2 import load_affwild2

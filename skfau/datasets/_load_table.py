@@ -12,6 +12,12 @@ from skfau.datasets._file_names import find_files
 from skfau.datasets._landmarks_of_rows import landmarks_of_rows
 from skfau.datasets._recordings import VideoReport, check_aus, check_threshold
 from skfau.datasets._table_columns import check_columns, places, read_columns, typed
+from skfau.datasets._video_rows import (
+    are_videos,
+    find_frames,
+    video_faces,
+    with_keys,
+)
 from skfau.exceptions import DatasetError, DatasetWarning, LabelError
 from skfau.faces import Faces
 
@@ -38,7 +44,9 @@ def load_table(
     ----------
     source : str, Path, DataFrame or dict of array-like
         A CSV file with a header, or its columns: ``path``; where known, ``subject``,
-        ``video``, ``frame``; labels ``AU1``, ``au_12``, ...; others go along.
+        ``video``, ``frame``; labels ``AU1``, ``au_12``, ...; others go along. A path
+        may be of a video: its rows need ``frame``, or ``time`` (seconds; the nearest
+        frame).
     root : str, Path or None, default=None
         What paths start from; None is the folder of the CSV file, or the current one.
     aus : sequence of int or None, default=None
@@ -51,8 +59,8 @@ def load_table(
     landmarks : str, Path or None, default=None
         Folder of their files, by video or image; see `skfau.datasets`.
     first_frame : {"auto", 0, 1}, default="auto"
-        What the table calls the first frame of a video, for files of tools; "auto" is
-        0 if it has a frame 0, else 1.
+        What the table calls the first frame of a video; "auto" is 0 if it has a frame
+        0 or no column ``frame``, else 1.
 
     Returns
     -------
@@ -99,11 +107,20 @@ def _load(source, root, aus, threshold, unknown, landmarks, first_frame):
         target = np.where(np.isnan(levels), np.nan, levels >= threshold)
     here, paths = _find_images(name, root, columns.pop("path"), where)
     first = _first(name, columns.get("frame"), first_frame)
+    found = None
+    if are_videos(paths):
+        here, paths, found = _find_frames(name, here, paths, columns, first, where)
     kept = {c: typed(c, np.asarray(values)[here]) for c, values in columns.items()}
+    if found is not None:
+        kept = with_keys(found, kept, [where[k] for k in np.flatnonzero(here)])
     points, several = landmarks_of_rows(landmarks, root, paths, kept, first)
     report = _report(here, target, points, several, lines, columns)
     return Bunch(
-        data=Faces(paths, **kept | points),
+        data=(
+            Faces(paths, **kept | points)
+            if found is None
+            else video_faces(found, kept | points)
+        ),
         target=target[here].astype(np.float32),
         intensity=levels[here] if intense else None,
         aus=tuple(coded),
@@ -184,13 +201,32 @@ def _find_images(name, root, paths, where):
     return here, [path for path, found in zip(full, here, strict=True) if found]
 
 
+def _find_frames(name, here, paths, columns, first, where):
+    """Return which rows have a frame, its video, and the frames; warn of others."""
+    rows = np.flatnonzero(here)
+    given = {c: columns[c][rows] for c in ("frame", "time") if c in columns}
+    found = find_frames(paths, given, min(first, 1), [where[row] for row in rows])
+    shown = found.frames >= 0
+    lost = np.flatnonzero(~shown)
+    if len(lost):
+        _warn(
+            f"{len(lost)} of {len(rows)} rows of {name} are left out, as their video "
+            f"has no such frame: {where[rows[lost[0]]]}, {paths[lost[0]]}"
+            f"{', ...' * (len(lost) > 1)}"
+        )
+    here = here.copy()
+    here[rows[lost]] = False
+    found = found._replace(video=found.video[shown], frames=found.frames[shown])
+    return here, [paths[k] for k in np.flatnonzero(shown)], found
+
+
 def _first(name, frames, first_frame):
     """Return the number that the frames of the table count from.
 
     A frame 0 anywhere in the table means that its frames count from 0.
     """
     if frames is None or not len(frames):
-        return None
+        return 0 if first_frame == "auto" else first_frame
     lowest = int(frames.min())
     if first_frame == "auto":
         return lowest
