@@ -7,8 +7,6 @@ import numpy as np
 from skfau._arrays import MappedArray, hash_array, mapped_base
 
 _KEY_COLUMNS = ("subject", "video", "frame")
-# Columns of points in pixels, and how many a face has.
-_POINT_COLUMNS = {"landmarks": 68, "five_points": 5}
 
 
 class Column(NamedTuple):
@@ -109,6 +107,10 @@ def flat_columns(name, values):
         return
     for place in np.ndindex(values.shape[1:]):
         yield "_".join(map(str, (name, *place))), values[(slice(None), *place)]
+
+
+# Columns of points in pixels, and how many a face has.
+_POINT_COLUMNS = {"landmarks": 68, "five_points": 5}
 
 
 def prepare_column(name, values, n_rows):
