@@ -8,12 +8,13 @@ from skfau.datasets._number_texts import is_missing, plain_number
 from skfau.datasets._text_files import check_header
 from skfau.exceptions import DatasetError, LabelError
 
-# OpenFace: AU01_c is occurrence, AU01_r intensity. A capital R or L is a side of the
-# face, which is another AU.
-_AU = re.compile(r"(?:[Aa][Uu])[\s_-]*0*(\d+)(_[A-Za-z]+)?")
-_KINDS = {"": "either", "_c": "occurrence", "_r": "intensity"}
-_KINDS |= dict.fromkeys(("_occurrence", "_occ", "_presence"), "occurrence")
-_KINDS |= dict.fromkeys(("_intensity", "_int"), "intensity")
+_AU = re.compile(r"au[\s_-]*0*(\d+)(_[a-z]+|)", re.IGNORECASE)
+# What follows the number: in OpenFace, _c is occurrence and _r intensity.
+_KINDS = {
+    "": "either",
+    **dict.fromkeys(("_c", "_occurrence", "_presence"), "occurrence"),
+    **dict.fromkeys(("_r", "_intensity"), "intensity"),
+}
 _LOOKS_LIKE_AU = re.compile(r"au[\s_-]*\d", re.IGNORECASE)
 _NEAR = re.compile(r"[a-z _-]*\d+([\s_-]?[a-z]+)?", re.IGNORECASE)
 _TRUTH = {"true": "1", "false": "0"}
@@ -45,9 +46,8 @@ def au_columns(name, columns, intensities):
     chosen, other, unread = [], {}, []
     for column in columns:
         match = _AU.fullmatch(column)
-        suffix = (match[2] or "") if match else None
-        kind = _KINDS.get(suffix, _KINDS.get((suffix or "").lower()))
-        if match is None or kind is None or suffix in ("_C", "_R"):
+        kind = _kind(match[2]) if match else None
+        if kind is None:
             unread += [column] if _LOOKS_LIKE_AU.match(column) else []
         elif kind in ("either", wanted):
             chosen.append((int(match[1]), column))
@@ -56,6 +56,11 @@ def au_columns(name, columns, intensities):
     check_header(name, [au for au, _ in chosen])
     chosen = dict(chosen)
     return chosen, unread, {au: c for au, c in other.items() if au not in chosen}
+
+
+def _kind(suffix):
+    # A capital R is the right side of a face, and such an AU another than OpenFace's.
+    return _KINDS.get(suffix if len(suffix) == 2 else suffix.lower())
 
 
 def no_au_column(name, columns, other, intensities):
