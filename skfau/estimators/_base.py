@@ -7,13 +7,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _fitting, _persistence
+from skfau.estimators._augmentation import still
 from skfau.estimators._aus import (
     count_labels,
     drop_faceless,
     resolve_aus,
     two_classes,
 )
-from skfau.estimators._batches import FaceBatches, apply_network, logits_of
+from skfau.estimators._batches import (
+    FaceBatches,
+    apply_network,
+    logits_of,
+    return_landmarks,
+)
 from skfau.estimators._checkpoint import fit_fingerprint
 from skfau.estimators._parameters import SHARED_CONSTRAINTS, kept_parameters
 from skfau.estimators._system import LabelTargets, Task
@@ -407,6 +413,28 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         faces = check_faces(X, need=self.net_.system.inputs)
         with threads(self.n_threads):
             return self._apply_network(faces, select, method)
+
+    def input_window(self, image_shape):
+        """Return which part of a face the network sees when it predicts.
+
+        Maps of the network, such as ``attention_maps``, cover this window.
+
+        Parameters
+        ----------
+        image_shape : tuple of (int, int)
+            Height and width of the faces, pixels.
+
+        Returns
+        -------
+        window : tuple of float
+            Left, top, right and bottom, pixels, counted from the image's upper left
+            corner: the network sees ``image[top:bottom, left:right]``. The whole image
+            without ``augmentation.crop``.
+        """
+        corners = np.array([[[0, 0], [self.image_size, self.image_size]]]) - 0.5
+        geometry = still(self._augmentation, 1)
+        seen = return_landmarks(corners, image_shape, self.image_size, geometry)
+        return tuple((seen + 0.5).ravel().tolist())
 
     def set_output(self, *, predict_proba=None):
         """Choose what `predict_proba` returns.
