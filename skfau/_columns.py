@@ -6,7 +6,7 @@ import numpy as np
 
 from skfau._arrays import MappedArray, hash_array, mapped_base
 
-_KEY_COLUMNS = ("subject", "video", "frame")
+_KEY_COLUMNS = ("subject", "video", "frame", "person")
 
 
 class Column(NamedTuple):
@@ -205,13 +205,14 @@ def hash_values(data, at):
 class Timeline:
     """Finds the frame at t + offset; built on first use, shared by all views.
 
-    Entry i stands for the frame ``frame[i]`` of ``video[i]`` (of ``subject[i]``)
-    that lies at store row ``rows[i]``, or i when ``rows`` is None. Store rows with
-    equal ``origin`` are copies of one image, so they may stand for the same frame.
+    Entry i stands for ``person[i]`` in frame ``frame[i]`` of ``video[i]`` (of
+    ``subject[i]``) that lies at store row ``rows[i]``, or i when ``rows`` is None.
+    Store rows with equal ``origin`` are copies of one image, so they may stand for the
+    same frame.
     """
 
-    def __init__(self, subject, video, frame, rows=None, origin=None):
-        self._keys = (subject, video, frame)
+    def __init__(self, subject, video, frame, rows=None, origin=None, person=None):
+        self._keys = (subject, person, video, frame)
         self._rows = rows
         self._origin = origin
         self._lookup = None
@@ -224,12 +225,14 @@ class Timeline:
         return entries if self._rows is None else self._rows[entries]
 
     def _build(self):
-        subject, video, frame = self._keys
+        *names, video, frame = self._keys
         group = np.unique(video, return_inverse=True)[1].astype(np.int64)
-        if subject is not None:
-            # The subject is part of the name: "T1" may exist once per subject.
-            who = np.unique(subject, return_inverse=True)[1]
-            group = group * (int(who.max(initial=0)) + 1) + who
+        # The subject is part of the name: "T1" may exist once per subject. So is the
+        # person: a frame with several people has a row for each.
+        for values in names:
+            if values is not None:
+                who = np.unique(values, return_inverse=True)[1]
+                group = group * (int(who.max(initial=0)) + 1) + who
         first = int(frame.min(initial=0))
         span = int(frame.max(initial=0)) - first + 1
         if (int(group.max(initial=0)) + 1) * span >= 2**63:

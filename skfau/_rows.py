@@ -19,7 +19,7 @@ from skfau._columns import (
 )
 from skfau.exceptions import MissingColumnError
 
-TIME_COLUMNS = frozenset({"subject", "video", "frame"})
+TIME_COLUMNS = frozenset({"subject", "video", "frame", "person"})
 
 
 class RowTable:
@@ -49,13 +49,17 @@ class RowTable:
     def _make_timeline(self, rows=None):
         if not {"video", "frame"} <= self._columns.keys():
             return None
-        subject = self._columns.get("subject")
+        given = {
+            name: self._columns[name].data
+            for name in TIME_COLUMNS & self._columns.keys()
+        }
         return Timeline(
-            None if subject is None else subject.data,
-            self._columns["video"].data,
-            self._columns["frame"].data,
+            given.get("subject"),
+            given["video"],
+            given["frame"],
             rows,
             self._origin,
+            given.get("person"),
         )
 
     @property
@@ -262,8 +266,8 @@ class RowTable:
         -------
         Faces
             As many rows. Frames are looked up by ``video`` and ``frame`` (and
-            ``subject`` if present) in the whole store, also outside this view; a row
-            without such a frame stays itself.
+            ``subject`` and ``person`` if present) in the whole store, also outside this
+            view; a row without such a frame stays itself.
 
         Raises
         ------
@@ -292,10 +296,14 @@ class RowTable:
         there = self._timeline.shift(here, offset)
         rows = self._timeline.rows_of(there)
         moved = {id(None): None, id(own): None if own is None else there}
+        keys = (self._rows, rows, len(self._store))
+        if own is not None and "person" in self._columns:
+            # The people of one frame share its store row.
+            keys = (here, there, len(self._columns["frame"].data))
         columns = {}
         for name, (data, at) in self._columns.items():
             if id(at) not in moved:
-                moved[id(at)] = carry(at, self._rows, rows, len(self._store))
+                moved[id(at)] = carry(at, *keys)
             columns[name] = Column(data, moved[id(at)])
         return self._derive(rows=rows, columns=columns)
 

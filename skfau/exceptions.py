@@ -8,6 +8,7 @@ __all__ = [
     "MissingColumnError",
     "MissingFaceError",
     "MissingFaceWarning",
+    "SeveralFacesWarning",
     "SkfauError",
 ]
 
@@ -54,3 +55,7 @@ class DatasetWarning(UserWarning):
 
 class MissingFaceWarning(UserWarning):
     """Some rows have no face; they stay in place with NaN landmarks."""
+
+
+class SeveralFacesWarning(UserWarning):
+    """Some images show several faces, and one of them is used."""

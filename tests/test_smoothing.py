@@ -85,6 +85,14 @@ def test_neither_another_video_nor_a_gap_nor_a_lost_face_is_a_neighbour():
     np.testing.assert_allclose(smoothed[:, 0], expected)
 
 
+def test_the_people_of_one_video_are_smoothed_apart():
+    frame = np.repeat(np.arange(4), 2)
+    faces = faces_of(["v"] * 8, frame).with_columns(person=[0, 1] * 4)
+    y_proba = np.array([[0.0], [1.0]] * 4)
+    smoothed = ProbabilitySmoother(3).fit_transform(y_proba, faces=faces)
+    np.testing.assert_array_equal(smoothed, y_proba)
+
+
 def test_a_repeated_row_is_no_other_recording():
     faces = faces_of([*"aab"], [0, 1, 0])[[0, 0, 1, 2]]
     y_proba = np.float64([[0.2], [0.2], [0.8], [1.0]])

@@ -256,13 +256,11 @@ class SmoothedClassifier(WrappedClassifier):
 
 
 def _videos(faces):
-    """Yield rows and frame numbers of each video, in the order of its frames."""
-    video = np.unique(faces.video, return_inverse=True)[1]
-    subject = np.zeros_like(video)
-    if faces.subject is not None:
-        subject = np.unique(faces.subject, return_inverse=True)[1]
-    order = np.lexsort((faces.frame, video, subject))
-    changes = (np.diff(video[order]) != 0) | (np.diff(subject[order]) != 0)
+    """Yield rows and frames of each video, or person in it, in the order of frames."""
+    names = [n for n in ("subject", "video", "person") if n in faces.columns]
+    keys = [np.unique(faces.column(name), return_inverse=True)[1] for name in names]
+    order = np.lexsort((faces.frame, *keys))
+    changes = np.any([np.diff(key[order]) != 0 for key in keys], axis=0)
     for rows in np.split(order, np.flatnonzero(changes) + 1):
         yield rows, faces.frame[rows]
 

@@ -14,7 +14,11 @@ from skfau._validation import (
     _fit_context,
     check_faces,
 )
-from skfau.exceptions import MissingFaceError, MissingFaceWarning
+from skfau.exceptions import (
+    MissingFaceError,
+    MissingFaceWarning,
+    SeveralFacesWarning,
+)
 from skfau.facs import to_68
 from skfau.preprocessing._detection import MeshDetector, detect_landmarks
 from skfau.preprocessing._similarity import (
@@ -68,6 +72,7 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
     See Also
     --------
     MeshDetector : Detects landmarks alone.
+    find_faces : Finds all faces of an image, and follows people through videos.
     ROIHeatmaps : Turns the aligned landmarks into one map per AU.
 
     Notes
@@ -107,9 +112,11 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
     are bilinear samples; faces that shrink below one half are averaged first. They
     differ by up to three grey levels between OpenCV 4 and 5.
 
-    Of several faces the detector's preferred one is used (`MeshDetector`: the
-    largest). In rows with the columns ``video`` and ``frame``, where the frame before
-    is among the rows, it is the one nearest to the face of the frame before.
+    Of several faces the largest is used. In rows with the columns ``video`` and
+    ``frame`` it is the person whose faces are largest in total, also where frames are
+    missing; rows without that person show somebody who is never in one image with them
+    (as after a cut), or no face. `find_faces` gives a row to each face. A detector
+    without a method ``faces`` chooses by itself.
 
     The transformer is stateless: `fit` only checks parameters.
 
@@ -199,7 +206,8 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             columns of `X`, with ``landmarks`` (float32, output pixels), ``matrix``
             (n_samples, 2, 3) (float64, from source to output pixels) and ``status``
             (object: "" or why the row has no face). Where there is no face the image
-            is black, and landmarks and matrix are NaN.
+            is black, and landmarks and matrix are NaN. Where the detector finds all
+            faces of an image, ``n_faces`` (int64) is their number.
 
         Raises
         ------
@@ -207,10 +215,12 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             If a row has no face and ``on_missing="raise"``.
         MissingColumnError
             If `X` has no landmarks and ``landmarks="given"``.
+        ValueError
+            If faces are to be detected in rows that are people of one image.
         """
         self._validate_params()
         faces = check_faces(X, need=self._needed_columns(X))
-        source, status = self._source_landmarks(faces)
+        source, status, counted = self._source_landmarks(faces)
         landmarks = np.empty((len(faces), 68, 2), dtype=np.float32)
         matrices = np.empty((len(faces), 2, 3))
         for rows in gen_batches(len(faces), _BLOCK):
@@ -219,8 +229,9 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
                 points, self.template, self.output_size
             )
             landmarks[rows] = apply_similarity(matrices[rows], to_68(points))
-            status[rows] = np.where(status[rows] == "", problems, status[rows])
-        self._report(status)
+            told = (status[rows] != "") & (problems != "")
+            status[rows] = np.where(told, status[rows], problems)
+        self._report(status, counted.get("n_faces"))
         images = AlignedImages(
             faces.store,
             faces.rows,
@@ -233,7 +244,7 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
         if "five_points" in faces.columns:
             points = faces.column("five_points")
             found["five_points"] = apply_similarity(matrices, points)
-        return faces.with_images(images, **found)
+        return faces.with_images(images, **found, **counted)
 
     def inverse_transform(self, X, landmarks=None):
         """Move landmarks of aligned faces back to their source images.
@@ -272,22 +283,41 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
         return ("landmarks",) if self.landmarks == "given" and not has_five else ()
 
     def _source_landmarks(self, faces):
-        """Return a function of row slices, and why rows lack landmarks so far."""
+        """Return a function of row slices, why rows lack landmarks, other columns."""
         given = [
             c for c in _GIVEN if c in faces.columns and self.landmarks != "detected"
         ]
         if given:
             status = np.full(len(faces), "", dtype=object)
-            return lambda rows: faces.column(given[0], rows), status
+            if "status" in faces.columns:
+                status[:] = faces.column("status")
+            return lambda rows: faces.column(given[0], rows), status, {}
+        if "person" in faces.columns and len(np.unique(faces.rows)) < len(faces):
+            raise ValueError(
+                "several rows of these faces are people of one image: searched again, "
+                'all would show the same one. Take their landmarks (landmarks="auto"), '
+                "or align the images that they come from."
+            )
         detector = self.detector
         if isinstance(detector, str):
             detector = MeshDetector(n_jobs=self.n_jobs)
-        found, status = detect_landmarks(
+        found, status, n_faces = detect_landmarks(
             faces, detector, n_jobs=self.n_jobs, verbose=self.verbose
         )
-        return lambda rows: found[rows], status
+        counted = {} if n_faces is None else {"n_faces": n_faces}
+        return lambda rows: found[rows], status, counted
 
-    def _report(self, status):
+    def _report(self, status, n_faces):
+        if n_faces is not None and (n_faces > 1).any():
+            warnings.warn(
+                f"{(n_faces > 1).sum()} of {len(n_faces)} images show several faces; "
+                "one of them is used (the largest, in a video the person whose faces "
+                "are largest in total). The column 'n_faces' has their number; "
+                "skfau.preprocessing.find_faces gives a row to each.",
+                SeveralFacesWarning,
+                # Over _report, transform and scikit-learn's wrapper of it.
+                stacklevel=4,
+            )
         missing = np.flatnonzero(status != "")
         if not len(missing):
             return

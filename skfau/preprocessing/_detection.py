@@ -2,19 +2,23 @@
 
 A detector is any callable: list of RGB uint8 images (sizes may differ) -> array
 (n, 68, 2) in pixels, x then y, (0, 0) = centre of the top-left pixel, NaN rows where
-there is no face. One that also has ``boxes(images)`` and ``landmarks(images, boxes)``
-lets a face be followed through a video.
+there is no face. One that also has ``faces(images)`` finds all faces of each image, so
+that a person can be followed through a video.
 """
+
+from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from skfau.exceptions import FaceImageError
 from skfau.preprocessing._mesh import with_nets
-from skfau.preprocessing._warp import reading_jobs, thread_map
+from skfau.preprocessing._reading import read_batches
+from skfau.preprocessing._tracks import lead_faces, places_of, track_people
+from skfau.preprocessing._warp import thread_map
 
-_BATCH = 32  # decoded source images held at once
-_READ = 4  # images a thread reads at once
+_MAX_GAP = 10.0  # seconds after which a person who is not seen is forgotten
+_FRAME_RATE = 25.0  # of videos whose faces have no column `time`
 
 
 class MeshDetector:
@@ -32,9 +36,23 @@ class MeshDetector:
     n_jobs : int, default=-1
         Threads, each working on its own image; -1 = one per core. The networks do not
         enter pickles and are shared by all detectors of a process.
+    min_face : int, float or None, default=None
+        Side of the smallest face to search for, in pixels (int, at least 8), or as a
+        share of the image's longer side (float). A face is about 1.7 times as wide as
+        its outer eye corners are apart. None stops at the first network that is sure of
+        a face, which may leave out smaller ones.
+
+    Raises
+    ------
+    ValueError
+        If `min_face` is no such number.
 
     Notes
     -----
+    One look at the whole image finds faces of a tenth of its longer side. For smaller
+    ones the image is searched in overlapping tiles as well, some 6 ms each: in a frame
+    of 1920 x 1080 pixels 34 of them for ``min_face=40``, none for ``min_face=1 / 10``.
+
     Of several faces the largest counts among those whose score is at least half of the
     best. Where the mesh is not sure of a face, the box is searched at six angles, so
     that rolled and upside-down faces are found too, if not small ones (eyes less than
@@ -59,11 +77,21 @@ class MeshDetector:
     array([220., 130.], dtype=float32)
     """
 
-    def __init__(self, n_jobs=-1):
+    def __init__(self, n_jobs=-1, min_face=None):
+        pixels = isinstance(min_face, Integral) and min_face >= 8
+        share = isinstance(min_face, Real) and 0 < min_face < 1
+        if not (min_face is None or pixels or share):
+            raise ValueError(
+                "min_face must be a number of pixels (int, at least 8), a share of the "
+                f"longer side of the image (float between 0 and 1) or None, got "
+                f"{min_face!r}."
+            )
         self.n_jobs = n_jobs
+        self.min_face = min_face
 
     def __repr__(self):
-        return f"{type(self).__name__}(n_jobs={self.n_jobs!r})"
+        smallest = "" if self.min_face is None else f", min_face={self.min_face!r}"
+        return f"{type(self).__name__}(n_jobs={self.n_jobs!r}{smallest})"
 
     def __call__(self, images):
         """Detect the landmarks of the preferred face of each image.
@@ -80,9 +108,38 @@ class MeshDetector:
         """
 
         def detect(image):
-            return with_nets(lambda nets: nets.landmarks(image, nets.boxes(image)))
+            return with_nets(
+                lambda nets: nets.landmarks(image, self._boxes(nets, image))
+            )
 
         return np.stack(thread_map(detect, images, self.n_jobs))
+
+    def faces(self, images):
+        """Find all faces of each image, and their landmarks.
+
+        Parameters
+        ----------
+        images : sequence of ndarray of shape (height, width, 3), dtype uint8
+            RGB images, sizes may differ.
+
+        Returns
+        -------
+        faces : list of tuple (boxes, landmarks)
+            For each image boxes, float64 (n_faces, 6), as `boxes` returns them, and
+            landmarks, float32 (n_faces, 68, 2), pixels, x then y. Only boxes that
+            surely show a face, the largest first; without one the most likely.
+        """
+
+        def detect(image):
+            return with_nets(lambda nets: nets.faces(image, self._boxes(nets, image)))
+
+        return thread_map(detect, images, self.n_jobs)
+
+    def _boxes(self, nets, image):
+        smallest = self.min_face
+        if smallest is not None and smallest < 1:
+            smallest = smallest * max(image.shape[:2])
+        return nets.boxes(image, smallest)
 
     def boxes(self, images):
         """Find the faces of each image.
@@ -99,7 +156,9 @@ class MeshDetector:
             [0.5, 1]; the preferred face first.
         """
         return thread_map(
-            lambda image: with_nets(lambda nets: nets.boxes(image)), images, self.n_jobs
+            lambda image: with_nets(lambda nets: self._boxes(nets, image)),
+            images,
+            self.n_jobs,
         )
 
     def landmarks(self, images, boxes):
@@ -125,13 +184,69 @@ class MeshDetector:
         return np.stack(thread_map(detect, pairs, self.n_jobs))
 
 
-def detect_landmarks(faces, detector, *, n_jobs=-1, verbose=False):
-    """Run a detector over faces, in batches.
+class FoundFaces(NamedTuple):
+    """All faces of some rows: those of one row together, the preferred one first.
 
-    Rows with the columns ``video`` and ``frame`` are taken in the order of time, and
-    where a frame with several faces follows its predecessor, the face nearest to the
-    predecessor's comes first, provided that the detector has ``boxes`` and
-    ``landmarks``.
+    ``row`` (m,) intp, ascending; ``landmarks`` (m, 68, 2) float32 and ``box`` (m, 6)
+    float64 as the detector gives them; ``problems`` (n_rows,) object: why a row has no
+    face, or "".
+    """
+
+    row: np.ndarray
+    landmarks: np.ndarray
+    box: np.ndarray
+    problems: np.ndarray
+
+    @property
+    def n_faces(self):
+        """Number of faces of each row, (n_rows,) int64."""
+        return np.bincount(self.row, minlength=len(self.problems))
+
+
+def detect_faces(faces, detector, *, n_jobs=-1, verbose=False):
+    """Find all faces of all rows.
+
+    Parameters
+    ----------
+    faces : Faces
+        Source images.
+    detector : object with a method ``faces``
+        See `MeshDetector.faces`.
+    n_jobs : int, default=-1
+        Threads that decode images.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    FoundFaces
+        What was found.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the detector returns something else than its contract says.
+    """
+    boxes = [np.empty((0, 6))] * len(faces)
+    landmarks = [np.empty((0, 68, 2), np.float32)] * len(faces)
+    problems = np.full(len(faces), "no face found", dtype=object)
+    for rows, found in _batches(faces, detector.faces, problems, n_jobs, verbose):
+        _check_number(found, len(rows), detector)
+        for row, (box, points) in zip(rows, found, strict=True):
+            points = _check_output(points, len(box), detector)
+            known = ~np.isnan(points).all(axis=(1, 2))
+            landmarks[row] = points[known]
+            boxes[row] = np.asarray(box, dtype=np.float64).reshape(-1, 6)[known]
+    row = np.repeat(np.arange(len(faces)), [len(box) for box in boxes])
+    problems[row] = ""
+    return FoundFaces(row, np.concatenate(landmarks), np.concatenate(boxes), problems)
+
+
+def detect_landmarks(faces, detector, *, n_jobs=-1, verbose=False):
+    """Find one face per row.
+
+    With the columns ``video`` and ``frame`` and a detector that has ``faces`` it is
+    the same person's wherever there is one; see `lead_faces`.
 
     Parameters
     ----------
@@ -149,7 +264,10 @@ def detect_landmarks(faces, detector, *, n_jobs=-1, verbose=False):
     landmarks : ndarray of shape (n_samples, 68, 2), dtype float32
         Source pixels, x then y; NaN where there is no face.
     problems : ndarray of shape (n_samples,), dtype object
-        "no face found", the text of the error for an image that cannot be read, or "".
+        Why a row has no face: the text of the error for an image that cannot be read,
+        or "" where there is a face.
+    n_faces : ndarray of shape (n_samples,), dtype int64, or None
+        Number of faces in each image; None if the detector does not tell.
 
     Raises
     ------
@@ -157,82 +275,93 @@ def detect_landmarks(faces, detector, *, n_jobs=-1, verbose=False):
         If the detector returns something else than its contract says.
     """
     landmarks = np.full((len(faces), 68, 2), np.nan, dtype=np.float32)
+    if hasattr(detector, "faces"):
+        found = detect_faces(faces, detector, n_jobs=n_jobs, verbose=verbose)
+        lead, problems = choose_leads(faces, found, identify(faces, found))
+        landmarks[lead >= 0] = found.landmarks[lead[lead >= 0]]
+        return landmarks, problems, found.n_faces
     problems = np.full(len(faces), "", dtype=object)
-    order, follower = np.arange(len(faces)), None
-    if {"video", "frame"} <= set(faces.columns):
-        recording, frame = _recordings(faces), faces.frame
-        order = np.lexsort((frame, recording))
-        if hasattr(detector, "boxes") and hasattr(detector, "landmarks"):
-            follower = _Follower(detector, recording, frame)
-    with tqdm(
-        total=len(order), desc="Detecting faces", unit="image", disable=not verbose
-    ) as progress:
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
-            images, readable, errors = _read(faces, rows, n_jobs)
-            problems[rows[~readable]] = errors
-            if images:
-                rows_read = rows[readable]
-                found = follower(images, rows_read) if follower else detector(images)
-                landmarks[rows_read] = _check_output(found, len(images), detector)
-            progress.update(len(rows))
+    for rows, found in _batches(faces, detector, problems, n_jobs, verbose):
+        landmarks[rows] = _check_output(found, len(rows), detector)
     lost = np.isnan(landmarks).all(axis=(1, 2)) & (problems == "")
     problems[lost] = "no face found"
-    return landmarks, problems
+    return landmarks, problems, None
 
 
-class _Follower:
-    """Detects the face nearest to that of the frame before, where there are several."""
+def identify(faces, found, max_gap=_MAX_GAP):
+    """Return who each found face is, (m,) int64: a number within the recording.
 
-    def __init__(self, detector, recording, frame):
-        self.detector = detector
-        self.time = np.stack([recording, frame], axis=1)
-        self.last = None
-        self.place = None
+    Rows without the columns ``video`` and ``frame`` are recordings of their own.
+    """
+    if not {"video", "frame"} <= set(faces.columns):
+        return np.arange(len(found.row)) - np.searchsorted(found.row, found.row)
+    time = faces.column("time") if "time" in faces.columns else faces.frame
+    time = np.asarray(time, dtype=np.float64)
+    if not np.isfinite(time).all():
+        row = int(np.flatnonzero(~np.isfinite(time))[0])
+        raise ValueError(
+            f"column 'time' must hold seconds, got {time[row]} in row {row}; leave the "
+            "column out where times are not known."
+        )
+    if "time" not in faces.columns:
+        time = time / _FRAME_RATE
+    places = places_of(found.landmarks)
+    return track_people(found.row, places, _recordings(faces), time, max_gap)
 
-    def __call__(self, images, rows):
-        boxes = self.detector.boxes(images)
-        return self.detector.landmarks(images, list(map(self._prefer, boxes, rows)))
 
-    def _prefer(self, boxes, row):
-        now = self.time[row]
-        if self.last is None or (now - self.last != (0, 1)).any():
-            self.place = None
-        self.last = now
-        if len(boxes) > 1 and self.place is not None:
-            away = np.hypot(*(boxes[:, :2] - self.place).T)
-            boxes = boxes[np.argsort(away, kind="stable")]
-        if len(boxes):
-            self.place = boxes[0, :2]
-        return boxes
+def choose_leads(faces, found, person):
+    """Return which found face leads each row (-1: none), and why a row has none."""
+    size = places_of(found.landmarks)[:, 2]
+    group = _recordings(faces)[found.row]
+    group = group * (int(person.max(initial=0)) + 1) + person
+    key = np.unique(group, return_inverse=True)[1]
+    lead = lead_faces(found.row, key, size, len(faces))
+    problems = found.problems.copy()
+    problems[(lead < 0) & (problems == "")] = "no face but of other people"
+    return lead, problems
 
 
 def _recordings(faces):
     """Return recording numbers; subjects may share the names of their videos."""
+    if not {"video", "frame"} <= set(faces.columns):
+        return np.arange(len(faces))
     recording = np.unique(faces.video, return_inverse=True)[1].astype(np.int64)
     if faces.subject is None:
         return recording
     who = np.unique(faces.subject, return_inverse=True)[1]
-    return recording * (int(who.max()) + 1) + who
+    return recording * (int(who.max(initial=0)) + 1) + who
 
 
-def _read(faces, rows, n_jobs):
-    """Decode rows; return the images, which rows could be read, the others' errors."""
+def _batches(faces, function, problems, n_jobs, verbose):
+    """Yield rows that can be read and what a function finds in their images.
 
-    def read(block):
-        try:
-            return faces.read(block)
-        except FaceImageError as error:
-            if len(block) == 1:
-                return [str(error)]
-            return [result for row in block for result in read([row])]
+    The errors of the other rows are put down in `problems`.
+    """
+    order = np.arange(len(faces))
+    if {"video", "frame"} <= set(faces.columns):
+        # Videos are decoded in the order of time.
+        order = np.lexsort((faces.frame, _recordings(faces)))
+    with tqdm(
+        total=len(order), desc="Detecting faces", unit="image", disable=not verbose
+    ) as progress:
+        for rows, results in read_batches(faces, order, n_jobs):
+            readable = np.array([isinstance(r, np.ndarray) for r in results])
+            problems[rows[~readable]] = [r for r in results if isinstance(r, str)]
+            images = [r for r in results if isinstance(r, np.ndarray)]
+            found = function(images) if images else None
+            # Images must be gone before the next ones are read.
+            del images, results
+            if found is not None:
+                yield rows[readable], found
+            progress.update(len(rows))
 
-    blocks = [rows[i : i + _READ] for i in range(0, len(rows), _READ)]
-    read_blocks = thread_map(read, blocks, reading_jobs(faces.store, n_jobs))
-    results = [result for block in read_blocks for result in block]
-    readable = np.array([isinstance(result, np.ndarray) for result in results])
-    images = [result for result in results if isinstance(result, np.ndarray)]
-    return images, readable, [r for r in results if isinstance(r, str)]
+
+def _check_number(found, n_images, detector):
+    if len(found) != n_images:
+        raise ValueError(
+            f"the method faces of {detector!r} must return a pair (boxes, landmarks) "
+            f"for each of {n_images} images, got {len(found)}."
+        )
 
 
 def _check_output(landmarks, n_images, detector):
