@@ -5,7 +5,7 @@ import pytest
 from scipy.io import savemat
 
 from skfau.datasets import load_bp4d, load_table
-from skfau.exceptions import DatasetError
+from skfau.exceptions import DatasetError, SeveralFacesWarning
 from skfau.facs import to_68
 from skfau.preprocessing import FaceAligner
 from tests.trees import (
@@ -18,6 +18,9 @@ from tests.trees import (
 )
 
 FRAMES = (1, 2, 3, 4)
+several_are_known = pytest.mark.filterwarnings(
+    "ignore::skfau.exceptions.SeveralFacesWarning"
+)
 
 
 def load(root, frames=FRAMES, **options):
@@ -368,7 +371,9 @@ def test_rows_follow_one_person(tmp_path):
     # Only the other is seen, then only this one.
     rows += [(4, 150, 0.98, 1), (5, 66, 0.98, 1), (6, 70, 0.98, 1)]
     write_tool_faces(tmp_path / "v.csv", rows, ("confidence", "success"))
-    bunch = load(tmp_path, (1, 2, 3, 4, 5, 6, 7))
+    with pytest.warns(SeveralFacesWarning, match="in 3 of 7 rows .* one person") as w:
+        bunch = load(tmp_path, (1, 2, 3, 4, 5, 6, 7))
+    assert w[0].filename == __file__
     assert bunch.data.landmarks[:3, 0, 0].tolist() == [50, 54, 58]
     assert np.isnan(bunch.data.landmarks[3]).all()
     assert bunch.data.landmarks[4:6, 0, 0].tolist() == [66, 70]
@@ -376,6 +381,7 @@ def test_rows_follow_one_person(tmp_path):
     assert bunch.report.videos["v"].several_faces.tolist() == [1, 2, 3]
 
 
+@several_are_known
 @pytest.mark.parametrize("seed", range(5))
 def test_who_is_followed_does_not_depend_on_the_order_of_lines(tmp_path, seed):
     """Three people walk; one is seen in all frames but for a few."""
@@ -398,6 +404,7 @@ def test_who_is_followed_does_not_depend_on_the_order_of_lines(tmp_path, seed):
     assert bunch.report.several_faces.tolist() == crowded.tolist()
 
 
+@several_are_known
 def test_the_person_is_the_one_with_most_of_the_pixels(tmp_path):
     """A false face in the background is seen in most frames, too."""
     path = tmp_path / "v.csv"

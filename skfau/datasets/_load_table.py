@@ -18,7 +18,12 @@ from skfau.datasets._video_rows import (
     video_faces,
     with_keys,
 )
-from skfau.exceptions import DatasetError, DatasetWarning, LabelError
+from skfau.exceptions import (
+    DatasetError,
+    DatasetWarning,
+    LabelError,
+    SeveralFacesWarning,
+)
 from skfau.faces import Faces
 
 _DESCR = """\
@@ -114,6 +119,14 @@ def _load(source, root, aus, threshold, unknown, landmarks, first_frame):
     if found is not None:
         kept = with_keys(found, kept, [where[k] for k in np.flatnonzero(here)])
     points, several = landmarks_of_rows(landmarks, root, paths, kept, first)
+    if several.any():
+        _warn(
+            f"in {several.sum()} of {len(several)} rows of {name} the file of "
+            "landmarks shows several faces; landmarks are of one person, the one with "
+            "the largest faces in total. report.several_faces has the lines",
+            SeveralFacesWarning,
+            stacklevel=4,
+        )
     report = _report(here, target, points, several, lines, columns)
     return Bunch(
         data=(
@@ -174,9 +187,9 @@ def _coded(name, columns, aus, intensities):
     return chosen
 
 
-def _warn(message):
+def _warn(message, category=DatasetWarning, stacklevel=5):
     # Over this function, its caller, _load and load_table.
-    warnings.warn(message, DatasetWarning, stacklevel=5)
+    warnings.warn(message, category, stacklevel=stacklevel)
 
 
 def _shown(names):
