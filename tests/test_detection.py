@@ -16,8 +16,8 @@ from skfau import Faces
 from skfau.datasets import make_faces
 from skfau.facs import FLIP_68
 from skfau.preprocessing import DlibDetector, MeshDetector
-from skfau.preprocessing._detection import detect_landmarks
 from skfau.preprocessing._mesh import MESH_TO_68, _merge_boxes, prefer_large, tiles
+from skfau.preprocessing._people import detect_landmarks
 from tests.squares import SquareDetector, film
 
 # Read off the photograph by eye: eye corners, nose tip, mouth corners.

@@ -252,6 +252,15 @@ def test_a_detector_that_breaks_its_contract_is_refused():
         find_faces(film([sits(20)], 2), Short())
 
 
+def test_boxes_of_another_layout_are_refused():
+    class Corners(SquareDetector):
+        def faces(self, images):
+            return [(boxes[:, :4], points) for boxes, points in super().faces(images)]
+
+    with pytest.raises(ValueError, match=r"shape \(n_faces, 6\).*got shape \(1, 4\)"):
+        find_faces(film([sits(20)], 2), Corners())
+
+
 @pytest.mark.parametrize(
     ("settings_", "words"),
     [({"people": "some"}, "people must be one of"), ({"max_gap": -1}, "max_gap must")],
@@ -267,10 +276,12 @@ def test_rows_of_people_are_not_searched_again():
         find_faces(found, SQUARES)
 
 
-def test_a_time_that_is_not_known_is_refused():
-    faces = film([sits(20)], 2, time=[0.0, np.nan])
-    with pytest.raises(ValueError, match="'time' must hold seconds, got nan in row 1"):
-        find_faces(faces, SQUARES)
+@pytest.mark.parametrize(
+    ("time", "words"), [([0.0, np.nan], "nan in row 1"), (["noon", "one"], "noon in")]
+)
+def test_a_time_that_is_not_known_is_refused(time, words):
+    with pytest.raises(ValueError, match=f"'time' must hold seconds, got {words}"):
+        find_faces(film([sits(20)], 2, time=time), SQUARES)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 from skfau import Faces
 from skfau.exceptions import FaceImageError
 from skfau.preprocessing import FaceAligner, find_faces
+from skfau.preprocessing._people import detect_landmarks
 from tests.squares import SquareDetector
 
 MEGABYTE = 2**20
@@ -93,6 +94,19 @@ def test_sizes_that_change_add_one_image_per_thread(detector, n_jobs):
     store = WeighingStore(rng.choice([0.1, 1, 10, 100], 200).tolist())
     detect(store, detector, n_jobs)
     assert store.peak <= 256 + n_jobs * 100
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_each_row_has_the_landmarks_of_its_own_image(n_jobs):
+    def width(images):
+        return np.array([np.full((68, 2), image.shape[1]) for image in images])
+
+    sizes = np.random.default_rng(1).choice([0.1, 1, 10, 100, 300], 100).tolist()
+    faces = Faces(WeighingStore(sizes))
+    landmarks, problems, _ = detect_landmarks(faces, width, n_jobs=n_jobs)
+    expected = [int(size * MEGABYTE) // 3 // 1024 for size in sizes]
+    np.testing.assert_array_equal(landmarks[:, 0, 0], expected)
+    assert not problems.any()
 
 
 def test_small_images_are_held_by_number(detector):

@@ -20,7 +20,8 @@ from skfau.exceptions import (
     SeveralFacesWarning,
 )
 from skfau.facs import to_68
-from skfau.preprocessing._detection import MeshDetector, detect_landmarks
+from skfau.preprocessing._detection import MeshDetector
+from skfau.preprocessing._people import detect_landmarks
 from skfau.preprocessing._similarity import (
     TEMPLATES,
     align_landmarks,

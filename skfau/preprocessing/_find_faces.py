@@ -13,20 +13,15 @@ import numpy as np
 
 from skfau._validation import check_faces
 from skfau.exceptions import MissingFaceWarning
-from skfau.preprocessing._detection import (
-    _MAX_GAP,
-    MeshDetector,
-    choose_leads,
-    detect_faces,
-    identify,
-)
+from skfau.preprocessing._detection import MeshDetector
+from skfau.preprocessing._people import MAX_GAP, choose_leads, detect_faces, identify
 
 _MIN_SHARE = 1 / 10  # of the longer side of an image: what one look surely finds
 _PEOPLE = ("all", "largest")
 
 
 def find_faces(
-    faces, detector="mesh", *, people="all", max_gap=_MAX_GAP, n_jobs=-1, verbose=False
+    faces, detector="mesh", *, people="all", max_gap=MAX_GAP, n_jobs=-1, verbose=False
 ):
     """Find every face of images and videos: one row per face, none per image lost.
 
