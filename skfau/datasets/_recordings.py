@@ -32,11 +32,15 @@ class VideoReport(NamedTuple):
         Not in the data.
     without_landmarks : ndarray of int
         In the data, with NaN landmarks.
+    several_faces : ndarray of int
+        In the data; the file of landmarks shows more than one face. The landmarks
+        are of one person in all frames.
     """
 
     without_label: np.ndarray
     without_image: np.ndarray
     without_landmarks: np.ndarray
+    several_faces: np.ndarray
 
 
 class DataSet(NamedTuple):
@@ -245,7 +249,8 @@ def _join(recording, first):
     coded = np.flatnonzero(np.isin(frames, images))
     frames = frames[coded].astype(np.int64)
     points, bare = None, frames
-    known = record["seen"] + (1 - first if len(record["by_image"]) else 0)
+    shift = 1 - first if len(record["by_image"]) else 0
+    known, several = record["seen"] + shift, record["several"] + shift
     seen = np.isin(known, frames)
     if seen.any():
         points = np.full((len(frames), 68, 2), np.nan, np.float32)
@@ -255,6 +260,7 @@ def _join(recording, first):
         np.setdiff1d(images, record["frames"]),
         np.setdiff1d(record["frames"], images),
         bare,
+        frames[np.isin(frames, several)],
     )
     return _Rows(frames, np.searchsorted(images, frames), coded, points, report)
 

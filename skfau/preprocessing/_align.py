@@ -19,6 +19,7 @@ from skfau.exceptions import (
     MissingFaceWarning,
     SeveralFacesWarning,
 )
+from skfau.facs import to_68
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._people import detect_landmarks
 from skfau.preprocessing._similarity import (
@@ -31,6 +32,7 @@ from skfau.preprocessing._warp import AlignedImages
 
 _BLOCK = 4096  # rows whose transforms are computed at once
 _SHOWN = 5  # rows named in a warning
+_GIVEN = ("landmarks", "five_points")  # columns of points, the preferred first
 
 
 class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
@@ -50,7 +52,8 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
         What is aligned to what; see Notes.
     landmarks : {"auto", "given", "detected"}, default="auto"
         Where landmarks come from: the column ``landmarks`` if there is one, else the
-        detector ("auto"); only the column ("given"); only the detector ("detected").
+        column ``five_points``, else the detector ("auto"); only a column ("given");
+        only the detector ("detected").
         Detected and given points are never mixed: a NaN row in the column stays
         without a face.
     detector : "mesh" or callable, default="mesh"
@@ -99,6 +102,11 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
     face. Here the box is the mean face's (jaw to jaw, chin to hairline), placed by the
     51 inner points, so that it works without jaw points and does not depend on the
     detector; "box" keeps the aspect ratio instead of stretching the box to a square.
+    A column ``five_points`` (n, 5, 2) holds what RetinaFace, MTCNN and YuNet find: the
+    eye on the left of the image, the other eye, the tip of the nose, the corner of the
+    mouth on the left, the other corner. It serves the templates of these five points;
+    of the aligned ``landmarks`` only 30, 48 and 54 are then known.
+
     On the mean face the first two templates show the same square as "jaa".
 
     Pixel coordinates have (0, 0) at the centre of the top-left pixel. Aligned pixels
@@ -181,7 +189,7 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
         self : FaceAligner
             This transformer.
         """
-        check_faces(X, need=self._needed_columns())
+        check_faces(X, need=self._needed_columns(X))
         return self
 
     def transform(self, X):
@@ -212,7 +220,7 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             If faces are to be detected in rows that are people of one image.
         """
         self._validate_params()
-        faces = check_faces(X, need=self._needed_columns())
+        faces = check_faces(X, need=self._needed_columns(X))
         source, status, counted = self._source_landmarks(faces)
         landmarks = np.empty((len(faces), 68, 2), dtype=np.float32)
         matrices = np.empty((len(faces), 2, 3))
@@ -221,7 +229,7 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             matrices[rows], problems = align_landmarks(
                 points, self.template, self.output_size
             )
-            landmarks[rows] = apply_similarity(matrices[rows], points)
+            landmarks[rows] = apply_similarity(matrices[rows], to_68(points))
             told = (status[rows] != "") & (problems != "")
             status[rows] = np.where(told, status[rows], problems)
         self._report(status, counted.get("n_faces"))
@@ -233,9 +241,11 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             border_value=self.border_value,
             n_jobs=self.n_jobs,
         )
-        return faces.with_images(
-            images, landmarks=landmarks, matrix=matrices, status=status, **counted
-        )
+        found = {"landmarks": landmarks, "matrix": matrices, "status": status}
+        if "five_points" in faces.columns:
+            points = faces.column("five_points")
+            found["five_points"] = apply_similarity(matrices, points)
+        return faces.with_images(images, **found, **counted)
 
     def inverse_transform(self, X, landmarks=None):
         """Move landmarks of aligned faces back to their source images.
@@ -269,16 +279,20 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             )
         return apply_similarity(invert_similarity(faces.column("matrix")), points)
 
-    def _needed_columns(self):
-        return ("landmarks",) if self.landmarks == "given" else ()
+    def _needed_columns(self, X):
+        has_five = "five_points" in getattr(X, "columns", ())
+        return ("landmarks",) if self.landmarks == "given" and not has_five else ()
 
     def _source_landmarks(self, faces):
         """Return a function of row slices, why rows lack landmarks, other columns."""
-        if self.landmarks != "detected" and "landmarks" in faces.columns:
+        given = [
+            c for c in _GIVEN if c in faces.columns and self.landmarks != "detected"
+        ]
+        if given:
             status = np.full(len(faces), "", dtype=object)
             if "status" in faces.columns:
                 status[:] = faces.column("status")
-            return lambda rows: faces.column("landmarks", rows), status, {}
+            return lambda rows: faces.column(given[0], rows), status, {}
         if "person" in faces.columns and len(np.unique(faces.rows)) < len(faces):
             raise ValueError(
                 "several rows of these faces are people of one image: searched again, "

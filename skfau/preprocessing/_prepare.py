@@ -35,7 +35,7 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
         Or another transformer to as many faces of one size. Callables count by name.
     out : str or Path
         Folder to write: ``images.npy``, ``landmarks.npy``, ``matrix.npy`` and
-        ``prepared.json``, which holds the checksums.
+        ``prepared.json``, which holds the checksums; ``five_points.npy`` if there are.
     batch_size : int, default=256
         Crops of one batch; two batches are in memory.
     verify : bool, default=False
