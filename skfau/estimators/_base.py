@@ -5,6 +5,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._files import reading
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _fitting, _persistence
 from skfau.estimators._augmentation import still
@@ -19,6 +20,12 @@ from skfau.estimators._batches import (
     apply_network,
     logits_of,
     return_landmarks,
+)
+from skfau.estimators._bounds import (
+    Bounded,
+    check_parameters,
+    check_shapes,
+    read_labels,
 )
 from skfau.estimators._checkpoint import fit_fingerprint
 from skfau.estimators._parameters import SHARED_CONSTRAINTS, kept_parameters
@@ -505,6 +512,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             those.
         ValueError
             If parameters set after the fit are of a network of another shape.
+        OSError
+            If the file cannot be written; what was there before stays.
         """
         check_is_fitted(self, "net_")
         self._check_described()
@@ -534,15 +543,28 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
 
         Raises
         ------
+        OSError
+            If there is no such file, or it cannot be read.
         ValueError
-            If the file is something else, or of another class or format.
+            If the file is something else, damaged, or of another class or format; or
+            if its parameters are not those of the arrays in it.
         """
         header, state = _persistence.read_file(path)
-        _persistence.check_class(path, header["class"], cls.__name__)
-        new = cls(**_persistence.from_json(header["parameters"]))
-        new.aus_ = tuple(header["aus"])
-        new.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
-        net = new._remake_net({name: state[name] for name in header["constants"]})
+        with reading(path, *_persistence.KIND):
+            _persistence.check_class(path, header["class"], cls.__name__)
+            parameters = _persistence.from_json(header["parameters"])
+            return cls._from_file(parameters, header, state)
+
+    @classmethod
+    def _from_file(cls, parameters, header, state):
+        """Return the fitted classifier of a file; what does not fit is not made."""
+        check_parameters(cls, parameters)
+        new = cls(**parameters)
+        new._validate_params()
+        new.aus_, new.label_counts_ = read_labels(header)
+        with Bounded(state):
+            net = new._remake_net({name: state[name] for name in header["constants"]})
+        check_shapes(net.module_.network, state)
         _persistence.load_state(net.module_.network, state)
         load_history(net.history, header["history"])
         new._describe(net, Task(new.aus_, new.label_counts_))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,11 @@ import torch
 from torch import nn
 
 from skfau._arrays import stamp
+from skfau._files import check_seal, reading, write_atomically
 
 FORMAT = 1
+# What `reading` says of a file that is something else.
+KIND = ("a checkpoint", "delete it, and its fit begins again", ValueError)
 # What changes how a fit is run or shown, but not what it computes.
 NEUTRAL_PARAMETERS = {"checkpoint_dir", "verbose", "callbacks", "n_threads"}
 
@@ -77,22 +79,14 @@ class Checkpoint:
             stored as JSON because a weights-only load refuses its types.
         """
         state = dict(state, history=json.dumps(state["history"]))
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
+        with write_atomically(self.path, sealed=True) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
-        if os.name == "posix":
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
 
     def load(self):
         """Return the saved state, or None where this fit has none yet."""
         if not self.path.exists():
             return None
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        return dict(state, history=json.loads(state["history"]))
+        with reading(self.path, *KIND), self.path.open("rb") as file:
+            check_seal(self.path, file)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return dict(state, history=json.loads(state["history"]))

@@ -9,10 +9,11 @@ import torch
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 
+from skfau._files import reading
 from skfau._validation import check_au_labels, check_faces
 from skfau.estimators._aus import resolve_aus
 from skfau.estimators._batches import PreparedNetwork
-from skfau.estimators._checkpoint import Checkpoint
+from skfau.estimators._checkpoint import KIND, Checkpoint
 from skfau.estimators._system import LabelTargets
 from skfau.estimators._torch_state import autocast_dtype
 from skfau.estimators._training import ProgressBar, make_training_net
@@ -141,9 +142,10 @@ def resume(net, n_epochs, held_out, checkpoint):
     state = checkpoint.load() if checkpoint else None
     if state is None:
         return n_epochs
-    net.load_training_state(state)
-    if held_out:
-        held_out.load_state(state["early_stopping"])
+    with reading(checkpoint.path, *KIND):
+        net.load_training_state(state)
+        if held_out:
+            held_out.load_state(state["early_stopping"])
     return 0 if state["finished"] else n_epochs - len(net.history)
 
 

@@ -1,19 +1,28 @@
 """Fitted classifiers as one safetensors file, and weights from one to another."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from skfau import __version__
+from skfau._files import reading, write_atomically
 from skfau._unwrap import find_classifier
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._bounds import read_labels
 from skfau.nn import transfer_state
 
 FORMAT = 1
+# What `reading` says of a file that is something else.
+KIND = (
+    "a classifier saved by skfau",
+    "expected a file written by the save method, undamaged: copy it again",
+    ValueError,
+)
 
 
 def write_file(path, header, state):
@@ -25,7 +34,18 @@ def write_file(path, header, state):
         **header,
         "parameters": parameters,
     }
-    save_file(state, Path(path), metadata={"skfau": json.dumps(header)})
+    text = json.dumps(header)
+    with write_atomically(path) as file:
+        file.write(save(state, {"skfau": text, "sha256": _digest(text, state)}))
+
+
+def _digest(text, state):
+    """Return the digest of a header and of arrays by name."""
+    digest = hashlib.sha256(text.encode())
+    for name, array in sorted(state.items()):
+        digest.update(f"|{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def load_state(network, state):
@@ -92,21 +112,23 @@ def _from_json(value):
 
 def read_file(path):
     """Return the header and the arrays of a saved classifier."""
-    try:
-        with safe_open(Path(path), framework="numpy") as file:
+    with reading(path, *KIND):
+        # Opened first for the errors of a file that is not there or another user's.
+        with Path(path).open("rb"), safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         header = json.loads(metadata["skfau"])
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{path} is not a classifier saved by skfau ({error}). Expected a file "
-            "written by the save method."
-        ) from error
-    if header.get("skfau_format") != FORMAT:
-        raise ValueError(
-            f"{path} has format {header.get('skfau_format')}, written by skfau "
-            f"{header.get('skfau_version')}; this version reads format {FORMAT}."
-        )
+        if header.get("skfau_format") != FORMAT:
+            raise ValueError(
+                f"{path} has format {header.get('skfau_format')}, written by skfau "
+                f"{header.get('skfau_version')}; this version reads format {FORMAT}."
+            )
+        # Files of earlier versions have no digest.
+        digest = {"sha256": _digest(metadata["skfau"], state)}
+        if metadata.keys() != {"skfau"} and metadata != metadata | digest:
+            raise ValueError("its content is not what was written")
+        if not isinstance(header["class"], str):
+            raise ValueError(f"its class is {header['class']!r}")
     return header, state
 
 
@@ -129,7 +151,8 @@ def transfer(network, aus, given, source, class_name):
     """
     if isinstance(source, (str, Path)):
         header, arrays = read_file(source)
-        name, source_aus = header["class"], header["aus"]
+        with reading(source, *KIND):
+            name, source_aus = header["class"], read_labels(header)[0]
     else:
         classifier = find_classifier(source)
         if not hasattr(classifier, "network_state"):
