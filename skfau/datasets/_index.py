@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from skfau import __version__
 from skfau._arrays import digest, stamp
+from skfau._warn import warn
 
 # Format of the index; raise it when a reader returns other records for equal files.
 _FORMAT = 2
@@ -117,11 +117,10 @@ def _write(path, keys, stamps, records):
             np.savez(file, **arrays)
         partial.replace(path)
     except OSError as error:
-        warnings.warn(
+        warn(
             f"the index {path} cannot be written ({error.strerror}), so the next load "
             "reads all files again; pass index=FILE in a folder that can be written, "
             "or index=None",
-            stacklevel=4,
         )
         with contextlib.suppress(OSError):
             partial.unlink()

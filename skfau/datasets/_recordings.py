@@ -141,7 +141,6 @@ def load_recordings(
     first_frame,
     about,
     reading,
-    stacklevel=5,
 ):
     """Read recordings and join them to the Bunch that a loader returns.
 
@@ -164,8 +163,6 @@ def load_recordings(
         Description of the data set, for ``DESCR``.
     reading : dict
         ``index``, ``n_jobs`` and ``verbose`` of `read_indexed`.
-    stacklevel : int, default=5
-        As in `warn_of_deviations`.
     """
     root = Path(data_set.root).absolute()
     name = (data_set.name, str(root), *map(str, data_set.options))
@@ -179,7 +176,7 @@ def load_recordings(
         target=np.concatenate([target for target, _ in labels]),
         intensity=_intensity(labels),
         aus=aus,
-        report=_report(data_set.name, recordings, joined, unread, stacklevel),
+        report=_report(data_set.name, recordings, joined, unread),
         DESCR=_describe(about, root, joined),
     )
 
@@ -210,7 +207,7 @@ def _intensity(labels):
     )
 
 
-def _report(name, recordings, joined, unread, stacklevel):
+def _report(name, recordings, joined, unread):
     unread = list(unread)
     for recording in recordings:
         odd = recording.record["unread"]
@@ -222,7 +219,6 @@ def _report(name, recordings, joined, unread, stacklevel):
         {video: len(report.without_image) for video, report in videos.items()},
         {video: len(report.without_label) for video, report in videos.items()},
         {r.name: r.subject for r in recordings},
-        stacklevel,
     )
     return Bunch(videos=videos, unread_files=unread, deviating=deviating)
 

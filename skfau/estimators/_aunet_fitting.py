@@ -1,13 +1,13 @@
 """What only `AUNetClassifier` trains: a face alignment network, label auto-encoders."""
 
 import math
-import warnings
 
 import numpy as np
 import torch
 from tqdm import trange
 
 from skfau._columns import names_of
+from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._batches import FaceBatches, PreparedNetwork
 from skfau.estimators._neighbours import Neighbourhood
@@ -35,11 +35,9 @@ def warn_without_neighbours(faces, interval):
         if around.has_sides:
             reason = f"no video in X has two faces that are {interval} frames apart"
             remedy = "Set interval= by the column 'frame'; align before rows are taken"
-        warnings.warn(
+        warn(
             f"{reason}: no face has neighbours, and the temporal module learns "
             f"nothing. {remedy}, or pass temporal=False.",
-            UserWarning,
-            stacklevel=6,
         )
 
 

@@ -1,10 +1,9 @@
 """Which AUs the columns of y are, how often they occur, which rows have a face."""
 
-import warnings
-
 import numpy as np
 
 from skfau._validation import bare_au
+from skfau._warn import warn
 from skfau.exceptions import LabelError
 from skfau.losses import inverse_rate_weights, soft_balance_weights
 
@@ -79,12 +78,10 @@ def count_labels(labels, aus):
             "one known label. Leave it out of y and aus."
         )
     if (positive == 0).any():
-        warnings.warn(
+        warn(
             f"{name(positive == 0)} never occurs in the {len(labels)} training rows; "
             "its probabilities will say nothing. Leave it out, or use folds that "
             "balance the AUs (skfau.model_selection.SubjectKFold).",
-            UserWarning,
-            stacklevel=4,
         )
     return np.stack([positive, known])
 

@@ -1,11 +1,12 @@
 """torch's process-wide state: device, precision, threads, private random streams."""
 
 import threading
-import warnings
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+from skfau._warn import warn
 
 # torch's default generators are process-wide, so two fits in two threads must
 # take turns while one of them has put its own state in their place.
@@ -25,11 +26,9 @@ def resolve_device(device, *, or_cpu=False):
     device = torch.device(device)
     missing = device.type == "cuda" and not torch.cuda.is_available()
     if missing and or_cpu:
-        warnings.warn(
+        warn(
             f"This classifier was fitted with device={str(device)!r}; torch sees no "
             "CUDA device here, so it is loaded onto the CPU.",
-            UserWarning,
-            stacklevel=2,
         )
         return torch.device("cpu")
     if missing:
