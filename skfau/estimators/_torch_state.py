@@ -8,10 +8,10 @@ import torch
 
 from skfau._warn import warn
 
-# torch's default generators are process-wide, so two fits in two threads must
-# take turns while one of them has put its own state in their place.
+# Lock for torch's default generators: they are process-wide, so fits in two threads
+# must take turns in putting their own state into them.
 _SWAP_LOCK = threading.RLock()
-# Fits and predictions that want a thread count now, and the count before them.
+# Lock for the thread count, number of users that have set it, and count before.
 _LOCK = threading.Lock()
 _users, _before = 0, None
 
@@ -19,7 +19,7 @@ _users, _before = 0, None
 def resolve_device(device, *, or_cpu=False):
     """Return the torch.device for a name; "auto" is the GPU where there is one.
 
-    Where a CUDA device is named and there is none, `or_cpu` warns and takes the CPU.
+    If a CUDA device is named but missing, `or_cpu` warns and takes the CPU.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -61,7 +61,7 @@ def threads(n_threads):
     try:
         yield
     finally:
-        # Fits may overlap in threads: only the last to leave knows what was before.
+        # Restore the count after the last user: fits may overlap in threads.
         with _LOCK:
             _users -= 1
             if not _users:
