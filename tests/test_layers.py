@@ -31,6 +31,7 @@ BESIDE = {("model_selection", "metrics")}
 SERVES = {
     "_arrays": "exceptions",
     "_random": "exceptions",
+    "_warn": "exceptions",
     "_unwrap": "exceptions",
     "_rows": "faces",
     "_facs_table": "facs",

@@ -1,4 +1,4 @@
-"""Checkpoints: one file a fit, written atomically, found by what was fitted on what."""
+"""Checkpoints: one file per fit, written atomically, named by parameters and data."""
 
 import hashlib
 import json
@@ -12,16 +12,16 @@ from torch import nn
 from skfau._arrays import stamp
 
 FORMAT = 1
-# What changes how a fit is run or shown, but not what it computes.
+# Parameters that change how a fit runs or is shown, but not what it computes.
 NEUTRAL_PARAMETERS = {"checkpoint_dir", "verbose", "callbacks", "n_threads"}
 
 
 def fit_fingerprint(cls, parameters, faces, labels):
     """Return a hex digest of the class, the parameters and the data of one fit.
 
-    A checkpoint directory is cloned into every fold and candidate of a search.
-    Without the data in the name, a fold would go on from a network that has seen
-    its test subjects.
+    All folds and candidates of a search share one checkpoint directory. The digest
+    depends on the data, because otherwise a fold would continue from a network that has
+    seen its test subjects.
     """
     digest = hashlib.sha256(f"{FORMAT}:{cls.__qualname__}".encode())
     for name in sorted(parameters.keys() - NEUTRAL_PARAMETERS):
@@ -46,7 +46,7 @@ def _update(digest, value):
     elif hasattr(value, "get_params"):
         digest.update(repr(sorted(value.get_params().items())).encode())
     elif isinstance(value, (str, Path)) and Path(value).is_file():
-        # The content counts, not how the path was written.
+        # Stamp the file, not its path: one file may be given as several paths.
         digest.update(repr(stamp(str(Path(value).resolve()))).encode())
     else:
         digest.update(repr(value).encode())
@@ -58,7 +58,7 @@ class Checkpoint:
     Parameters
     ----------
     directory : str or Path
-        Shared by any number of fits; made if it is not there.
+        Shared by any number of fits; created if it does not exist.
     fingerprint : str
         Names the file, see `fit_fingerprint`.
     """
@@ -68,7 +68,7 @@ class Checkpoint:
         self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def save(self, state):
-        """Write `state` so that a reader sees the old file or the new one, whole.
+        """Write `state` atomically: readers see the whole old or the whole new file.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class Checkpoint:
                 os.close(folder)
 
     def load(self):
-        """Return the saved state, or None where this fit has none yet."""
+        """Return the saved state, or None if this fit has none yet."""
         if not self.path.exists():
             return None
         state = torch.load(self.path, map_location="cpu", weights_only=True)

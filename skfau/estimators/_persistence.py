@@ -1,4 +1,4 @@
-"""Fitted classifiers as one safetensors file, and weights from one to another."""
+"""Save fitted classifiers in one file each, and copy weights from one to another."""
 
 import json
 from pathlib import Path
@@ -29,14 +29,14 @@ def write_file(path, header, state):
 
 
 def load_state(network, state):
-    """Put arrays by name into a network."""
+    """Load arrays into a network by their names."""
     network.load_state_dict({k: torch.as_tensor(array) for k, array in state.items()})
 
 
 def check_same_shapes(fitted, described, changed):
-    """Raise if a network is of other shapes than the one that was fitted.
+    """Raise if the parameters describe a network of other shapes than the fitted one.
 
-    `changed` has what the parameters that were set since were in the fit.
+    `changed` holds the parameters that were set since, with their values in the fit.
     """
     fitted, described = (
         {k: v.shape for k, v in network.state_dict().items()}
@@ -116,11 +116,11 @@ def transfer(network, aus, given, source, class_name):
     Parameters
     ----------
     network : nn.Module
-        Fresh; takes the weights.
+        A new network, which receives the weights.
     aus : tuple of int
-        Its AU numbers.
+        AU numbers of the network.
     given : list of str
-        Entries of its state that are its own, whatever the source has.
+        Entries of its state that are not copied, even if the source has them.
     source : BaseAUClassifier, or str or Path
         A fitted classifier of the same class, anything fitted around one, or the path
         of a saved one.
