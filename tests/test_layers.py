@@ -36,6 +36,7 @@ SERVES = {
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",
+    "_tables": "datasets",
     "_validation": "datasets",
 }
 MAY_IMPORT = {

@@ -5,6 +5,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _fitting, _persistence
 from skfau.estimators._aus import (
@@ -22,7 +23,7 @@ from skfau.estimators._training import INIT, load_history, plain_history
 from skfau.metrics import au_f1_score
 
 
-class BaseAUClassifier(ClassifierMixin, BaseEstimator):
+class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
     A subclass declares its parameters in ``__init__``, stores them by
@@ -353,10 +354,10 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         -------
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
             In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
-            DataFrame with columns ``AU1``, ... after
+            DataFrame with columns ``AU1``, ... and rows named as the faces are, after
             ``set_output(predict_proba="pandas")``.
         """
-        return self._as_output(self._probabilities(X))
+        return self._as_output(self._probabilities(X), X)
 
     def _probabilities(self, X):
         return self._run(X, lambda outputs: torch.sigmoid(logits_of(outputs)))
@@ -407,38 +408,6 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         faces = check_faces(X, need=self.net_.system.inputs)
         with threads(self.n_threads):
             return self._apply_network(faces, select, method)
-
-    def set_output(self, *, predict_proba=None):
-        """Choose what `predict_proba` returns.
-
-        Parameters
-        ----------
-        predict_proba : {"default", "pandas"} or None, default=None
-            ``"pandas"`` gives a DataFrame with columns ``AU1``, ``AU2``, ... and
-            needs pandas. None changes nothing.
-
-        Returns
-        -------
-        self : object
-            The classifier.
-        """
-        if predict_proba not in {"default", "pandas", None}:
-            raise ValueError(
-                "predict_proba must be 'default', 'pandas' or None, "
-                f"got {predict_proba!r}."
-            )
-        if predict_proba is not None:
-            # scikit-learn's clone carries an attribute of this name along.
-            self._sklearn_output_config = {"predict_proba": predict_proba}
-        return self
-
-    def _as_output(self, probabilities):
-        config = getattr(self, "_sklearn_output_config", {})
-        if config.get("predict_proba") != "pandas":
-            return probabilities
-        from pandas import DataFrame
-
-        return DataFrame(probabilities, columns=[f"AU{au}" for au in self.aus_])
 
     # -- keeping --------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
+from skfau._tables import FacesOutput
 from skfau._validation import (
     Interval,
     StatelessMixin,
@@ -28,7 +29,7 @@ _BLOCK = 4096  # rows whose transforms are computed at once
 _SHOWN = 5  # rows named in a warning
 
 
-class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
+class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
     """Align faces by landmarks and crop them to one size.
 
     Each face is moved by one similarity (rotation, scale, shift), fitted in closed
