@@ -447,17 +447,22 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
         ValueError
             If parameters set after the fit are of a network of another shape.
         """
+        header, state = self._to_file()
+        parameters = _persistence.to_json(kept_parameters(self.get_params(False)))
+        _persistence.write_file(path, {**header, "parameters": parameters}, state)
+
+    def _to_file(self):
+        """Return what a file needs beside the parameters: a header and arrays."""
         check_is_fitted(self, "net_")
         self._check_described()
         header = {
             "class": type(self).__name__,
-            "parameters": kept_parameters(self.get_params(False)),
             "aus": self.aus_,
             "label_counts": self.label_counts_.tolist(),
             "constants": self.net_.system.given,
             "history": self.history_,
         }
-        _persistence.write_file(path, header, self.network_state())
+        return header, self.network_state()
 
     @classmethod
     def load(cls, path):
@@ -480,7 +485,13 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
         """
         header, state = _persistence.read_file(path)
         _persistence.check_class(path, header["class"], cls.__name__)
-        new = cls(**_persistence.from_json(header["parameters"]))
+        parameters = _persistence.from_json(header["parameters"])
+        return cls._from_file(parameters, header, state)
+
+    @classmethod
+    def _from_file(cls, parameters, header, state):
+        """Return the classifier that has these parameters and gave `_to_file`."""
+        new = cls(**parameters)
         new.aus_ = tuple(header["aus"])
         new.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
         net = new._remake_net({name: state[name] for name in header["constants"]})
