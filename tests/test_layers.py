@@ -43,6 +43,7 @@ SERVES = {
     "_cache_files": "exceptions",
     "_video_index": "faces",
     "_video_store": "faces",
+    "_tables": "datasets",
     "_validation": "datasets",
 }
 MAY_IMPORT = {

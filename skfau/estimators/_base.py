@@ -5,6 +5,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _fitting, _persistence
 from skfau.estimators._augmentation import still
@@ -28,7 +29,7 @@ from skfau.estimators._training import INIT, load_history, plain_history
 from skfau.metrics import au_f1_score
 
 
-class BaseAUClassifier(ClassifierMixin, BaseEstimator):
+class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
     A subclass declares its parameters in ``__init__``, stores them by
@@ -359,10 +360,10 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         -------
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
             In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
-            DataFrame with columns ``AU1``, ... after
+            DataFrame with columns ``AU1``, ... and rows named as the faces are, after
             ``set_output(predict_proba="pandas")``.
         """
-        return self._as_output(self._probabilities(X))
+        return self._as_output(self._probabilities(X), X)
 
     def _probabilities(self, X):
         return self._run(X, lambda outputs: torch.sigmoid(logits_of(outputs)))
@@ -436,38 +437,6 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         seen = return_landmarks(corners, image_shape, self.image_size, geometry)
         return tuple((seen + 0.5).ravel().tolist())
 
-    def set_output(self, *, predict_proba=None):
-        """Choose what `predict_proba` returns.
-
-        Parameters
-        ----------
-        predict_proba : {"default", "pandas"} or None, default=None
-            ``"pandas"`` gives a DataFrame with columns ``AU1``, ``AU2``, ... and
-            needs pandas. None changes nothing.
-
-        Returns
-        -------
-        self : object
-            The classifier.
-        """
-        if predict_proba not in {"default", "pandas", None}:
-            raise ValueError(
-                "predict_proba must be 'default', 'pandas' or None, "
-                f"got {predict_proba!r}."
-            )
-        if predict_proba is not None:
-            # scikit-learn's clone carries an attribute of this name along.
-            self._sklearn_output_config = {"predict_proba": predict_proba}
-        return self
-
-    def _as_output(self, probabilities):
-        config = getattr(self, "_sklearn_output_config", {})
-        if config.get("predict_proba") != "pandas":
-            return probabilities
-        from pandas import DataFrame
-
-        return DataFrame(probabilities, columns=[f"AU{au}" for au in self.aus_])
-
     # -- keeping --------------------------------------------------------------------
 
     @property
@@ -506,17 +475,22 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If parameters set after the fit are of a network of another shape.
         """
+        header, state = self._to_file()
+        parameters = _persistence.to_json(kept_parameters(self.get_params(False)))
+        _persistence.write_file(path, {**header, "parameters": parameters}, state)
+
+    def _to_file(self):
+        """Return what a file needs beside the parameters: a header and arrays."""
         check_is_fitted(self, "net_")
         self._check_described()
         header = {
             "class": type(self).__name__,
-            "parameters": kept_parameters(self.get_params(False)),
             "aus": self.aus_,
             "label_counts": self.label_counts_.tolist(),
             "constants": self.net_.system.given,
             "history": self.history_,
         }
-        _persistence.write_file(path, header, self.network_state())
+        return header, self.network_state()
 
     @classmethod
     def load(cls, path):
@@ -539,7 +513,13 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         """
         header, state = _persistence.read_file(path)
         _persistence.check_class(path, header["class"], cls.__name__)
-        new = cls(**_persistence.from_json(header["parameters"]))
+        parameters = _persistence.from_json(header["parameters"])
+        return cls._from_file(parameters, header, state)
+
+    @classmethod
+    def _from_file(cls, parameters, header, state):
+        """Return the classifier that has these parameters and gave `_to_file`."""
+        new = cls(**parameters)
         new.aus_ = tuple(header["aus"])
         new.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
         net = new._remake_net({name: state[name] for name in header["constants"]})

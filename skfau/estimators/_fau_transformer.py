@@ -322,9 +322,10 @@ class FAUTransformerClassifier(BaseAUClassifier):
         if head != "attention":
             raise ValueError(f"head must be 'classifier' or 'attention', got {head!r}.")
         self._need_attention("head='attention'")
-        return self._as_output(
-            self._run(X, lambda outputs: torch.sigmoid(outputs[1]["attention_logits"]))
+        probabilities = self._run(
+            X, lambda outputs: torch.sigmoid(outputs[1]["attention_logits"])
         )
+        return self._as_output(probabilities, X)
 
     def attention_maps(self, X):
         """Return where the network looks for every AU (Figures 5 and 6).

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skfau._tables import TableOutput
 from skfau._validation import (
     Interval,
     StrOptions,
@@ -34,7 +35,7 @@ from skfau.preprocessing import (
 _DESCRIPTORS = {"hog": HOGFeatures, "lbp": LBPFeatures}
 
 
-class _LinearPerAU(ClassifierMixin, BaseEstimator):
+class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
     """One linear classifier of scikit-learn per AU; all that both classes share."""
 
     _parameter_constraints = {
@@ -149,9 +150,11 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
-            In [0, 1]; NaN in rows that are not finite.
+            In [0, 1]; NaN in rows that are not finite. A DataFrame with columns
+            ``AU1``, ... and the index of `X` after
+            ``set_output(predict_proba="pandas")``.
         """
-        return expit(self.decision_function(X))
+        return self._as_output(expit(self.decision_function(X)), X)
 
     def predict(self, X):
         """Return which AUs occur.

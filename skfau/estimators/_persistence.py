@@ -1,12 +1,14 @@
 """Save fitted classifiers in one file each, and copy weights from one to another."""
 
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from skfau import __version__
 from skfau._unwrap import find_classifier
@@ -17,15 +19,34 @@ FORMAT = 1
 
 
 def write_file(path, header, state):
-    """Write a fitted classifier; see `BaseAUClassifier.save`."""
-    parameters = {k: _to_json(k, v) for k, v in header["parameters"].items()}
-    header = {
-        "skfau_format": FORMAT,
-        "skfau_version": __version__,
-        **header,
-        "parameters": parameters,
-    }
-    save_file(state, Path(path), metadata={"skfau": json.dumps(header)})
+    """Write a header and arrays by name, so that a reader sees a whole file or none."""
+    header = {"skfau_format": FORMAT, "skfau_version": __version__, **header}
+    text = json.dumps(header, default=_plain)
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    content = save(state, {"skfau": text, "sha256": _digest(text, state)})
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _digest(text, state):
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(state):
+        array = state[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def to_json(parameters):
+    """Return parameters by name as the header of a file holds them."""
+    return {name: _to_json(name, value) for name, value in parameters.items()}
 
 
 def load_state(network, state):
@@ -75,7 +96,8 @@ def check_class(path, found, expected):
     """Raise if a file holds a classifier of another class."""
     if found != expected:
         raise ValueError(
-            f"{path} holds a {found}, not a {expected}; call {found}.load."
+            f"{path} holds a {found}, not a {expected}; call skfau.load, which reads "
+            "either."
         )
 
 
@@ -91,21 +113,28 @@ def _from_json(value):
 
 
 def read_file(path):
-    """Return the header and the arrays of a saved classifier."""
+    """Return the header and the arrays of a file by `write_file`."""
     try:
         with safe_open(Path(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         header = json.loads(metadata["skfau"])
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        if not isinstance(header, dict):
+            raise TypeError("its header is no JSON object")
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is not a classifier saved by skfau ({error}). Expected a file "
-            "written by the save method."
+            "written by the save method, or by skfau.save."
         ) from error
     if header.get("skfau_format") != FORMAT:
         raise ValueError(
             f"{path} has format {header.get('skfau_format')}, written by skfau "
             f"{header.get('skfau_version')}; this version reads format {FORMAT}."
+        )
+    # Files of the first versions have no digest.
+    if "sha256" in metadata and metadata["sha256"] != _digest(metadata["skfau"], state):
+        raise ValueError(
+            f"{path} is damaged: its content is not what was written. Copy it again."
         )
     return header, state
 

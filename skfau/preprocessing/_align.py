@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
+from skfau._tables import FacesOutput
 from skfau._validation import (
     Interval,
     StatelessMixin,
@@ -35,7 +36,7 @@ _SHOWN = 5  # rows named in a warning
 _GIVEN = ("landmarks", "five_points")  # columns of points, the preferred first
 
 
-class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
+class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
     """Align faces by landmarks and crop them to one size.
 
     Each face is moved by one similarity (rotation, scale, shift), fitted in closed
