@@ -133,11 +133,10 @@ def _fill(folder, faces, aligner, batch_size, verify, verbose):
         folder.close()
     folder.finish()
     if n_several:
-        warnings.warn(
+        warn(
             f"{n_several} images show several faces; one of them is used. "
             "skfau.preprocessing.find_faces gives a row to each.",
             SeveralFacesWarning,
-            stacklevel=3,
         )
     n_missing = len(folder.status)
     if n_missing:
