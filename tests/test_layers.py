@@ -48,7 +48,7 @@ SERVES = {
 }
 MAY_IMPORT = {
     "torch": {"nn", "losses", "estimators"},
-    "skorch": {"estimators/_training"},
+    "skorch": {"estimators/_training", "estimators/_callbacks"},
     "cv2": {"faces", "datasets", "preprocessing"},
     "matplotlib": {"inspection", "_demo"},
 }
