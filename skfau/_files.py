@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from skfau.exceptions import DatasetError
+from skfau.exceptions import DatasetError, SkfauError
 
 try:
     import fcntl
@@ -229,7 +229,7 @@ def reading(path, what, remedy, error_type=DatasetError):
     what : str
         What it should be, with an article, as "a checkpoint".
     remedy : str
-        What to do if it is not.
+        What to do if it is not, a sentence.
     error_type : type, default=DatasetError
         A ValueError.
 
@@ -268,6 +268,10 @@ def _check_regular(path):
 
 
 def _unfit(path, what, remedy, error_type, error):
-    lines = str(error).strip().splitlines() or [""]
-    said = f"{type(error).__name__}: {lines[0][:200]}".rstrip(": .")
-    return error_type(f"{path} is not {what}, or is damaged ({said}); {remedy}")
+    """Return the error that says what a parser said, and names the file."""
+    said = (str(error).strip().splitlines() or [""])[0][:400].rstrip(".")
+    if type(error) is ValueError or isinstance(error, SkfauError):
+        # A check of ours says it in a sentence.
+        return error_type(f"{path} cannot be loaded: {said}. {remedy}")
+    said = f"{type(error).__name__}: {said}".rstrip(": ")
+    return error_type(f"{path} is not {what}, or is damaged ({said}). {remedy}")

@@ -44,7 +44,7 @@ def writers(fitted):
         "bytes": write,
         "model": clf.save,
         "memmap": made.data.to_memmap,
-        "checkpoint": lambda path: Checkpoint(path.parent, path.stem).save(state),
+        "checkpoint": lambda path: Checkpoint(path.parent, "file", 1).save(state),
         "cache": lambda path: write_arrays(path, {"a": np.zeros(50_000)}),
     }
 
@@ -67,18 +67,18 @@ def small_disk():
 def test_a_full_disk_is_an_error_that_names_the_file(
     kind, fitted, tmp_path, small_disk
 ):
-    path = tmp_path / "file.pt"
+    path = tmp_path / "file-1.pt"
     path.write_bytes(b"old")
-    with pytest.raises(OSError, match=r"file\.pt") as caught:
+    with pytest.raises(OSError, match=r"file-1\.pt") as caught:
         writers(fitted)[kind](path)
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file.pt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["file-1.pt"]
 
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_missing_folder_is_an_error_that_names_the_file(kind, fitted, tmp_path):
-    path = tmp_path / "folder" / "file.pt"
+    path = tmp_path / "folder" / "file-1.pt"
     if kind in ("checkpoint", "cache"):
         (tmp_path / "folder").write_text("no folder")
     with pytest.raises(OSError, match="folder"):
@@ -87,10 +87,10 @@ def test_a_missing_folder_is_an_error_that_names_the_file(kind, fitted, tmp_path
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_the_file_of_before_stays_until_the_new_one_is_whole(kind, fitted, tmp_path):
-    path = tmp_path / "file.pt"
+    path = tmp_path / "file-1.pt"
     for _ in range(2):
         writers(fitted)[kind](path)
-    assert [p.name for p in tmp_path.iterdir()] == ["file.pt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["file-1.pt"]
 
 
 def test_an_error_of_the_writer_is_its_own_and_leaves_nothing(tmp_path):
@@ -198,9 +198,10 @@ def test_whatever_a_parser_raises_names_the_file(error, tmp_path):
     path.write_text("")
     with (
         pytest.raises(
-            DatasetError, match=r"x\.csv is not a table, or .*; leave it out"
+            DatasetError,
+            match=r"x\.csv (is not a table, or|cannot be loaded: ).* Leave it out",
         ),
-        reading(path, "a table", "leave it out"),
+        reading(path, "a table", "Leave it out."),
     ):
         raise error
 
@@ -209,10 +210,10 @@ def test_errors_that_name_the_file_stay_as_they_are(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("")
     mine = ValueError(f"{path}, line 3: odd")
-    with pytest.raises(ValueError) as caught, reading(path, "a table", "leave it out"):
+    with pytest.raises(ValueError) as caught, reading(path, "a table", "Leave it out."):
         raise mine
     assert caught.value is mine
-    with pytest.raises(ImportError), reading(path, "a table", "leave it out"):
+    with pytest.raises(ImportError), reading(path, "a table", "Leave it out."):
         raise ImportError("h5py")
 
 

@@ -16,7 +16,7 @@ _ELEMENTS, _SPARE_ELEMENTS = 4, 2**25
 
 
 def check_parameters(cls, parameters):
-    """Raise ValueError unless these are parameters of a class that are saved."""
+    """Return parameters; raise ValueError unless a class has them and saves them."""
     unknown = sorted(parameters.keys() - set(cls._get_param_names()))
     if unknown:
         raise ValueError(
@@ -31,12 +31,13 @@ def check_parameters(cls, parameters):
     for value in parameters.values():
         if isinstance(value, FaceAugmentation):
             value._validate_params()
+    return parameters
 
 
 def read_labels(header):
     """Return the AUs and the label counts of a file's header."""
     aus, counts = header["aus"], np.array(header["label_counts"])
-    whole = isinstance(aus, list) and all(type(au) is int for au in aus)
+    whole = isinstance(aus, list | tuple) and all(type(au) is int for au in aus)
     if not whole or len(set(aus)) < len(aus) or not aus:
         raise ValueError(f"its AUs are {str(aus)[:60]}, expected numbers, each once")
     if counts.shape != (2, len(aus)) or counts.dtype.kind != "i" or counts.min() < 0:
@@ -103,6 +104,6 @@ def check_shapes(network, state):
     if others:
         name, _ = others[0]
         raise ValueError(
-            f"its array {name!r} is of shape {given.get(name, 'none')}, its parameters "
-            f"are of a network with {own.get(name, 'none')}"
+            f"its array {name!r} has shape {given.get(name)}, and in a network of its "
+            f"parameters {own.get(name)}"
         )

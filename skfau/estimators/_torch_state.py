@@ -1,16 +1,17 @@
 """torch's process-wide state: device, precision, threads, private random streams."""
 
 import threading
-import warnings
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-# torch's default generators are process-wide, so two fits in two threads must
-# take turns while one of them has put its own state in their place.
+from skfau._warn import warn
+
+# Lock for torch's default generators: they are process-wide, so fits in two threads
+# must take turns in putting their own state into them.
 _SWAP_LOCK = threading.RLock()
-# Fits and predictions that want a thread count now, and the count before them.
+# Lock for the thread count, number of users that have set it, and count before.
 _LOCK = threading.Lock()
 _users, _before = 0, None
 
@@ -18,7 +19,7 @@ _users, _before = 0, None
 def resolve_device(device, *, or_cpu=False):
     """Return the torch.device for a name; "auto" is the GPU where there is one.
 
-    Where a GPU is named and there is none, `or_cpu` warns and takes the CPU.
+    If a GPU is named but missing, `or_cpu` warns and takes the CPU.
     """
     there = {
         "cuda": torch.cuda.is_available(),
@@ -36,11 +37,9 @@ def resolve_device(device, *, or_cpu=False):
     missing = not there.get(device.type, True)
     kind = "Apple GPU (MPS)" if device.type == "mps" else "CUDA device"
     if missing and or_cpu:
-        warnings.warn(
+        warn(
             f"This classifier was fitted with device={str(device)!r}; torch sees no "
             f"{kind} here, so it is loaded onto the CPU.",
-            UserWarning,
-            stacklevel=2,
         )
         return torch.device("cpu")
     if missing:
@@ -73,7 +72,7 @@ def threads(n_threads):
     try:
         yield
     finally:
-        # Fits may overlap in threads: only the last to leave knows what was before.
+        # Restore the count after the last user: fits may overlap in threads.
         with _LOCK:
             _users -= 1
             if not _users:
