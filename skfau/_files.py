@@ -9,6 +9,7 @@ to a parser becomes an error that names the file.
 import contextlib
 import hashlib
 import io
+import json
 import os
 import re
 import stat
@@ -16,12 +17,12 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from skfau.exceptions import DatasetError, SkfauError
+from skfau.exceptions import DatasetError
 
 try:
     import fcntl
 except ImportError:
-    # Windows, where a file that is open cannot be removed.
+    # Windows, which removes and renames no file that is open.
     fcntl = None
 
 _SEAL = b"skfau-sha256:"
@@ -59,30 +60,39 @@ def write_atomically(path, *, sealed=False):
         If it cannot be written; the error names `path`.
     """
     path = Path(path)
+    with beside(path) as (partial, raw):
+        file = _Writer(raw)
+        try:
+            yield file
+        except Exception as error:
+            # Writers of other packages hide why a disk took no more.
+            if file.error in (None, error):
+                raise
+            raise file.error from error
+        if sealed:
+            raw.write(_SEAL + file.digest.digest())
+        raw.flush()
+        os.fsync(raw.fileno())
+        if fcntl is None:
+            raw.close()
+        partial.replace(path)
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def beside(path):
+    """Open a new file beside a target, which is removed unless it was renamed.
+
+    Yields its path and the file, locked while it is open: so leftovers of writers that
+    were killed are told from it, and removed. An OSError names the target.
+    """
     with naming(path):
         partial, raw = _create(path)
         try:
             with raw:
-                file = _Writer(raw)
-                try:
-                    yield file
-                except Exception as error:
-                    # Writers of other packages hide why a disk took no more.
-                    if file.error in (None, error):
-                        raise
-                    raise file.error from error
-                if sealed:
-                    raw.write(_SEAL + file.digest.digest())
-                raw.flush()
-                os.fsync(raw.fileno())
-                if fcntl is not None:
-                    # While it is open, its lock keeps others from removing it.
-                    partial.replace(path)
-            if fcntl is None:
-                partial.replace(path)
+                yield partial, raw
         finally:
             partial.unlink(missing_ok=True)
-    _sync_folder(path.parent)
     _sweep(path)
 
 
@@ -218,18 +228,39 @@ def check_seal(path, file):
     return sealed
 
 
+def sealed_json(content):
+    """Return JSON of a dict with a digest of it, for `read_json`."""
+    text = json.dumps(content)
+    return json.dumps({**content, "sha256": hashlib.sha256(text.encode()).hexdigest()})
+
+
+def read_json(text):
+    """Return the dict in JSON; ValueError says that it is not what was written.
+
+    JSON of earlier versions has no digest.
+    """
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise TypeError("it is no JSON object")
+    digest = content.pop("sha256", None)
+    text = json.dumps(content)
+    if digest not in (None, hashlib.sha256(text.encode()).hexdigest()):
+        raise ValueError("its content is not what was written")
+    return content
+
+
 @contextlib.contextmanager
-def reading(path, what, remedy, error_type=DatasetError):
+def reading(path, fault, remedy, error_type=DatasetError):
     """Read a file of a stranger: whatever goes wrong, the error names the file.
 
     Parameters
     ----------
     path : str or Path
         The file.
-    what : str
-        What it should be, with an article, as "a checkpoint".
+    fault : str
+        What to say of it: "cannot be read as a checkpoint".
     remedy : str
-        What to do if it is not, a sentence.
+        What to do, a sentence.
     error_type : type, default=DatasetError
         A ValueError.
 
@@ -251,12 +282,12 @@ def reading(path, what, remedy, error_type=DatasetError):
             raise OSError(error.errno, error.strerror, str(path)) from error
         if error.errno is not None:
             raise
-        raise _unfit(path, what, remedy, error_type, error) from error
+        raise _unfit(path, fault, remedy, error_type, error) from error
     except Exception as error:
         # Parsers of other packages raise errors of any type.
         if isinstance(error, ValueError) and str(path) in str(error):
             raise
-        raise _unfit(path, what, remedy, error_type, error) from error
+        raise _unfit(path, fault, remedy, error_type, error) from error
 
 
 def _check_regular(path):
@@ -267,11 +298,9 @@ def _check_regular(path):
         raise OSError(22, "Is a device or a pipe, not a file", str(path))
 
 
-def _unfit(path, what, remedy, error_type, error):
+def _unfit(path, fault, remedy, error_type, error):
     """Return the error that says what a parser said, and names the file."""
     said = (str(error).strip().splitlines() or [""])[0][:400].rstrip(".")
-    if type(error) is ValueError or isinstance(error, SkfauError):
-        # A check of ours says it in a sentence.
-        return error_type(f"{path} cannot be loaded: {said}. {remedy}")
-    said = f"{type(error).__name__}: {said}".rstrip(": ")
-    return error_type(f"{path} is not {what}, or is damaged ({said}). {remedy}")
+    if type(error) is not ValueError:
+        said = f"{type(error).__name__}: {said}".rstrip(": ")
+    return error_type(f"{path} {fault} ({said}). {remedy}")

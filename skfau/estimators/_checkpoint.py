@@ -14,7 +14,11 @@ from skfau.estimators._callbacks import describe_callbacks
 
 FORMAT = 2
 # What `reading` says of a file that is something else.
-KIND = ("a checkpoint", "Delete it, and its fit begins again.", ValueError)
+KIND = (
+    "cannot be read as a checkpoint",
+    "Delete it, and its fit begins again.",
+    ValueError,
+)
 # Parameters that change how a fit runs or is shown, not what it computes. `max_epochs`
 # is in the name of the file; `callbacks` count if they may change the training.
 NEUTRAL_PARAMETERS = {

@@ -22,7 +22,7 @@ from skfau.nn import transfer_state
 FORMAT = 1
 # What `reading` says of a file that is something else.
 KIND = (
-    "a classifier saved by skfau",
+    "cannot be read as a classifier saved by skfau",
     "Expected a file written by the save method or by skfau.save; copy it again.",
     ValueError,
 )
