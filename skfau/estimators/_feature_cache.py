@@ -122,7 +122,7 @@ class FeatureCache:
         return entry["done"] in (1, _checksum(entry))
 
     def _open(self):
-        """Return the entries, mapped; begin a new file in the place of a damaged one."""
+        """Return the entries, mapped; a new file takes the place of a damaged one."""
         try:
             return self._map()
         except OSError:
