@@ -273,7 +273,7 @@ def reading(path, fault, remedy, error_type=DatasetError):
         If the file cannot be read, or is a folder or a device.
     """
     try:
-        _check_regular(path)
+        check_regular(path)
         yield
     except ImportError:
         raise
@@ -290,7 +290,8 @@ def reading(path, fault, remedy, error_type=DatasetError):
         raise _unfit(path, fault, remedy, error_type, error) from error
 
 
-def _check_regular(path):
+def check_regular(path):
+    """Raise OSError unless a path is of a file, not of a folder or a device."""
     mode = Path(path).stat().st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(21, "Is a folder, not a file", str(path))

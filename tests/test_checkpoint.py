@@ -146,8 +146,6 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
 
     with write_atomically(tmp_path / "fit-3.pt", sealed=True) as file:
         torch.save({"history": "[]", "module": Code()}, file)
-    with pytest.raises(
-        ValueError, match=r"fit-3\.pt cannot be read as a checkpoint.* Weights"
-    ):
+    with pytest.raises(ValueError, match=r"fit-3\.pt cannot be read .* Weights"):
         Checkpoint(tmp_path, "fit", 3).load()
     assert not (tmp_path / "ran").exists()
