@@ -177,10 +177,9 @@ class PreparedFolder:
         """Create the files for arrays of these shapes and dtypes."""
         n_rows = self.blocks[-1][1]
         for name, (shape, dtype) in arrays.items():
-            file = np.lib.format.open_memmap(
-                self._name(name), "w+", dtype, (n_rows, *shape)
-            )
-            file.flush()
+            with naming(self._name(name)):
+                path, shape = self._name(name), (n_rows, *shape)
+                np.lib.format.open_memmap(path, "w+", dtype, shape).flush()
         self._layouts = {
             name: [dtype.str, [n_rows, *shape]]
             for name, (shape, dtype) in arrays.items()
