@@ -8,7 +8,6 @@ import numpy as np
 
 from skfau._arrays import digest
 from skfau._files import check_seal, write_atomically
-from skfau.exceptions import DatasetError
 
 # A file that was written this shortly before it was read may have been written again
 # within one tick of the file system's clock.
@@ -38,7 +37,7 @@ def write_arrays(path, arrays):
 def read_arrays(path):
     """Open a ``.npz`` file of `write_arrays`; raise if it is not what was written."""
     with path.open("rb") as file:
-        if not check_seal(path, file):
-            raise DatasetError(f"{path} is cut off, or of an earlier version")
+        if not check_seal(file):
+            raise ValueError("it is cut off, or of an earlier version")
         with np.load(file, allow_pickle=False) as arrays:
             yield arrays

@@ -195,20 +195,18 @@ def naming(path):
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def check_seal(path, file):
+def check_seal(file):
     """Raise if a sealed file is not as it was written; return whether it has a seal.
 
     Parameters
     ----------
-    path : str or Path
-        For the error.
     file : file object
         Open for reading bytes; left at its start.
 
     Raises
     ------
-    DatasetError
-        If its digest is another.
+    ValueError
+        If its digest is another; the error does not name the file, see `reading`.
     """
     left = file.seek(0, os.SEEK_END) - _SEAL_LENGTH
     sealed = left >= 0
@@ -223,7 +221,7 @@ def check_seal(path, file):
         digest.update(block)
         left -= len(block)
     if sealed and seal != _SEAL + digest.digest():
-        raise DatasetError(f"{path} is damaged: it is not what was written")
+        raise ValueError("it is not what was written")
     file.seek(0)
     return sealed
 

@@ -155,20 +155,20 @@ def test_any_change_breaks_a_seal(size, tmp_path):
     write(path, content, sealed=True)
     sealed = path.read_bytes()
     with path.open("rb") as file:
-        assert check_seal(path, file)
+        assert check_seal(file)
         assert file.read(size) == content
     for at in {0, size // 2, len(sealed) - 1}:
         damaged = bytearray(sealed)
         damaged[at] ^= 1
         # Where the seal itself is damaged it is none, and the content is whole.
         if at or size:
-            with pytest.raises(DatasetError, match="x is damaged"):
-                check_seal(path, io.BytesIO(damaged))
+            with pytest.raises(ValueError, match="is not what was written"):
+                check_seal(io.BytesIO(damaged))
 
 
 def test_a_file_of_before_has_no_seal(tmp_path):
-    assert not check_seal("x", io.BytesIO(b"content of an earlier version"))
-    assert not check_seal("x", io.BytesIO(b""))
+    assert not check_seal(io.BytesIO(b"content of an earlier version"))
+    assert not check_seal(io.BytesIO(b""))
 
 
 def test_arrays_come_back_whole_or_not_at_all(tmp_path):
@@ -179,7 +179,7 @@ def test_arrays_come_back_whole_or_not_at_all(tmp_path):
     whole = path.read_bytes()
     for damaged in (whole[:-1], b"", whole[:50] + b"?" + whole[51:]):
         path.write_bytes(damaged)
-        with pytest.raises(DatasetError, match=r"x\.npz is"), read_arrays(path):
+        with pytest.raises(ValueError, match=r"^it is "), read_arrays(path):
             pass
 
 

@@ -146,10 +146,11 @@ def read_points(path, frames, record, first=1, *, five=False):
 def known_layout(path, points, five):
     """Return float32 points (n, 68, 2), or (n, 5, 2) if they are five and may be."""
     known = points[np.isfinite(points)]
-    if np.abs(known).max(initial=0) > np.finfo(np.float32).max:
+    most = np.abs(points).max(initial=0, where=~np.isnan(points))
+    if most > np.finfo(np.float32).max:
         raise DatasetError(
-            f"{path} has a coordinate {known[np.abs(known).argmax()]:.3g}, expected "
-            "pixels; correct it, or leave it empty where a point is not known"
+            f"{path} has a coordinate of {most:.3g}, expected pixels, or NaN where a "
+            "point is not known"
         )
     if points.shape[1] > 68 and len(known) and np.abs(known).max() <= 2:
         raise DatasetError(

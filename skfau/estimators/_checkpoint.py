@@ -107,7 +107,7 @@ class Checkpoint:
         """Return the saved state of a file, by default of this fit's own."""
         path = path or self.path
         with reading(path, *KIND), path.open("rb") as file:
-            if not check_seal(path, file):
+            if not check_seal(file):
                 raise ValueError("it is cut off")
             state = torch.load(file, map_location="cpu", weights_only=True)
             return dict(state, history=json.loads(state["history"]))
