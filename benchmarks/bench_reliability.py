@@ -311,7 +311,7 @@ DAMAGED = {
     "index": ("index.npz", run("index"), "index", True, 5),
     "video index": ("skfau/videos/*", run("video_index"), "video_index", True, 3),
     "feature cache": ("*.npy", run("cache"), "cache", True, 4),
-    "weights": ("weights.pth", write_weights, "weights", False, 4),
+    "weights": ("weights.pth", write_weights, "weights", True, 4),
     "labels": ("AUCoding/*/*", None, "labels", False, 6),
     "landmarks": ("landmarks68/*", None, "labels", False, 6),
     "MATLAB file": ("2DFeatures/*", write_matlab, "matlab", False, 4),

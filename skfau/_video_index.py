@@ -12,6 +12,7 @@ import numpy as np
 
 from skfau._arrays import stamp
 from skfau._cache_files import cache_path, read_arrays, settled, write_arrays
+from skfau._files import reading
 from skfau._warn import warn
 from skfau.exceptions import FaceImageError
 
@@ -33,7 +34,7 @@ VIDEO_SUFFIXES = (
     ".wmv",
 )
 # Raise it whenever the index of the same file becomes another.
-_FORMAT = 1
+_FORMAT = 2
 # An image's mark is made of so many pixels, or up to four times as many, a side.
 _MARK_SIZE = 64
 
@@ -156,8 +157,12 @@ def index_video(path):
     began = time.time_ns()
     now = stamp(path)[1:]
     index = _load(kept, now)
+    if index is None and not Path(path).is_file():
+        open_video(path)
     if index is None:
-        index = _scan(path)
+        fault = "is a video that OpenCV cannot decode"
+        with reading(path, fault, "Copy it again, or re-encode it.", FaceImageError):
+            index = _scan(path)
         if settled(now[1], began):
             _write(kept, now, index)
     return index

@@ -12,6 +12,7 @@ import numpy as np
 
 from skfau._arrays import digest, stamp
 from skfau._columns import prepare_column
+from skfau._files import reading
 from skfau._video_index import index_video, mark_of, open_video
 from skfau._warn import warn
 from skfau.exceptions import FaceImageError
@@ -127,7 +128,9 @@ class VideoStore:
         video = int(np.searchsorted(self._ends, row, side="right"))
         frame = row - int(self._ends[video] - self.counts[video])
         path = self.paths[video]
-        image = self._decoder(path, self._indexes[video]).read(frame)
+        fault = f"(row {row}) cannot be decoded"
+        with reading(path, fault, "Copy it again, or re-encode it.", FaceImageError):
+            image = self._decoder(path, self._indexes[video]).read(frame)
         if image is None:
             self._local.decoders.pop(path)
             raise FaceImageError(

@@ -255,7 +255,25 @@ def test_the_index_is_kept_until_the_file_changes(tmp_path, monkeypatch):
     assert len(Faces.from_videos([path])) == 30
     os.utime(path, (then, then))
     kept[0].write_bytes(b"damaged")
-    assert len(Faces.from_videos([path])) == 30
+    with pytest.warns(UserWarning, match=r"index of a video, is not as it was written"):
+        assert len(Faces.from_videos([path])) == 30
+
+
+def test_whatever_a_decoder_raises_names_the_video(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.avi", 5, "MJPG")
+    faces = Faces.from_videos([path])
+
+    class Broken(cv2.VideoCapture):
+        def read(self):
+            raise cv2.error("assertion")
+
+        def grab(self):
+            raise cv2.error("assertion")
+
+    monkeypatch.setattr(cv2, "VideoCapture", Broken)
+    for use in (lambda: Faces.from_videos([path]), lambda: faces.images[3]):
+        with pytest.raises(FaceImageError, match=r"a\.avi.* decode"):
+            use()
 
 
 def test_a_cache_that_cannot_be_written_is_said_and_costs_only_time(

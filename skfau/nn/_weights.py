@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -125,6 +126,7 @@ def read_checkpoint(path):
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        _check_parts(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError:
         raise
@@ -136,6 +138,18 @@ def read_checkpoint(path):
             "is expected: write one with torch.save(model.state_dict(), path) or "
             f"safetensors. The reader said: {_first_line(error)}"
         ) from error
+
+
+def _check_parts(path):
+    """Raise ValueError if a part of a file by ``torch.save`` has another checksum.
+
+    torch itself does not compare them. Files of its oldest format have none.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of its part {damaged} is another")
 
 
 def check_state_dict(state, source):
