@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau import Faces
 from skfau._validation import check_au_labels, check_faces
 from skfau.exceptions import FaceImageError, LabelError, MissingColumnError
-from skfau.metrics import au_adjacency
+from skfau.metrics import au_accuracy_score, au_adjacency
 from skfau.preprocessing import HOGFeatures
 
 IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
@@ -85,9 +86,11 @@ def test_labels_of_other_kinds(y):
 
 
 def test_none_and_masked_labels_are_unknown():
-    np.testing.assert_array_equal(check_au_labels([[None, 1]]), [[NAN, 1]])
     masked = np.ma.array([[0, 9]], mask=[[False, True]])
-    np.testing.assert_array_equal(check_au_labels(masked), [[0, NAN]])
+    for y, expected in (([[None, 1]], [NAN, 1]), (masked, [0, NAN])):
+        with pytest.warns(UndefinedMetricWarning):
+            share = au_accuracy_score(y, [[1, 1]], average=None)
+        np.testing.assert_array_equal(share, expected)
 
 
 def test_nullable_columns_of_pandas_are_labels():
