@@ -23,14 +23,18 @@ from skfau.estimators._batches import (
 )
 from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
-from skfau.estimators._parameters import SHARED_CONSTRAINTS, kept_parameters
+from skfau.estimators._parameters import (
+    SHARED_CONSTRAINTS,
+    SharedParameters,
+    kept_parameters,
+)
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
 from skfau.estimators._training import INIT, load_history, plain_history
 from skfau.metrics import au_f1_score
 
 
-class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
+class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstimator):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
     A subclass declares its parameters in ``__init__``, stores them by
@@ -38,7 +42,8 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
     ``_system(self, task)``, which returns the network, the loss and whatever else a
     paper says as a `System`. All that `FAUTransformerClassifier` documents as shared is
     there: early stopping, checkpoints, transfer, augmentation, saving. Parameters that
-    a subclass does not take have the defaults below as attributes.
+    a subclass does not take are attributes of the class: ``image_size`` 224, ``lr``
+    0.001, ``batch_size`` 32, ``max_epochs`` 20; the others switch nothing on.
 
     Attributes
     ----------
@@ -136,40 +141,6 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
     >>> clf.predict_proba(faces.data).shape
     (32, 12)
     """
-
-    _parameter_constraints = SHARED_CONSTRAINTS
-
-    # Defaults of the shared parameters, for subclasses that do not take them.
-    aus = None
-    image_size = 224
-    grayscale = False
-    augmentation = None
-    lr = 1e-3
-    lr_decay = 1.0
-    lr_decay_epochs = 1
-    weight_decay = 0.0
-    batch_size = 32
-    max_epochs = 20
-    early_stopping = False
-    validation_fraction = 0.2
-    patience = 5
-    init_from = None
-    warm_start = False
-    checkpoint_dir = None
-    callbacks = None
-    device = "auto"
-    precision = "auto"
-    n_threads = None
-    verbose = 0
-    random_state = None
-
-    def _set_parameters(self, arguments):
-        """Store ``locals()`` of a constructor, unchanged, as scikit-learn asks.
-
-        Forty parameters written out once more per estimator would hide a slip.
-        """
-        for name in self._get_param_names():
-            setattr(self, name, arguments[name])
 
     # -- hooks: what a published system writes --------------------------------------
 
