@@ -5,11 +5,17 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skfau._validation import _fit_context, check_au_labels, check_faces
+from skfau._validation import (
+    _fit_context,
+    check_au_labels,
+    check_faces,
+    check_sample_weight,
+)
 from skfau.estimators import _fitting, _persistence
 from skfau.estimators._aus import (
     count_labels,
-    drop_faceless,
+    drop_rows,
+    relative_weights,
     resolve_aus,
     two_classes,
 )
@@ -41,7 +47,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
-        Positive and known labels of every AU in the training rows.
+        Positive and known labels of every AU in the training rows; with
+        ``sample_weight`` float64, the sums of weights of mean 1.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the network.
     history_ : list of dict
@@ -64,8 +71,9 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         Raise if these faces cannot train this classifier, before anything is made.
     ``_pretrain(net, faces, labels, fresh)``
         Train what is learned before the network.
-    ``_make_batches(net, faces, labels)``
-        Return the training data as whole batches.
+    ``_make_batches(net, faces, labels, weights)``
+        Return the training data as whole batches; `weights` are those of the rows, or
+        None where all weigh alike.
     ``_apply_network(faces, select, method)``
         Run the network over faces.
 
@@ -142,9 +150,10 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         `fresh` names the entries of the network's state that start at random.
         """
 
-    def _make_batches(self, net, faces, labels):
+    def _make_batches(self, net, faces, labels, weights=None):
         """Return the training data as whole batches."""
-        return FaceBatches(faces, labels, **self._batch_parameters(net, faces))
+        parameters = self._batch_parameters(net, faces)
+        return FaceBatches(faces, labels, weights=weights, **parameters)
 
     def _apply_network(self, faces, select, method):
         """Return `select` of the network's outputs, row by row, NaN without a face."""
@@ -161,7 +170,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     # -- fitting ------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Train the network on faces whose AUs are known.
 
         Parameters
@@ -170,6 +179,13 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             Faces, RGB. Rows without a face (all landmarks NaN) are left out.
         y : array-like of shape (n_samples, n_aus)
             1 where the AU occurs, 0 where it does not, NaN where that is unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weight of each face in all parts of the loss, at least 0; only their ratios
+            count. Rows of weight 0 are left out. A face weighs as much where another
+            is mixed in, and in `label_counts_` and the class weights made of them.
+            None, and equal weights, weigh all alike. `subject_weights` makes every
+            person count alike. What is learned before the network, graphs of labels
+            and the F1 of early stopping take all rows that are left alike.
 
         Returns
         -------
@@ -186,31 +202,32 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             If early stopping finds no subjects in `X`, or landmarks are needed and
             missing.
         ValueError
-            If a warm start finds a network of another shape.
+            If `sample_weight` has another shape or other values, or a warm start finds
+            a network of another shape.
         FloatingPointError
             If training diverges.
         """
         going_on = self.warm_start and hasattr(self, "net_")
         if going_on:
             self._check_described()
-        faces, labels, aus = self._check_training(X, y, going_on)
+        *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
         seed = _fitting.draw_seed(self.random_state)
         checkpoint = _fitting.find_checkpoint(
             self.checkpoint_dir,
             self.random_state,
             going_on,
-            lambda: fit_fingerprint(type(self), self.get_params(False), faces, labels),
+            lambda: fit_fingerprint(type(self), self.get_params(False), *train),
         )
-        train, held_out = (faces, labels), None
+        held_out = None
         if self.early_stopping:
             train, test = _fitting.hold_out_subjects(
-                faces, labels, self.validation_fraction, seed
+                *train, self.validation_fraction, seed
             )
             held_out = _fitting.EarlyStopping(self._probabilities, *test, self.patience)
         with threads(self.n_threads):
             net, fresh = self._start(*train, aus, seed, going_on)
             resumed = checkpoint is not None and checkpoint.path.exists()
-            self._pretrain(net, *train, fresh=() if resumed else fresh)
+            self._pretrain(net, *train[:2], fresh=() if resumed else fresh)
             self.net_ = net
             # Resume first: cached features are keyed by the weights.
             n_left = _fitting.resume(net, self.max_epochs, held_out, checkpoint)
@@ -222,7 +239,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y):
+    def partial_fit(self, X, y, sample_weight=None):
         """Train one epoch more on these faces, keeping optimiser and history.
 
         The first call also decides the class weights, from its own labels. There
@@ -234,6 +251,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             Faces, RGB.
         y : array-like of shape (n_samples, n_aus)
             1, 0, or NaN where unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            As in `fit`; their ratios count within one call.
 
         Returns
         -------
@@ -241,33 +260,38 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             The classifier.
         """
         going_on = hasattr(self, "net_")
-        faces, labels, aus = self._check_training(X, y, going_on)
+        *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
         with threads(self.n_threads):
             net, fresh = getattr(self, "net_", None), ()
             if not going_on:
                 seed = _fitting.draw_seed(self.random_state)
-                net, fresh = self._start(faces, labels, aus, seed)
-            self._pretrain(net, faces, labels, fresh=fresh)
+                net, fresh = self._start(*train, aus, seed)
+            self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
-            net.run_epochs(self._make_batches(net, faces, labels), 1)
+            net.run_epochs(self._make_batches(net, *train), 1)
         return self
 
-    def _check_training(self, X, y, going_on):
-        """Return the faces and labels that can train, and the AUs of the columns."""
+    def _check_training(self, X, y, sample_weight, *, going_on):
+        """Return faces, labels and weights that can train, and the columns' AUs.
+
+        The weights are relative ones, or None.
+        """
         faces, labels, aus = _fitting.check_data(X, y, self.aus)
+        weights = check_sample_weight(sample_weight, len(faces))
         if going_on:
             _fitting.check_same_aus(aus, self.aus_)
         _fitting.check_augmentation(self._augmentation, faces)
         self._check_training_faces(faces, going_on=going_on)
-        return *drop_faceless(faces, labels), aus
+        faces, labels, weights = drop_rows(faces, labels, weights)
+        return faces, labels, relative_weights(weights), aus
 
-    def _start(self, faces, labels, aus, seed, going_on=False):
+    def _start(self, faces, labels, weights, aus, seed, going_on=False):
         """Return a new net and the names of its weights that start at random.
 
         The others are those of `net_` where a fit goes on, or come from `init_from`.
         """
         previous = self.network_state() if going_on else None
-        task = Task(aus, count_labels(labels, aus), labels)
+        task = Task(aus, count_labels(labels, aus, weights), labels)
         net = self._make_net(task, seed)
         _fitting.training_columns(net.system, faces, self._augmentation)
         network, report = net.module_.network, None
@@ -378,7 +402,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         probabilities = self._probabilities(X)
         return np.where(np.isnan(probabilities), probabilities, probabilities >= 0.5)
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the mean F1 over the AUs, over frames whose label is known.
 
         It is `skfau.metrics.au_f1_score` with its defaults, not the exact-match
@@ -391,6 +415,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             Faces, RGB.
         y : array-like of shape (n_samples, n_aus)
             1, 0, or NaN where unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts, at least 0; None is once.
 
         Returns
         -------
@@ -399,7 +425,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         """
         predicted, labels = self.predict(X), check_au_labels(y)
         resolve_aus(self.aus_, y, labels.shape[1])
-        return float(au_f1_score(labels, predicted))
+        return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
 
     def _run(self, X, select, method="forward"):
         """Return `select` of the network's outputs, row by row, NaN without a face."""
@@ -513,7 +539,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         _persistence.check_class(path, header["class"], cls.__name__)
         new = cls(**_persistence.from_json(header["parameters"]))
         new.aus_ = tuple(header["aus"])
-        new.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
+        new.label_counts_ = np.array(header["label_counts"])
         net = new._remake_net({name: state[name] for name in header["constants"]})
         _persistence.load_state(net.module_.network, state)
         load_history(net.history, header["history"])

@@ -16,7 +16,7 @@ FORMAT = 1
 NEUTRAL_PARAMETERS = {"checkpoint_dir", "verbose", "callbacks", "n_threads"}
 
 
-def fit_fingerprint(cls, parameters, faces, labels):
+def fit_fingerprint(cls, parameters, faces, labels, weights=None):
     """Return a hex digest of the class, the parameters and the data of one fit.
 
     A checkpoint directory is cloned into every fold and candidate of a search.
@@ -30,6 +30,8 @@ def fit_fingerprint(cls, parameters, faces, labels):
     digest.update(faces.fingerprint().encode())
     digest.update(repr(labels.shape).encode())
     digest.update(np.ascontiguousarray(labels).tobytes())
+    if weights is not None:
+        digest.update(b"|weights=" + np.ascontiguousarray(weights).tobytes())
     return digest.hexdigest()[:32]
 
 

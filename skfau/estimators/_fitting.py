@@ -10,7 +10,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 
 from skfau._validation import check_au_labels, check_faces
-from skfau.estimators._aus import resolve_aus
+from skfau.estimators._aus import relative_weights, resolve_aus
 from skfau.estimators._batches import PreparedNetwork
 from skfau.estimators._checkpoint import Checkpoint
 from skfau.estimators._system import LabelTargets
@@ -64,8 +64,11 @@ def training_columns(system, faces, augmentation):
     return columns
 
 
-def hold_out_subjects(faces, labels, fraction, seed):
-    """Split off whole subjects; return the training rows, then the others."""
+def hold_out_subjects(faces, labels, weights, fraction, seed):
+    """Split off whole subjects; return the training rows, then the others.
+
+    The others are scored, and have no weights.
+    """
     train, test = subject_train_test_split(
         faces, labels, test_fraction=fraction, random_state=seed
     )
@@ -75,7 +78,9 @@ def hold_out_subjects(faces, labels, fraction, seed):
             f"the {len(test)} rows of {len(set(faces.subject[test]))} of them. "
             "Raise validation_fraction, or pass early_stopping=False."
         )
-    return (faces[train], labels[train]), (faces[test], labels[test])
+    if weights is not None:
+        weights = relative_weights(weights[train])
+    return (faces[train], labels[train], weights), (faces[test], labels[test])
 
 
 def find_checkpoint(directory, random_state, going_on, fingerprint):

@@ -149,7 +149,7 @@ class AUThresholdClassifier(WrappedClassifier):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X, y, **params):
         """Learn thresholds on held-out subjects, then fit on all rows.
 
         Parameters
@@ -158,6 +158,11 @@ class AUThresholdClassifier(WrappedClassifier):
             With the column ``subject``.
         y : array-like of shape (n_samples, n_aus)
             Labels in {0, 1, NaN}.
+        **params : dict
+            Passed to every ``fit`` of the classifier, such as ``sample_weight``.
+            With scikit-learn's metadata routing that is what ``set_fit_request`` asks.
+            What has one value per row is divided as the rows are. The thresholds
+            themselves are learned with all rows alike.
 
         Returns
         -------
@@ -178,11 +183,14 @@ class AUThresholdClassifier(WrappedClassifier):
         check_subjects_apart(
             splits, subjects, "thresholds must be learned on other people"
         )
-        y_proba = oof_predict_proba(self.estimator, X, y, cv=splits, n_jobs=self.n_jobs)
+        passed = self._passed_on(params)["estimator"]
+        y_proba = oof_predict_proba(
+            self.estimator, X, y, cv=splits, n_jobs=self.n_jobs, params=passed
+        )
         self.thresholds_ = best_f1_thresholds(
             labels, y_proba, skew_normalized=self.metric == "skew_normalized_f1"
         )
-        return self._fit_on_all(X, y)
+        return self._fit_on_all(X, y, passed)
 
     @property
     def _thresholds(self):
