@@ -121,7 +121,10 @@ def rows_with_face(faces):
 
 
 def drop_rows(faces, labels, weights):
-    """Leave rows without a face, and those of weight 0, out of the training data."""
+    """Leave rows without a face, and those of weight 0, out of the training data.
+
+    The weights that are returned are `relative_weights`.
+    """
     kept = rows_with_face(faces)
     if not kept.any():
         raise LabelError(
@@ -131,9 +134,10 @@ def drop_rows(faces, labels, weights):
     kept &= weights > 0
     if not kept.any():
         raise ValueError("sample_weight is zero for all rows that have a face.")
+    weights = relative_weights(weights[kept])
     if kept.all():
         return faces, labels, weights
-    return faces[kept], labels[kept], weights[kept]
+    return faces[kept], labels[kept], weights
 
 
 def relative_weights(weights):

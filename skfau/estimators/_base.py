@@ -5,17 +5,11 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skfau._validation import (
-    _fit_context,
-    check_au_labels,
-    check_faces,
-    check_sample_weight,
-)
+from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _fitting, _persistence
 from skfau.estimators._aus import (
     count_labels,
     drop_rows,
-    relative_weights,
     resolve_aus,
     two_classes,
 )
@@ -274,16 +268,15 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     def _check_training(self, X, y, sample_weight, *, going_on):
         """Return faces, labels and weights that can train, and the columns' AUs.
 
-        The weights are relative ones, or None.
+        Weights have mean 1, and are None where all weigh alike.
         """
-        faces, labels, aus = _fitting.check_data(X, y, self.aus)
-        weights = check_sample_weight(sample_weight, len(faces))
+        *rows, aus = _fitting.check_data(X, y, sample_weight, self.aus)
+        faces = rows[0]
         if going_on:
             _fitting.check_same_aus(aus, self.aus_)
         _fitting.check_augmentation(self._augmentation, faces)
         self._check_training_faces(faces, going_on=going_on)
-        faces, labels, weights = drop_rows(faces, labels, weights)
-        return faces, labels, relative_weights(weights), aus
+        return *drop_rows(*rows), aus
 
     def _start(self, faces, labels, weights, aus, seed, going_on=False):
         """Return a new net and the names of its weights that start at random.

@@ -9,7 +9,7 @@ import torch
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 
-from skfau._validation import check_au_labels, check_faces
+from skfau._validation import check_au_labels, check_faces, check_sample_weight
 from skfau.estimators._aus import relative_weights, resolve_aus
 from skfau.estimators._batches import PreparedNetwork
 from skfau.estimators._checkpoint import Checkpoint
@@ -26,11 +26,12 @@ def draw_seed(random_state):
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def check_data(X, y, aus):
-    """Return faces, labels and the AU numbers of their columns."""
+def check_data(X, y, sample_weight, aus):
+    """Return faces, labels, weights and the AU numbers of the labels' columns."""
     faces = check_faces(X)
     labels = check_au_labels(y, n_samples=len(faces))
-    return faces, labels, resolve_aus(aus, y, labels.shape[1])
+    weights = check_sample_weight(sample_weight, len(faces))
+    return faces, labels, weights, resolve_aus(aus, y, labels.shape[1])
 
 
 def check_same_aus(aus, fitted):
