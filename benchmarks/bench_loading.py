@@ -1,6 +1,7 @@
 """Loading and preparing a data set, against a plain pandas and cv2 loop.
 
-Run: python benchmarks/bench_loading.py [--frames 100000] [--crops 4000] [--small]
+Run: python benchmarks/bench_loading.py [--frames 100000] [--crops 4000]
+         [--video VIDEO] [--small]
 
 Measured, on made files in BP4D's layout (500 frames a video, 12 AUs, 68 landmarks):
 
@@ -11,12 +12,18 @@ load     `load_bp4d`, the first time (no index) and again, against a loop that r
 prepare  `prepare` of 256 x 256 JPEG to 200 x 200 crops, against a loop of
          `cv2.imread`, `cv2.warpAffine` and writing into a `np.memmap`, with the
          matrices for free. The limit is decoding JPEG.
+video    `Faces.from_videos`, which checks every frame that comes after a seek, against
+         `cv2.VideoCapture`, which does not: frames in order against a loop of `read`,
+         and shuffled ones, in batches, against `set(CAP_PROP_POS_FRAMES)` (or `grab`
+         where a frame is near) and `read`; and the pass that counts frames. The limit
+         is decoding. --video is a file to measure instead of one that is made.
 
 All sides run in turn; times are minima over the repeats, memory is what the process
 grew by. OpenCV's own threads are off, so each side has the threads it says.
 """
 
 import argparse
+import pickle
 import shutil
 import tempfile
 import threading
@@ -29,7 +36,7 @@ import numpy as np
 import pandas as pd
 
 from _timing import best_of
-from skfau import FaceAligner
+from skfau import FaceAligner, Faces
 from skfau.datasets import load_bp4d, make_faces
 from skfau.exceptions import DatasetWarning
 from skfau.facs import DATASET_AUS
@@ -174,16 +181,93 @@ def bench_prepare(bunch, paths, n_crops, folder, repeats):
     print(f"  ratio cv2 / prepare {slow / fast:.2f}")
 
 
+def write_video(path, n_frames):
+    """Write an MP4 of moving noise, which costs about as much as a film."""
+    noise = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
+    noise = cv2.resize(noise, (1280, 720), interpolation=cv2.INTER_CUBIC)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (640, 360))
+    for frame in range(n_frames):
+        x, y = 2 * frame % 640, frame % 360
+        writer.write(noise[y : y + 360, x : x + 640])
+    writer.release()
+
+
+def plain_video(path, batches):
+    """Read frames without a look at what comes."""
+    capture, at = cv2.VideoCapture(str(path)), 0
+    for batch in batches:
+        for frame in np.sort(batch):
+            if not at <= frame <= at + 32:
+                capture.set(cv2.CAP_PROP_POS_FRAMES, int(frame))
+                at = frame
+            for _ in range(frame - at):
+                capture.grab()
+            cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB)
+            at = frame + 1
+
+
+def read_all(path, blocks):
+    """Read frames in order, and hold as many at a time."""
+    capture = cv2.VideoCapture(str(path))
+    for block in blocks:
+        [capture.read()[1] for _ in block]
+
+
+def bench_video(path, batch_size, repeats):
+    started = perf_counter()
+    faces = Faces.from_videos([path])
+    first = perf_counter() - started
+    order = np.arange(len(faces))
+    shuffled = np.random.default_rng(0).permutation(order)[:128]
+    blocks, batches = (
+        np.split(rows, range(batch_size, len(rows), batch_size))
+        for rows in (order, shuffled)
+    )
+
+    def ours(batches):
+        fresh = pickle.loads(pickle.dumps(faces))
+        for batch in batches:
+            fresh.read(batch)
+
+    loop, in_order, theirs, random = best_of(
+        [
+            lambda: read_all(path, blocks),
+            lambda: ours(blocks),
+            lambda: plain_video(path, batches),
+            lambda: ours(batches),
+        ],
+        repeats,
+    )
+    height, width = faces.image_shape
+    print(
+        f"video {len(faces)} frames of {width} x {height}: read {len(faces) / loop:.0f}"
+        f"/s, in order {len(faces) / in_order:.0f}/s, shuffled "
+        f"{len(shuffled) / random:.0f}/s (unchecked {len(shuffled) / theirs:.0f}/s), "
+        f"counted in {first:.2f} s"
+    )
+    print(
+        f"  ratio read / in order {loop / in_order:.2f}, unchecked / shuffled "
+        f"{theirs / random:.2f}, read / counted {loop / first:.2f}"
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--crops", type=int, default=4000)
+    parser.add_argument("--video", type=Path, help="measure this file alone")
     parser.add_argument("--small", action="store_true", help="finish in seconds")
     options = parser.parse_args()
     n_frames, n_crops = (1000, 64) if options.small else (options.frames, options.crops)
     warnings.simplefilter("ignore", DatasetWarning)
     cv2.setNumThreads(1)
+    if options.video:
+        bench_video(options.video, batch_size=32, repeats=5)
+        return
     with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder, "film.mp4")
+        write_video(film, 200 if options.small else 1000)
+        bench_video(film, batch_size=32, repeats=2 if options.small else 5)
         root = Path(folder, "bp4d")
         write_tree(root, n_frames, np.random.default_rng(0))
         # The index does not trust what was written within the last two seconds.

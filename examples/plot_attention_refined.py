@@ -76,6 +76,7 @@ for ax, refined in zip(axes, (False, True), strict=True):
         face.images[...],
         classifier.attention_maps(face, refined=refined),
         classifier.aus_,
+        window=classifier.input_window(face.image_shape),
         shown=SHOWN,
         ax=ax,
     )

@@ -47,12 +47,7 @@ def two_data_sets(n_subjects, image_size):
         }
         parts.append(made.data.with_columns(dataset=[name] * len(target), **own))
         targets.append(target)
-    columns = {
-        name: np.concatenate([part.column(name) for part in parts])
-        for name in parts[0].columns
-    }
-    images = np.concatenate([part.images[:] for part in parts])
-    return Faces(images, **columns), np.concatenate(targets)
+    return Faces.concat(parts), np.concatenate(targets)
 
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfau._arrays import MappedArray, mapped_base
+from skfau._arrays import MappedArray, hash_array, mapped_base
 
-_KEY_COLUMNS = ("subject", "video", "frame")
+_KEY_COLUMNS = ("subject", "video", "frame", "person")
 
 
 class Column(NamedTuple):
@@ -99,6 +99,20 @@ def as_numbers(values):
         return np.where(np.reshape(missing, values.shape), np.nan, values).astype(float)
 
 
+def flat_columns(name, values):
+    """Yield name and values of each column of a table that holds an array's rows."""
+    if name == "landmarks":
+        for axis, letter in enumerate("xy"):
+            yield from flat_columns(letter, values[..., axis])
+        return
+    for place in np.ndindex(values.shape[1:]):
+        yield "_".join(map(str, (name, *place))), values[(slice(None), *place)]
+
+
+# Columns of points in pixels, and how many a face has.
+_POINT_COLUMNS = {"landmarks": 68, "five_points": 5}
+
+
 def prepare_column(name, values, n_rows):
     """Check and freeze one column for ``n_rows`` rows."""
     if np.ma.is_masked(values):
@@ -124,8 +138,8 @@ def prepare_column(name, values, n_rows):
             f"column {name!r} must have one entry per row: expected {n_rows}, got "
             f"{size}."
         )
-    if name == "landmarks":
-        values = _prepare_landmarks(values)
+    if name in _POINT_COLUMNS:
+        values = _prepare_points(name, values)
     elif name in _KEY_COLUMNS:
         values = _prepare_key(name, np.asarray(values[np.arange(n_rows)]))
     if isinstance(values, np.ndarray):
@@ -133,26 +147,26 @@ def prepare_column(name, values, n_rows):
     return values
 
 
-def _prepare_landmarks(values):
+def _prepare_points(name, values):
     shape = getattr(values, "shape", None)
-    if shape is not None and shape[1:] != (68, 2):
+    wanted = (_POINT_COLUMNS[name], 2)
+    if shape is not None and shape[1:] != wanted:
         raise ValueError(
-            "landmarks must have shape (n, 68, 2), in pixels, x then y; got "
-            f"{tuple(shape)}. Bring other layouts (49, 51, 66 points) to 68 with "
-            "skfau.facs.to_68."
+            f"{name} must have shape (n, {wanted[0]}, 2), in pixels, x then y; got "
+            f"{tuple(shape)}. Bring other layouts (49, 51, 66, 468, 478 points) to 68 "
+            "landmarks with skfau.facs.to_68; 5 points are the column 'five_points'."
         )
     if isinstance(values, MappedArray) and values.dtype != np.float32:
         values = np.array(values[:])
     if not isinstance(values, np.ndarray):
         return values
     if values.dtype.kind not in "fiu":
-        raise TypeError(f"landmarks must be numbers, got dtype {values.dtype}.")
+        raise TypeError(f"{name} must be numbers, got dtype {values.dtype}.")
     values = values.astype(np.float32, copy=False)
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values).any(axis=(1, 2)))[0])
         raise ValueError(
-            f"landmarks hold an infinite value in row {row}; mark unknown points as "
-            "NaN."
+            f"{name} hold an infinite value in row {row}; mark unknown points as NaN."
         )
     return values
 
@@ -178,16 +192,27 @@ def _prepare_key(name, values):
     return values.astype(np.int64)
 
 
+def hash_values(data, at):
+    """Return digests of the values at some places, -1 where there is none."""
+    if callable(getattr(data, "fingerprint", None)):
+        return [data.fingerprint(), hash_array(at)]
+    at = at[at >= 0]
+    return [
+        hash_array(data[at[start : start + 4096]]) for start in range(0, len(at), 4096)
+    ]
+
+
 class Timeline:
     """Finds the frame at t + offset; built on first use, shared by all views.
 
-    Entry i stands for the frame ``frame[i]`` of ``video[i]`` (of ``subject[i]``)
-    that lies at store row ``rows[i]``, or i when ``rows`` is None. Store rows with
-    equal ``origin`` are copies of one image, so they may stand for the same frame.
+    Entry i stands for ``person[i]`` in frame ``frame[i]`` of ``video[i]`` (of
+    ``subject[i]``) that lies at store row ``rows[i]``, or i when ``rows`` is None.
+    Store rows with equal ``origin`` are copies of one image, so they may stand for the
+    same frame.
     """
 
-    def __init__(self, subject, video, frame, rows=None, origin=None):
-        self._keys = (subject, video, frame)
+    def __init__(self, subject, video, frame, rows=None, origin=None, person=None):
+        self._keys = (subject, person, video, frame)
         self._rows = rows
         self._origin = origin
         self._lookup = None
@@ -200,12 +225,14 @@ class Timeline:
         return entries if self._rows is None else self._rows[entries]
 
     def _build(self):
-        subject, video, frame = self._keys
+        *names, video, frame = self._keys
         group = np.unique(video, return_inverse=True)[1].astype(np.int64)
-        if subject is not None:
-            # The subject is part of the name: "T1" may exist once per subject.
-            who = np.unique(subject, return_inverse=True)[1]
-            group = group * (int(who.max(initial=0)) + 1) + who
+        # The subject is part of the name: "T1" may exist once per subject. So is the
+        # person: a frame with several people has a row for each.
+        for values in names:
+            if values is not None:
+                who = np.unique(values, return_inverse=True)[1]
+                group = group * (int(who.max(initial=0)) + 1) + who
         first = int(frame.min(initial=0))
         span = int(frame.max(initial=0)) - first + 1
         if (int(group.max(initial=0)) + 1) * span >= 2**63:

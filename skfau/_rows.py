@@ -4,12 +4,14 @@ import operator
 
 import numpy as np
 
-from skfau._arrays import digest, hash_array
+from skfau._arrays import MappedArray, digest, hash_array
 from skfau._columns import (
     Column,
     Timeline,
     as_slice,
     carry,
+    flat_columns,
+    hash_values,
     prepare_column,
     row_array,
     row_key,
@@ -17,7 +19,7 @@ from skfau._columns import (
 )
 from skfau.exceptions import MissingColumnError
 
-TIME_COLUMNS = frozenset({"subject", "video", "frame"})
+TIME_COLUMNS = frozenset({"subject", "video", "frame", "person"})
 
 
 class RowTable:
@@ -47,19 +49,33 @@ class RowTable:
     def _make_timeline(self, rows=None):
         if not {"video", "frame"} <= self._columns.keys():
             return None
-        subject = self._columns.get("subject")
+        given = {
+            name: self._columns[name].data
+            for name in TIME_COLUMNS & self._columns.keys()
+        }
         return Timeline(
-            None if subject is None else subject.data,
-            self._columns["video"].data,
-            self._columns["frame"].data,
+            given.get("subject"),
+            given["video"],
+            given["frame"],
             rows,
             self._origin,
+            given.get("person"),
         )
 
     @property
     def _whole(self):
         """Whether these are all rows of the store, in order."""
         return isinstance(self._rows, range) and self._rows == range(len(self._store))
+
+    def __getattr__(self, name):
+        # Without the underscore, copies that are being made would ask without end.
+        if not name.startswith("_") and name in self._columns:
+            return self.column(name)
+        raise AttributeError(
+            f"Faces have no attribute {name!r} and no column of that name; the columns "
+            f"are {', '.join(self.__dict__.get('_columns', ())) or 'none'}, each also "
+            "read by faces.column(name)."
+        )
 
     @property
     def shape(self):
@@ -166,6 +182,42 @@ class RowTable:
         self.column(name, slice(0))
         return self._columns[name].data
 
+    def to_frame(self):
+        """Return the columns as a table, one line per row.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A column of several values a row becomes one of each: ``x_0``, ...,
+            ``y_67`` of the landmarks, ``box_0``, ... of others. Lazy columns, as
+            heatmaps, are left out: read them with `column`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skfau import Faces
+        >>> images = np.zeros((3, 8, 8, 3), dtype=np.uint8)
+        >>> faces = Faces(images, subject=["a", "a", "b"], age=[31, 31, 28])
+        >>> faces[1:].to_frame()
+          subject  age
+        0       a   31
+        1       b   28
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas: pip install pandas") from error
+        table = {}
+        for name, (data, _) in self._columns.items():
+            if name == "landmarks" or isinstance(data, np.ndarray | MappedArray):
+                table.update(flat_columns(name, self.column(name)))
+        return pd.DataFrame(table, index=range(len(self)))
+
     def with_columns(self, **columns):
         """Return faces of the same rows with columns added, replaced or removed.
 
@@ -214,8 +266,8 @@ class RowTable:
         -------
         Faces
             As many rows. Frames are looked up by ``video`` and ``frame`` (and
-            ``subject`` if present) in the whole store, also outside this view; a row
-            without such a frame stays itself.
+            ``subject`` and ``person`` if present) in the whole store, also outside this
+            view; a row without such a frame stays itself.
 
         Raises
         ------
@@ -244,10 +296,14 @@ class RowTable:
         there = self._timeline.shift(here, offset)
         rows = self._timeline.rows_of(there)
         moved = {id(None): None, id(own): None if own is None else there}
+        keys = (self._rows, rows, len(self._store))
+        if own is not None and "person" in self._columns:
+            # The people of one frame share its store row.
+            keys = (here, there, len(self._columns["frame"].data))
         columns = {}
         for name, (data, at) in self._columns.items():
             if id(at) not in moved:
-                moved[id(at)] = carry(at, self._rows, rows, len(self._store))
+                moved[id(at)] = carry(at, *keys)
             columns[name] = Column(data, moved[id(at)])
         return self._derive(rows=rows, columns=columns)
 
@@ -266,11 +322,5 @@ class RowTable:
         for name in sorted(self._columns):
             data, at = self._columns[name]
             at = row_array(self._rows if at is None else at).astype("<i8")
-            parts += [name, hash_array(at < 0)]
-            if callable(getattr(data, "fingerprint", None)):
-                parts += [data.fingerprint(), hash_array(at)]
-                continue
-            at = at[at >= 0]
-            for start in range(0, len(at), 4096):
-                parts.append(hash_array(data[at[start : start + 4096]]))
+            parts += [name, hash_array(at < 0), *hash_values(data, at)]
         return digest(*parts)

@@ -1,4 +1,4 @@
-"""Where pixels live: arrays in memory, mapped files, image files, videos.
+"""Where pixels live: arrays in memory, mapped files, image files.
 
 A store is anything with ``__len__``, ``gather(rows)`` (``rows`` an intp array;
 answers uint8 RGB images, as one (m, H, W, 3) array or a list of (H, W, 3) arrays)
@@ -7,27 +7,25 @@ differ. Stores that read files pickle as names, never as pixels.
 """
 
 import os
-import threading
-from collections import OrderedDict
+import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from skfau._arrays import MappedArray, digest, hash_array, mapped_base, stamp
+from skfau._decoder_warnings import LISTENING, overhear
 from skfau.exceptions import FaceImageError
 
-_DECODE_ROWS = 256
+# Decoded images are held by their bytes: 256 of a telephone would be 37 GB.
+_HELD_BYTES = 2**28
 _HINT = "find all such rows with Faces.check_images(on_error='skip')"
-# Open decoders cost tens of megabytes each, so a thread keeps only this many.
-_MAX_OPEN_VIDEOS = 8
-# Up to here, decoding the frames in between beats seeking to a key frame.
-_MAX_FRAMES_SKIPPED = 32
 
 
 def as_store(images):
     """Return the store for what a user handed to ``Faces`` as images."""
-    if callable(getattr(images, "gather", None)):
+    if _is_store(images):
         return images
     if isinstance(images, (str, bytes, os.PathLike)):
         raise TypeError(
@@ -37,16 +35,14 @@ def as_store(images):
     if hasattr(images, "__array__"):
         array = images if isinstance(images, np.ndarray) else np.asarray(images)
         if array.dtype.kind not in "OUS":
-            return (
-                MappedStore(array)
-                if mapped_base(array) is not None
-                else (ArrayStore(array))
-            )
+            kind = ArrayStore if mapped_base(array) is None else MappedStore
+            return kind(array)
         images = array.tolist()
     if not isinstance(images, (list, tuple)):
         raise TypeError(
             "images must be a uint8 array of shape (n, H, W, 3), a sequence of image "
-            f"paths or of uint8 (H, W, 3) arrays, or a store; got {type(images)}."
+            "paths or of uint8 (H, W, 3) arrays, or a store (gather, fingerprint and "
+            f"a length); got {type(images)}."
         )
     if all(isinstance(image, (str, os.PathLike)) for image in images):
         return PathStore(images)
@@ -55,8 +51,15 @@ def as_store(images):
     odd = next(i for i, x in enumerate(images) if not isinstance(x, (str, os.PathLike)))
     raise TypeError(
         "a sequence of images must hold only paths (str or Path) or only uint8 "
-        f"arrays; entry {odd} is {type(images[odd])}."
+        f"arrays; entry {odd} is {type(images[odd])}. Of an image of PIL, pass "
+        "np.asarray(image.convert('RGB'))."
     )
+
+
+def _is_store(images):
+    # Tensors of torch and series of polars have a gather of their own.
+    methods = ("gather", "fingerprint", "__len__")
+    return all(callable(getattr(images, method, None)) for method in methods)
 
 
 def check_pixels(array):
@@ -64,9 +67,12 @@ def check_pixels(array):
     wanted = "expected uint8 images of shape (n, H, W, 3) in RGB, or (n, H, W) gray"
     got = f"got {array.dtype} of shape {array.shape}"
     if array.dtype != np.uint8:
+        scale = "scale floats in [0, 1] by 255"
+        if array.dtype == np.uint16:
+            scale = "divide 16 bits by 257 (12 bits by 16)"
         raise FaceImageError(
-            f"{wanted}; {got}. Pixels run from 0 to 255: scale floats in [0, 1] by "
-            "255 and cast with astype('uint8')."
+            f"{wanted}; {got}. Pixels run from 0 to 255: {scale} and cast with "
+            "astype('uint8')."
         )
     colour = array.ndim == 4 and array.shape[-1] == 3
     # (H, W, 3) is one image far more often than a stack of gray images 3 pixels wide.
@@ -84,12 +90,18 @@ def _rgb(images):
     return np.repeat(images[..., None], 3, axis=-1) if images.ndim == 3 else images
 
 
+def rows_at_once(image_shape):
+    """Return how many images of a size (H, W) to hold beside the result."""
+    return max(1, _HELD_BYTES // max(1, 3 * image_shape[0] * image_shape[1]))
+
+
 def stack_images(store, rows):
     """Decode rows into one array, in blocks so that it is held only once."""
-    stacked = None
-    for start in range(0, len(rows), _DECODE_ROWS):
-        block = store.gather(rows[start : start + _DECODE_ROWS])
-        if len(rows) <= _DECODE_ROWS and isinstance(block, np.ndarray):
+    stacked, start = None, 0
+    at_once = rows_at_once(store.image_shape) if store.image_shape else 1
+    while start < len(rows):
+        block = store.gather(rows[start : start + at_once])
+        if at_once >= len(rows) and isinstance(block, np.ndarray):
             return block
         for i, image in enumerate(block, start):
             if stacked is None:
@@ -102,6 +114,8 @@ def stack_images(store, rows):
                     "them as a list with Faces.read()."
                 )
             stacked[i] = image
+        start += at_once
+        at_once = rows_at_once(stacked.shape[1:])
     if stacked is None:
         return np.empty((0, *(store.image_shape or (0, 0)), 3), np.uint8)
     return stacked
@@ -185,9 +199,34 @@ def _truncated(data):
     return True
 
 
+def _decode(data):
+    """Return uint8 RGB (H, W, 3), or None where OpenCV knows no such image.
+
+    16 bits become 8: the upper ones, or those of 12 if no pixel has more.
+    """
+    data = np.frombuffer(data, np.uint8)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+        # 12 bits of 16 reach 15, or 16 where OpenCV rounds.
+        if image is None or image.max(initial=0) > 16:
+            return image
+        deep = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error:
+        return None
+    if deep is None or deep.dtype != np.uint16 or deep.max() >= 4096:
+        return image
+    return np.ascontiguousarray(deep[..., ::-1] >> 4, np.uint8)
+
+
 def read_image(path, row):
     """Decode one image file to uint8 RGB (H, W, 3); errors name file and row."""
     try:
+        # Pipes and devices would be read for ever.
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+            raise FaceImageError(
+                f"row {row}: {path!r} is a folder or device, not an image file; check "
+                f"the path, or {_HINT}."
+            )
         # Read by Python: cv2.imread cannot open non-ASCII names on every system.
         data = Path(path).read_bytes()
     except OSError as error:
@@ -201,10 +240,13 @@ def read_image(path, row):
             f"row {row}: the image {path!r} is truncated at {len(data)} bytes; copy "
             f"the file again, or {_HINT}."
         )
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error:
-        image = None
+    with overhear() if LISTENING.get() else nullcontext() as said:
+        image = _decode(data)
+    if image is not None and said:
+        raise FaceImageError(
+            f"row {row}: the image {path!r} is damaged ({said[0]}); copy the file "
+            f"again, or {_HINT}."
+        )
     if image is None:
         raise FaceImageError(
             f"row {row}: {path!r} ({len(data)} bytes) is not an image that OpenCV can "
@@ -261,103 +303,3 @@ class PathStore:
 
     def fingerprint(self):
         return digest(*(stamp(self.path(row)) for row in range(len(self))))
-
-
-class VideoStore:
-    """Every frame of some videos, in order; decoders stay open per thread."""
-
-    kind = "videos"
-
-    def __init__(self, paths):
-        self.paths = [str(Path(path).absolute()) for path in paths]
-        counts, sizes = [], set()
-        for path in self.paths:
-            capture = self._open(path)
-            counts.append(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-            if counts[-1] < 1:
-                raise FaceImageError(
-                    f"the video {path!r} does not tell its number of frames; "
-                    "re-encode it, or extract its frames to image files."
-                )
-            sizes.add(
-                (
-                    int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-                    int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-                )
-            )
-        self.counts = np.array(counts, np.intp)
-        self.image_shape = sizes.pop() if len(sizes) == 1 else None
-        self._ends = np.cumsum(self.counts)
-        self._local = threading.local()
-
-    def __getstate__(self):
-        return {**self.__dict__, "_local": None, "_stamps": self.fingerprint()}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state, _local=threading.local())
-
-    def __len__(self):
-        return int(self.counts.sum())
-
-    def fingerprint(self):
-        return digest(*map(stamp, self.paths), self.counts.tolist())
-
-    def gather(self, rows):
-        rows = np.asarray(rows, np.intp)
-        images = [None] * len(rows)
-        last_row, last = -1, None
-        # In file order, whatever order was asked for: seeking is what costs.
-        for at in np.argsort(rows, kind="stable"):
-            row = int(rows[at])
-            if not 0 <= row < len(self):
-                raise IndexError(f"row {row} is outside the {len(self)} video frames")
-            if row != last_row:
-                last_row, last = row, self._read(row)
-                images[at] = last
-            else:
-                images[at] = last.copy()
-        return images
-
-    @staticmethod
-    def _open(path):
-        if not Path(path).is_file():
-            raise FaceImageError(f"there is no video {path!r}; check the path.")
-        capture = cv2.VideoCapture(path)
-        if not capture.isOpened():
-            raise FaceImageError(f"OpenCV cannot open the video {path!r}.")
-        return capture
-
-    def _capture(self, path):
-        """Return this thread's [capture, next frame] of a video."""
-        # A forked child inherits decoders whose threads and file position it lacks.
-        if getattr(self._local, "pid", None) != os.getpid():
-            self._local.pid = os.getpid()
-            self._local.captures = OrderedDict()
-        captures = self._local.captures
-        if path not in captures:
-            captures[path] = [self._open(path), 0]
-            if len(captures) > _MAX_OPEN_VIDEOS:
-                captures.popitem(last=False)[1][0].release()
-        captures.move_to_end(path)
-        return captures[path]
-
-    def _read(self, row):
-        video = int(np.searchsorted(self._ends, row, side="right"))
-        frame = row - int(self._ends[video] - self.counts[video])
-        path = self.paths[video]
-        state = self._capture(path)
-        capture, position = state
-        if not position <= frame <= position + _MAX_FRAMES_SKIPPED:
-            capture.set(cv2.CAP_PROP_POS_FRAMES, frame)
-            position = frame
-        skipped = all(capture.grab() for _ in range(frame - position))
-        read, image = capture.read() if skipped else (False, None)
-        if not read:
-            self._local.captures.pop(path)
-            raise FaceImageError(
-                f"row {row}: cannot decode frame {frame} of the video {path!r} "
-                f"({self.counts[video]} frames by its header); the file may be "
-                f"truncated: re-encode it, or {_HINT}."
-            )
-        state[1] = frame + 1
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

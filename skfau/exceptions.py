@@ -8,6 +8,7 @@ __all__ = [
     "MissingColumnError",
     "MissingFaceError",
     "MissingFaceWarning",
+    "SeveralFacesWarning",
     "SkfauError",
 ]
 
@@ -46,8 +47,15 @@ class LabelError(SkfauError, ValueError):
 
 
 class DatasetWarning(UserWarning):
-    """A copy of a data set holds more or fewer frames than the published one."""
+    """A copy of a data set is not the published one, or parts of a table are not read.
+
+    The message counts what is left out.
+    """
 
 
 class MissingFaceWarning(UserWarning):
     """Some rows have no face; they stay in place with NaN landmarks."""
+
+
+class SeveralFacesWarning(UserWarning):
+    """Some images show several faces, and one of them is used."""

@@ -1,49 +1,19 @@
 """`Faces`: lazy rows of face images with their landmarks and subjects."""
 
-import os
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from skfau._columns import Column, prepare_column, row_array, row_key, select
+from skfau._columns import Column, row_array, row_key, select
+from skfau._concat import check_parts, join_column, join_rows, name_recordings
+from skfau._pixels import ImageReport, Images, check_images, write_images
 from skfau._rows import TIME_COLUMNS, RowTable
-from skfau._stores import VideoStore, as_store, stack_images
+from skfau._stores import as_store
+from skfau._video_index import find_videos
+from skfau._video_store import VideoStore
 from skfau.exceptions import FaceImageError
 
 __all__ = ["Faces", "ImageReport"]
-
-
-class _Images:
-    """Decoded pixels of some faces, by row."""
-
-    def __init__(self, faces):
-        self._faces = faces
-
-    def __len__(self):
-        return len(self._faces)
-
-    def __getitem__(self, key):
-        rows = select(self._faces._rows, row_key(key))
-        store = self._faces.store
-        if isinstance(rows, int | np.integer):
-            return store.gather(np.array([rows], np.intp))[0]
-        return stack_images(store, row_array(rows).astype(np.intp))
-
-
-class ImageReport(NamedTuple):
-    """What `Faces.check_images` found.
-
-    Attributes
-    ----------
-    ok : ndarray of shape (n,), dtype bool
-        True where the image can be read; filter faces and labels with it.
-    errors : dict of int to str
-        Row number -> what is wrong with that row's image.
-    """
-
-    ok: np.ndarray
-    errors: dict
 
 
 class Faces(RowTable):
@@ -79,9 +49,11 @@ class Faces(RowTable):
 
     Notes
     -----
-    Of image files 16 bits become 8 and transparency is dropped, and they are turned as
-    their EXIF tag says: landmarks are of the turned image.
+    Of image files 16 bits become 8 (12 do where no pixel of an image has more, as
+    cameras write them) and transparency is dropped, and they are turned as their EXIF
+    tag says: landmarks are of the turned image.
 
+    A column is read as ``faces.column("age")`` or ``faces.age``.
     Columns are copied when given and read-only when read as a view. Files named here
     must not change while faces refer to them. Pickles hold file names for memory
     maps, image files and videos, and the pixels only of arrays in memory.
@@ -124,51 +96,113 @@ class Faces(RowTable):
         super().__init__(as_store(images), columns)
 
     @classmethod
-    def from_videos(cls, paths, *, subject=None, video=None):
+    def from_videos(
+        cls, paths, *, subject=None, video=None, every=None, every_frames=None
+    ):
         """Return one row per frame of some videos.
 
         Parameters
         ----------
-        paths : sequence of str or Path
-            Video files that OpenCV can decode.
+        paths : sequence of str or Path, or one str or Path
+            Video files that OpenCV can decode; or the folder that holds them, or a
+            pattern (``"videos/*.mp4"``), both sorted by name.
         subject : array-like of shape (n_videos,), default=None
             Who is in each video.
         video : array-like of shape (n_videos,), default=None
             Name of each video; None means the file names without suffix where those
             differ, else the whole paths.
+        every : float, default=None
+            Keep a frame every so many seconds: the first of each step. `neighbors`
+            still finds the others.
+        every_frames : int, default=None
+            Keep every so manieth frame of each video.
 
         Returns
         -------
         Faces
-            With the columns ``video``, ``frame`` (from 0), and ``subject`` if given.
+            With the columns ``video``, ``frame`` (from 0), ``time`` (seconds from the
+            start of the video, float64, as the file tells it; NaN where it does not),
+            and ``subject`` if given.
 
         Raises
         ------
         FaceImageError
-            If a video is missing, cannot be opened, or does not know its length.
+            If a video is missing or cannot be decoded, or tells no times for
+            ``every``.
+        TypeError, ValueError
+            If there is one video outside a list, or a parameter cannot be.
+
+        Warns
+        -----
+        UserWarning
+            If a video ends long before the length that its header tells.
 
         Notes
         -----
-        Frames in order are decoded one after the other; others are sought by number,
-        which assumes a constant frame rate. Shuffled training seeks all the time: run
-        `to_memmap` once instead.
+        Row k of a video is the k-th frame that decodes. Each file is decoded once to
+        its end to count them, and its index kept in the user's cache folder
+        (``XDG_CACHE_HOME``) until the file changes. Frames in order are decoded one
+        after the other, others are sought and checked. Shuffled training seeks all the
+        time: run `to_memmap` once instead.
         """
-        if isinstance(paths, str | Path):
-            raise TypeError(f"paths must be a list of videos; pass [{str(paths)!r}].")
-        store = VideoStore(paths)
-        if video is None:
-            video = [Path(path).stem for path in store.paths]
-            video = video if len(set(video)) == len(video) else store.paths
-        columns = {"video": video, "subject": subject}
-        columns = {
-            name: np.repeat(
-                prepare_column(name, values, len(store.paths)), store.counts
-            )
-            for name, values in columns.items()
-            if values is not None
-        }
-        frame = np.concatenate([np.arange(count) for count in store.counts] or [[]])
-        return cls(store, frame=frame, **columns)
+        store = VideoStore(find_videos(paths))
+        kept = store.thinned(every, every_frames)
+        columns = {"video": store.names if video is None else video}
+        if subject is not None:
+            columns["subject"] = subject
+        columns = {name: store.spread(name, columns[name]) for name in columns}
+        faces = cls(store, frame=store.frames, time=store.seconds, **columns)
+        return faces if kept.all() else faces[kept]
+
+    @classmethod
+    def concat(cls, faces):
+        """Return the rows of several faces, one after the other.
+
+        Parameters
+        ----------
+        faces : sequence of Faces
+            At least one. Pixels stay where they are, and their sizes may differ.
+
+        Returns
+        -------
+        Faces
+            With the columns of all, by name. What some faces have no column for is
+            unknown there: NaN among numbers (whole ones and booleans become floats),
+            "" among names. Without ``video`` each row is a recording of its own, named
+            by its place (``"part 1 row 7"``), with ``frame`` 0. `neighbors` sees the
+            rows of these views only.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there are no faces or something else, the values of a column do not
+            fit together, or only one of ``video`` and ``frame`` is known.
+
+        Notes
+        -----
+        Names that stand for different people or recordings in two data sets must
+        differ: put the data set's name before them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skfau import Faces
+        >>> frames = np.zeros((3, 8, 8, 3), np.uint8)
+        >>> film = Faces(frames, video=["a", "a", "a"], frame=[0, 1, 2])
+        >>> photos = Faces([np.zeros((9, 7, 3), np.uint8)] * 2, age=[31, 28])
+        >>> faces = Faces.concat([film, photos])
+        >>> faces.video
+        array(['a', 'a', 'a', 'part 1 row 0', 'part 1 row 1'], dtype='<U12')
+        >>> faces.age
+        array([nan, nan, nan, 31., 28.])
+        """
+        parts = name_recordings(check_parts(faces, cls))
+        store, origin = join_rows(parts)
+        names = dict.fromkeys(name for part in parts for name in part.columns)
+        joined = cls(store, **{name: join_column(name, parts) for name in names})
+        joined._origin = origin
+        joined._timeline = joined._make_timeline()
+        return joined
 
     def __getitem__(self, key):
         """Return a view for a slice, integers or a mask; one image for an integer."""
@@ -196,7 +230,7 @@ class Faces(RowTable):
         An integer gives uint8 (H, W, 3), anything else uint8 (m, H, W, 3), RGB.
         Raises `FaceImageError` when sizes differ or an image cannot be read.
         """
-        return _Images(self)
+        return Images(self)
 
     @property
     def image_shape(self):
@@ -280,6 +314,9 @@ class Faces(RowTable):
     def check_images(self, on_error="raise"):
         """Read every image once and report those that cannot be read.
 
+        Files that end too early, and those that the decoder finds damaged: of a JPEG
+        about every second damage, since its format has no checksums.
+
         Parameters
         ----------
         on_error : {"raise", "skip"}, default="raise"
@@ -306,19 +343,7 @@ class Faces(RowTable):
         >>> faces[report.ok].shape, y[report.ok].shape
         ((0,), (0, 12))
         """
-        if on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
-        errors = {}
-        for row in range(len(self)):
-            try:
-                self.images[row]
-            except FaceImageError as error:
-                if on_error == "raise":
-                    raise
-                errors[row] = str(error)
-        ok = np.ones(len(self), dtype=bool)
-        ok[list(errors)] = False
-        return ImageReport(ok, errors)
+        return check_images(self, on_error)
 
     def to_memmap(self, path, batch_size=256):
         """Decode every row into a ``.npy`` file and return faces over it.
@@ -328,7 +353,7 @@ class Faces(RowTable):
         path : str or Path
             File to write; replaced only once complete.
         batch_size : int, default=256
-            Rows held in memory at a time, at least 1.
+            Rows held in memory at a time, at least 1; fewer of large images.
 
         Returns
         -------
@@ -342,31 +367,8 @@ class Faces(RowTable):
         ValueError
             If ``batch_size`` is less than 1.
         """
-        if not len(self):
-            raise FaceImageError("there are no rows to write.")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-        path = Path(path)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        shape = (len(self), *self.image_shape, 3)
-        try:
-            self._write(partial, shape, batch_size)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_images(self, Path(path), batch_size)
         return self.with_images(np.load(path, mmap_mode="r"))
-
-    def _write(self, path, shape, batch_size):
-        out = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-        for start in range(0, len(self), batch_size):
-            block = self.images[start : start + batch_size]
-            if block.shape[1:] != shape[1:]:
-                raise FaceImageError(
-                    f"images differ in size: row 0 is {shape[1:3]}, row {start} is "
-                    f"{block.shape[1:3]}. Align the faces first (FaceAligner)."
-                )
-            out[start : start + batch_size] = block
-        out.flush()
 
     def __repr__(self):
         kind = getattr(self._store, "kind", type(self._store).__name__)

@@ -16,9 +16,11 @@ from skfau.exceptions import (
     MissingColumnError,
     MissingFaceError,
     MissingFaceWarning,
+    SeveralFacesWarning,
 )
-from skfau.preprocessing import FaceAligner, MeshDetector
+from skfau.preprocessing import FaceAligner, MeshDetector, find_faces
 from skfau.preprocessing._similarity import TEMPLATES
+from tests.squares import SquareDetector, film
 
 PHOTO = astronaut()
 POINTS = MeshDetector(n_jobs=1)([PHOTO])[0]
@@ -246,7 +248,7 @@ def test_stateless_transformer_in_a_pipeline():
     np.testing.assert_array_equal(
         aligned.images[...], aligner.transform(PHOTO[None]).images[...]
     )
-    assert not hasattr(aligner, "get_feature_names_out")
+    assert aligner.get_feature_names_out().tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -266,6 +268,36 @@ def test_parameters_are_checked(params):
         FaceAligner(**params).fit(PHOTO[None])
     with pytest.raises(InvalidParameterError, match=next(iter(params))):
         FaceAligner(**params).transform(PHOTO[None])
+
+
+def test_images_of_several_faces_are_counted():
+    faces = film([lambda f: (20, 5, 20), lambda f: (110, 5, 40) if f else None], 3)
+    aligner = FaceAligner(output_size=16, detector=SquareDetector(), n_jobs=1)
+    with (
+        pytest.warns(SeveralFacesWarning, match="2 of 3 images show several faces"),
+        pytest.warns(MissingFaceWarning, match="row 0: no face but of other people"),
+    ):
+        aligned = aligner.fit_transform(faces)
+    assert aligned.column("n_faces").tolist() == [1, 2, 2]
+
+
+def test_rows_of_people_are_not_searched_again():
+    faces = film([lambda f: (20, 5, 20), lambda f: (110, 5, 40)], 2)
+    found = find_faces(faces, SquareDetector())
+    aligner = FaceAligner(
+        output_size=16, landmarks="detected", detector=SquareDetector(), n_jobs=1
+    )
+    with pytest.raises(ValueError, match="rows of these faces are people of one image"):
+        aligner.fit_transform(found)
+
+
+def test_given_landmarks_keep_the_reason_why_there_are_none():
+    status = ["no face found", "", "stale"]
+    points = np.stack([np.full((68, 2), np.nan), *[POINTS] * 2])
+    faces = Faces(np.stack([PHOTO] * 3), landmarks=points, status=status)
+    with pytest.warns(MissingFaceWarning, match="row 0: no face found"):
+        aligned = FaceAligner(output_size=16).fit_transform(faces)
+    assert aligned.column("status").tolist() == ["no face found", "", ""]
 
 
 def test_no_warning_when_every_face_is_aligned():

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from skimage.data import astronaut, chelsea, coffee
 
 from skfau import Faces
+from skfau.datasets import make_faces
 from skfau.facs import FLIP_68
 from skfau.preprocessing import DlibDetector, MeshDetector
-from skfau.preprocessing._detection import detect_landmarks
-from skfau.preprocessing._mesh import MESH_TO_68, _merge_boxes, prefer_large
+from skfau.preprocessing._mesh import MESH_TO_68, _merge_boxes, prefer_large, tiles
+from skfau.preprocessing._people import detect_landmarks
+from tests.squares import SquareDetector, film
 
 # Read off the photograph by eye: eye corners, nose tip, mouth corners.
 BY_EYE = {36: (194, 100), 39: (213, 103), 42: (236, 105), 45: (256, 104)}
@@ -149,6 +151,81 @@ def test_largest_of_several_faces(photo, landmarks):
     assert off_by(detector([scene])[0], landmarks + np.array([256, 0])) < 0.04
 
 
+def test_all_faces_of_an_image_the_largest_first(photo, landmarks):
+    [(boxes, points)] = detector.faces([scene_of(photo, big=True)])
+    assert (np.diff(boxes[:, 2]) < 0).all()
+    assert off_by(points[0], landmarks + np.array([256, 0])) < 0.04
+    assert off_by(points[1], (landmarks + 0.5) / 2 - 0.5 + [0, 100]) < 0.04
+    [(boxes, points)] = detector.faces([np.zeros((50, 60, 3), np.uint8)])
+    assert boxes.shape == (0, 6)
+    assert points.shape == (0, 68, 2)
+
+
+def wide_shot(sizes):
+    """Paste a drawn face, with places and sizes of its own, into a frame of 1080p."""
+    drawn = make_faces(n_subjects=1, n_frames=2, image_size=112, random_state=0).data
+    frame = np.random.default_rng(0).normal(110, 6, (1080, 1920, 3))
+    frame = frame.clip(0, 255).astype(np.uint8)
+    truth = []
+    for k, eyes in enumerate(sizes):
+        points = drawn.landmarks[0]
+        side = round(112 * eyes / np.linalg.norm(points[36] - points[45]))
+        x, y = 150 + 600 * k, 900 - 350 * k
+        frame[y : y + side, x : x + side] = cv2.resize(
+            drawn.images[0], (side, side), interpolation=cv2.INTER_AREA
+        )
+        truth.append((points + 0.5) * side / 112 - 0.5 + [x, y])
+    return frame, truth
+
+
+def test_small_faces_in_wide_shots_are_found_where_asked_for():
+    frame, truth = wide_shot([25, 40, 120])
+    assert len(MeshDetector(n_jobs=1).faces([frame])[0][0]) <= 1
+    wide = MeshDetector(n_jobs=1, min_face=40)
+    [(_, points)] = wide.faces([frame])
+    assert len(points) == 3
+    for found, expected in zip(points, truth[::-1], strict=True):
+        assert off_by(found, expected) < 0.1
+    assert off_by(wide([frame])[0], truth[2]) < 0.1
+
+
+@pytest.mark.parametrize("image", [coffee(), chelsea()], ids=["coffee", "cat"])
+def test_nothing_is_found_in_tiles_without_a_face(image):
+    assert len(MeshDetector(n_jobs=1, min_face=16).faces([image])[0][0]) == 0
+
+
+@given(st.data())
+def test_each_face_is_large_in_a_tile(data):
+    width, height = (data.draw(st.integers(40, 4000)) for _ in range(2))
+    smallest = data.draw(st.integers(8, 400))
+    side = data.draw(st.floats(smallest, max(smallest, min(width, height))))
+    x, y = (data.draw(st.floats(0, max(n - side, 0))) for n in (width, height))
+    assert any(
+        left <= x + 1
+        and top <= y + 1
+        and x + side <= left + tile + 1
+        and y + side <= top + tile + 1
+        and tile <= 10 * side + 1
+        for left, top, tile in [
+            (0, 0, max(width, height)),
+            *tiles(width, height, smallest),
+        ]
+    ) or side > min(width, height)
+
+
+@pytest.mark.parametrize("size", [0, 7, 1.0, -0.1, "small", True])
+def test_smallest_faces_that_cannot_be_are_refused(size):
+    with pytest.raises(ValueError, match="min_face must be"):
+        MeshDetector(min_face=size)
+
+
+def test_shares_and_pixels_are_one_size(photo):
+    by_share = MeshDetector(n_jobs=1, min_face=1 / 16).boxes([photo])[0]
+    by_pixels = MeshDetector(n_jobs=1, min_face=32).boxes([photo])[0]
+    np.testing.assert_array_equal(by_share, by_pixels)
+    assert repr(MeshDetector(min_face=32)) == "MeshDetector(n_jobs=-1, min_face=32)"
+
+
 def test_unlikely_boxes_are_not_preferred_for_their_size():
     boxes = np.array(
         [[0, 0, 5, 5, 0, 0.9], [0, 0, 99, 99, 0, 0.4], [0, 0, 7, 7, 0, 0.6]]
@@ -205,24 +282,37 @@ def sides(landmarks):
     return ["small" if x < 256 else "big" for x in landmarks[:, 30, 0]]
 
 
-def test_videos_follow_the_face_of_the_frame_before(photo):
-    scenes = [scene_of(photo, big=False), *[scene_of(photo, big=True)] * 2]
-    order = [2, 0, 1]  # rows need not come in the order of time
-    faces = Faces([scenes[i] for i in order], video=["v"] * 3, frame=order)
-    landmarks, _ = detect_landmarks(faces, detector)
-    assert sides(landmarks) == ["small"] * 3
-
-
-def test_following_stops_at_a_gap_and_at_another_recording(photo):
-    scenes = [scene_of(photo, big=False), *[scene_of(photo, big=True)] * 3]
+@pytest.mark.parametrize("step", [1, 5, 250])
+@pytest.mark.parametrize("missing", [None, 2])
+def test_videos_follow_one_person_however_thinned(photo, step, missing):
+    # The person at the left is there all the time, the other one comes for two rows.
+    scenes = [scene_of(photo, big=row in (2, 3)) for row in range(6)]
+    order = [row for row in (5, 0, 2, 1, 3, 4) if row != missing]
     faces = Faces(
-        scenes,
-        subject=["a", "a", "a", "b"],
-        video=["T1"] * 4,
-        frame=[1, 2, 9, 2],
+        [scenes[i] for i in order],
+        video=["v"] * len(order),
+        frame=np.array(order) * step,
     )
-    landmarks, _ = detect_landmarks(faces, detector)
-    assert sides(landmarks) == ["small", "small", "big", "big"]
+    landmarks, _, n_faces = detect_landmarks(faces, detector)
+    assert sides(landmarks) == ["small"] * len(order)
+    assert n_faces.tolist() == [1 + (row in (2, 3)) for row in order]
+
+
+def test_each_recording_has_a_person_of_its_own(photo):
+    scenes = [scene_of(photo, big=False)] * 3 + [scene_of(photo, big=True)]
+    faces = Faces(
+        scenes, subject=["a", "a", "a", "b"], video=["T1"] * 4, frame=[1, 2, 9, 2]
+    )
+    landmarks, _, _ = detect_landmarks(faces, detector)
+    assert sides(landmarks) == ["small", "small", "small", "big"]
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_sizes_that_alternate_do_not_change_the_person(step):
+    # Two people, of whom now the one, now the other is larger by a tenth.
+    two = [lambda f: (20, 5, 20 + 2 * (f % 2)), lambda f: (110, 5, 22 - 2 * (f % 2))]
+    landmarks, _, _ = detect_landmarks(film(two, 40)[::step], SquareDetector())
+    assert len(np.unique(landmarks[:, :, 0].mean(axis=1) < 65)) == 1
 
 
 def fake_dlib(score_sizes):
@@ -270,6 +360,17 @@ def test_dlib_takes_the_largest_likely_face(photo, monkeypatch, tmp_path):
     landmarks = dlib([photo])
     np.testing.assert_array_equal(landmarks, np.tile([10.0, 60.0], (1, 68, 1)))
     assert pickle.loads(pickle.dumps(dlib))._models is None
+
+
+def test_dlib_finds_each_likely_face(photo, monkeypatch, tmp_path):
+    file = tmp_path / "shape.dat"
+    file.touch()
+    monkeypatch.setitem(
+        sys.modules, "dlib", fake_dlib([(2.0, 30), (1.5, 40), (0.1, 99)])
+    )
+    [(boxes, landmarks)] = DlibDetector(file).faces([photo])
+    assert boxes[:, 2].tolist() == [40, 30]
+    np.testing.assert_array_equal(landmarks[:, 0], [[10, 60], [10, 50]])
 
 
 def test_dlib_without_a_face_is_a_nan_row(photo, monkeypatch, tmp_path):

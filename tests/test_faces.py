@@ -1,5 +1,8 @@
 """Faces as rows: indexing and columns, against NumPy."""
 
+import copy
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -199,6 +202,38 @@ def test_nothing_answers_to_names_of_other_containers():
     faces = make()
     for name in ("iloc", "dtype", "fit", "get_feature_names_out", "columns_"):
         assert not hasattr(faces, name)
+
+
+def test_columns_are_attributes_too():
+    faces = make(status=[""] * N, box=np.zeros((N, 4)))[2:5]
+    assert faces.status.tolist() == [""] * 3
+    assert faces.box.shape == (3, 4)
+    assert copy.deepcopy(faces).status.tolist() == [""] * 3
+    with pytest.raises(AttributeError, match=r"'time'.* status, box.*faces\.column\(n"):
+        _ = faces.time
+
+
+def test_columns_become_a_table():
+    box = np.arange(4 * N).reshape(N, 4)
+    faces = make(box=box, maps=Lazy(N), age=np.arange(N))[[7, 2]]
+    table = faces.to_frame()
+    points = [f"{axis}_{k}" for axis in "xy" for k in range(68)]
+    boxes = [f"box_{k}" for k in range(4)]
+    assert table.columns.tolist() == [*points, "subject", *boxes, "age"]
+    assert table.index.tolist() == [0, 1]
+    assert table.subject.tolist() == faces.subject.tolist()
+    np.testing.assert_array_equal(table[boxes], box[[7, 2]])
+    x, y = table[points[:68]], table[points[68:]]
+    np.testing.assert_array_equal(np.stack([x, y], axis=-1), faces.landmarks)
+    table.age += 1
+    assert faces.age.tolist() == [7, 2]
+    assert Faces(pixels(3))[1:].to_frame().shape == (2, 0)
+
+
+def test_a_table_without_pandas_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="needs pandas: pip install pandas"):
+        make().to_frame()
 
 
 def test_the_repr_tells_what_is_inside():

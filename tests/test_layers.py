@@ -37,11 +37,18 @@ SERVES = {
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",
+    "_decoder_warnings": "faces",
+    "_concat": "faces",
+    "_pixels": "faces",
+    "_cache_files": "exceptions",
+    "_video_index": "faces",
+    "_video_store": "faces",
+    "_tables": "datasets",
     "_validation": "datasets",
 }
 MAY_IMPORT = {
     "torch": {"nn", "losses", "estimators"},
-    "skorch": {"estimators/_training"},
+    "skorch": {"estimators/_training", "estimators/_callbacks"},
     "cv2": {"faces", "datasets", "preprocessing"},
     "matplotlib": {"inspection", "_demo"},
 }

@@ -56,6 +56,8 @@ VALUES = {
     ("EACNetClassifier", "image_size"): 48,
     ("JAANetClassifier", "image_size"): 48,
     ("WSARLClassifier", "image_size"): 48,
+    # One step an epoch, as before: the schedule must see the faces, not the steps.
+    ("MultiLabelTransformerClassifier", "batch_size"): 24,
 }
 WAITING = {"early_stopping": True, "max_epochs": 6, "patience": 1, "lr": 0.01}
 WITH_VAE = {"label_vae": True}

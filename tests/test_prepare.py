@@ -12,9 +12,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from skfau.exceptions import DatasetError, MissingFaceWarning
+from skfau.exceptions import DatasetError, MissingFaceWarning, SeveralFacesWarning
 from skfau.faces import Faces
 from skfau.preprocessing import FaceAligner, _prepare, prepare
+from tests.squares import SquareDetector, film
 
 ALIGNER = FaceAligner(output_size=32, landmarks="given", n_jobs=1)
 FILES = ("images.npy", "landmarks.npy", "matrix.npy", "prepared.json")
@@ -120,6 +121,14 @@ def test_missing_faces_keep_their_rows_and_reasons(made, blocks, tmp_path):
         kept = prepare(faces, ALIGNER, tmp_path)
     assert np.flatnonzero(kept.column("status") != "").tolist() == [2, 17]
     assert not kept.images[17].any() and np.isnan(kept.landmarks[17]).all()
+
+
+def test_images_of_several_faces_are_counted_once(blocks, tmp_path):
+    faces = film([lambda f: (20, 5, 20), lambda f: (110, 5, 20) if f > 4 else None], 8)
+    aligner = FaceAligner(output_size=16, detector=SquareDetector(), n_jobs=1)
+    with pytest.warns(SeveralFacesWarning, match="3 images show several") as caught:
+        prepare(faces, aligner, tmp_path)
+    assert len(caught) == 1
 
 
 def test_bad_arguments(made, tmp_path):
@@ -266,3 +275,13 @@ def test_what_a_detector_is_bound_to_counts(made, tmp_path, make):
     assert len(prepare_with(1)) == len(prepare_with(1)) == 2
     with pytest.raises(DatasetError, match="aligned with other"):
         prepare_with(2)
+
+
+def test_five_points_are_kept_in_pixels_of_the_crop(tmp_path):
+    points = np.float32([(10, 15), (20, 15), (15, 20), (11, 25), (19, 25)])
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    faces = Faces(images, five_points=np.stack([points, points + 1]))
+    prepared = prepare(faces, ALIGNER, tmp_path / "out")
+    expected = ALIGNER.fit_transform(faces).column("five_points")
+    np.testing.assert_array_equal(prepared.column("five_points"), expected)
+    assert np.ptp(expected[0, :2, 0]) > 10

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
 from skfau import Faces
@@ -85,6 +87,14 @@ def test_neither_another_video_nor_a_gap_nor_a_lost_face_is_a_neighbour():
     np.testing.assert_allclose(smoothed[:, 0], expected)
 
 
+def test_the_people_of_one_video_are_smoothed_apart():
+    frame = np.repeat(np.arange(4), 2)
+    faces = faces_of(["v"] * 8, frame).with_columns(person=[0, 1] * 4)
+    y_proba = np.array([[0.0], [1.0]] * 4)
+    smoothed = ProbabilitySmoother(3).fit_transform(y_proba, faces=faces)
+    np.testing.assert_array_equal(smoothed, y_proba)
+
+
 def test_a_repeated_row_is_no_other_recording():
     faces = faces_of([*"aab"], [0, 1, 0])[[0, 0, 1, 2]]
     y_proba = np.float64([[0.2], [0.2], [0.8], [1.0]])
@@ -145,11 +155,21 @@ def test_thresholds_are_learned_for_what_is_smoothed():
     np.testing.assert_array_equal(clf.thresholds_, best_f1_thresholds(y, proba))
 
 
-def test_thresholds_inside_are_kept():
+WITHIN = {
+    "itself": lambda clf: clf,
+    "pipeline": make_pipeline,
+    "search": lambda clf: GridSearchCV(clf, {}, cv=SubjectKFold(2), scoring=f1_scorer),
+    "smoother": SmoothedClassifier,
+    "frozen": lambda clf: FrozenEstimator(make_pipeline(clf).fit(*in_videos())),
+}
+
+
+@pytest.mark.parametrize("wrap", WITHIN.values(), ids=WITHIN)
+def test_thresholds_inside_are_kept(wrap):
     faces, y = in_videos()
-    inner = AUThresholdClassifier(MidpointClassifier())
-    clf = SmoothedClassifier(inner, width=3).fit(faces, y)
-    expected = clf.predict_proba(faces) >= clf.estimator_.thresholds_
+    given = AUThresholdClassifier(MidpointClassifier(), thresholds=[0.2, 0.5, 0.8])
+    clf = SmoothedClassifier(wrap(given), width=3).fit(faces, y)
+    expected = clf.predict_proba(faces) >= [0.2, 0.5, 0.8]
     np.testing.assert_array_equal(clf.predict(faces), expected)
 
 

@@ -1,5 +1,6 @@
 """Where pixels live: files that break, names that travel, memory that stays small."""
 
+import os
 import pickle
 import tracemalloc
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from skfau import Faces
+from skfau import Faces, _decoder_warnings, _stores
 from skfau.exceptions import FaceImageError
 
 RNG = np.random.default_rng(0)
@@ -33,6 +36,9 @@ def write(path, image, *options):
     ("images", "match"),
     [
         (np.zeros((2, 8, 8, 3), np.float32), "float32.*scale floats"),
+        (np.zeros((2, 8, 8, 3), np.uint16), "uint16.*divide 16 bits by 257"),
+        (torch.zeros((2, 8, 8, 3)), "float32.*scale floats"),
+        (torch.zeros((2, 3, 8, 8), dtype=torch.uint8), "channel axis"),
         (np.zeros((2, 3, 8, 8), np.uint8), "channel axis"),
         (np.zeros((2, 8, 8, 4), np.uint8), "alpha"),
         (np.zeros((8, 8, 3), np.uint8), r"image\[None\]"),
@@ -51,6 +57,8 @@ def test_arrays_that_are_no_images(images, match):
         ("face.jpg", r"Faces\.from_videos"),
         (Path("face.jpg"), "list of image paths"),
         (["a.jpg", 3], "entry 1 is"),
+        ([Image.new("RGB", (8, 8))], r"np.asarray\(image.convert\('RGB'\)\)"),
+        ([torch.zeros((8, 8, 3))], "entry 0 is .*Tensor"),
         ({"a": 1}, "sequence of image"),
         (Faces([]), "with_columns"),
     ],
@@ -60,11 +68,40 @@ def test_things_that_hold_no_images(images, match):
         Faces(images)
 
 
+class Gathers:
+    """Looks like a store at first sight."""
+
+    def gather(self, rows):
+        return rows
+
+    def __len__(self):
+        return 2
+
+
+def test_what_only_looks_like_a_store_is_none():
+    with pytest.raises(TypeError, match=r"a store \(gather, fingerprint and"):
+        Faces(Gathers())
+    images = RNG.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    faces = Faces(torch.from_numpy(images))
+    np.testing.assert_array_equal(faces[::-1], images[::-1])
+    with pytest.raises(FaceImageError, match=r"float32.*scale floats"):
+        Faces(torch.zeros(2, 3, 8, 8))
+    with pytest.raises(TypeError, match=r"entry 0 is .*Tensor"):
+        Faces([torch.zeros(8, 8, 3)])
+
+
 def test_gray_images_are_repeated_to_three_channels():
     gray = RNG.integers(0, 256, (3, 8, 9), dtype=np.uint8)
     images = Faces(gray).images[...]
     assert images.shape == (3, 8, 9, 3)
     assert (images == gray[..., None]).all()
+
+
+def test_a_tensor_is_the_array_that_it_holds():
+    images = RNG.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
+    faces = Faces(torch.as_tensor(images))
+    np.testing.assert_array_equal(faces.images[...], images)
+    assert "3 rows" in repr(faces)
 
 
 def test_files_of_other_kinds_are_read_as_rgb(tmp_path):
@@ -75,6 +112,27 @@ def test_files_of_other_kinds_are_read_as_rgb(tmp_path):
     cv2.imwrite(str(paths[1]), np.dstack([image[..., ::-1], clear]))
     for read in Faces(paths).read():
         np.testing.assert_array_equal(read, image)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_twelve_bits_in_sixteen_are_not_black(tmp_path, suffix):
+    image = RNG.integers(0, 4096, (16, 12, 3)).astype(np.uint16)
+    paths = [tmp_path / f"{k}{suffix}" for k in range(2)]
+    cv2.imwrite(str(paths[0]), image[..., ::-1])
+    cv2.imwrite(str(paths[1]), image[..., 0])
+    read = Faces(paths).read()
+    np.testing.assert_array_equal(read[0], image >> 4)
+    np.testing.assert_array_equal(read[1], np.repeat(image[..., :1] >> 4, 3, axis=-1))
+
+
+def test_a_dark_photograph_of_sixteen_bits_stays_dark(tmp_path):
+    """One bright pixel shows that values run up to 65535."""
+    image = np.full((16, 12, 3), 2000, np.uint16)
+    image[3, 4] = 5000
+    cv2.imwrite(str(tmp_path / "dark.png"), image)
+    assert Faces([tmp_path / "dark.png"]).images[0].max() == 5000 >> 8
+    cv2.imwrite(str(tmp_path / "black.png"), np.full((16, 12, 3), 9, np.uint8))
+    assert (Faces([tmp_path / "black.png"]).images[0] == 9).all()
 
 
 def test_photographs_are_turned_as_their_exif_tag_says(tmp_path):
@@ -235,6 +293,86 @@ def test_unreadable_rows_are_reported_so_that_labels_can_follow(tmp_path):
     assert "text.png" in report.errors[2]
     with pytest.raises(ValueError, match="on_error must be"):
         faces.check_images(on_error="ignore")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff"])
+def test_damage_in_the_middle_is_found_where_the_decoder_knows(tmp_path, suffix, capfd):
+    good, bad = tmp_path / f"good{suffix}", tmp_path / f"bad{suffix}"
+    data = bytearray(write(good, photo(200, 200)))
+    middle = len(data) // 2
+    data[middle : middle + 64] = bytes(64)
+    bad.write_bytes(data)
+    report = Faces([good, bad, good]).check_images(on_error="skip")
+    assert report.ok.tolist() == [True, False, True]
+    assert f"bad{suffix}" in report.errors[1]
+    both = Faces.concat([Faces([good]), Faces([bad])])
+    with pytest.raises(FaceImageError, match="bad"):
+        both.check_images()
+    # Only who checks pays for it.
+    assert suffix == ".png" or Faces([bad])[0].shape == (200, 200, 3)
+
+
+def test_what_others_write_while_images_are_checked_is_not_lost(tmp_path, capfd):
+    write(tmp_path / "a.png", photo())
+
+    class Talks:
+        image_shape = None
+
+        def __len__(self):
+            return 1
+
+        def gather(self, rows):
+            with _decoder_warnings.overhear() as said:
+                os.write(2, b"a word\nCorrupt JPEG data: all\n")
+            assert said == ["Corrupt JPEG data: all"]
+            return Faces([tmp_path / "a.png"]).read()
+
+        def fingerprint(self):
+            return "talks"
+
+    assert Faces(Talks()).check_images().ok.all()
+    assert capfd.readouterr().err == "a word\n"
+
+
+def test_pipes_and_folders_are_no_images(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    report = Faces([tmp_path / "pipe.png", tmp_path]).check_images(on_error="skip")
+    assert not report.ok.any()
+    assert "pipe.png' is a folder or device" in report.errors[0]
+
+
+# -- memory -----------------------------------------------------------------------
+
+
+class Watched:
+    """Images of one size, or of unknown sizes; notes how many are asked for."""
+
+    def __init__(self, known):
+        self.images = RNG.integers(0, 256, (25, 10, 10, 3), dtype=np.uint8)
+        self.image_shape = (10, 10) if known else None
+        self.asked = []
+
+    def __len__(self):
+        return len(self.images)
+
+    def gather(self, rows):
+        self.asked.append(len(rows))
+        return [self.images[row] for row in rows]
+
+    def fingerprint(self):
+        return "watched"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_decoded_images_are_held_by_their_bytes(tmp_path, monkeypatch, known):
+    monkeypatch.setattr(_stores, "_HELD_BYTES", 10 * 300 + 1)
+    store = Watched(known)
+    np.testing.assert_array_equal(Faces(store).images[::-1], store.images[::-1])
+    assert max(store.asked) == 10
+    store.asked.clear()
+    written = Faces(store).to_memmap(tmp_path / "x.npy")
+    np.testing.assert_array_equal(written, store.images)
+    assert max(store.asked) in (9, 10)
 
 
 # -- fingerprints and rewriting ---------------------------------------------------

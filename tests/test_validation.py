@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau import Faces
 from skfau._validation import check_au_labels, check_faces
 from skfau.exceptions import FaceImageError, LabelError, MissingColumnError
-from skfau.metrics import au_accuracy_score, au_adjacency
+from skfau.metrics import au_adjacency, au_f1_score
 from skfau.preprocessing import HOGFeatures
 
 IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
@@ -75,30 +74,34 @@ def test_labels_come_back_as_they_are(y):
 @pytest.mark.parametrize(
     "y",
     [
-        [[0, 1], [1, 0]],
-        np.array([[False, True], [True, False]]),
-        np.array([[0, 1], [1, 0]], np.uint8),
-        pd.DataFrame({"AU1": [0, 1], "AU2": [1, 0]}),
+        [[0, 1], [1, 1], [0, 1]],
+        np.array([[False, True], [True, True], [False, True]]),
+        np.array([[0, 1], [1, 1], [0, 1]], np.uint8),
+        pd.DataFrame({"AU1": [0, 1, 0], "AU2": [1, 1, 1]}),
     ],
 )
 def test_labels_of_other_kinds(y):
-    np.testing.assert_array_equal(check_au_labels(y), [[0, 1], [1, 0]])
+    floats = np.array([[0.0, 1.0], [1.0, 1.0], [0.0, 1.0]])
+    assert au_f1_score(y, np.ones((3, 2)), average=None).tolist() == [0.5, 1]
+    np.testing.assert_array_equal(au_adjacency(y), au_adjacency(floats))
 
 
 def test_none_and_masked_labels_are_unknown():
-    masked = np.ma.array([[0, 9]], mask=[[False, True]])
-    for y, expected in (([[None, 1]], [NAN, 1]), (masked, [0, NAN])):
-        with pytest.warns(UndefinedMetricWarning):
-            share = au_accuracy_score(y, [[1, 1]], average=None)
-        np.testing.assert_array_equal(share, expected)
+    present = np.ones((3, 2))
+    masked = np.ma.array([[0, 9], [1, 1], [1, 0]], mask=[[0, 1], [0, 0], [0, 0]])
+    for y in ([[0, None], [1, 1], [1, 0]], masked):
+        f1 = au_f1_score(y, present, average=None)
+        np.testing.assert_allclose(f1, [0.8, 2 / 3])
 
 
 def test_nullable_columns_of_pandas_are_labels():
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({au: pandas.array([1, None], "Int64") for au in "ab"})
-    np.testing.assert_array_equal(check_au_labels(frame), [[1, 1], [NAN, NAN]])
+    column = pandas.array([1, None, 0], "Int64")
+    frame = pandas.DataFrame({"AU1": column, "AU2": column})
+    f1 = au_f1_score(frame, np.ones((3, 2)), average=None)
+    np.testing.assert_allclose(f1, [2 / 3, 2 / 3])
     with pytest.raises(LabelError, match="must be a numeric array"):
-        check_au_labels([[None, object()]])
+        au_adjacency([[None, object()]])
 
 
 @pytest.mark.parametrize("code", [9, 999, -1, 2, 0.5, np.inf, 1 + 1e-12])

@@ -1,38 +1,35 @@
 """Videos as faces: any order, any thread, honest about their end."""
 
+import os
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
 
-from skfau import Faces
-from skfau._stores import _MAX_OPEN_VIDEOS
+from skfau import Faces, _video_index
+from skfau._video_store import _MAX_OPEN_VIDEOS
 from skfau.exceptions import FaceImageError
-
-
-def write(path, n=60, fourcc="MJPG"):
-    """Write frames that show their number as six black or white stripes."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*fourcc), 25, (96, 32))
-    for t in range(n):
-        bits = (t >> np.arange(6) & 1).astype(np.uint8) * 255
-        stripes = np.repeat(bits, 16)[None, :, None]
-        writer.write(np.broadcast_to(stripes, (32, 96, 3)).copy())
-    writer.release()
-    return path
-
-
-def numbers(images):
-    """Read the numbers back; codecs blur, so from the middle of each stripe."""
-    middles = [image[8:24, 8::16].mean(axis=(0, 2)) > 127 for image in images]
-    return [int(bits @ (1 << np.arange(6))) for bits in middles]
+from tests.video_files import (
+    FILES,
+    cut,
+    numbers,
+    plain,
+    turn,
+    vary_rate,
+    write_video,
+)
 
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
-    return [write(folder / "ä.avi", 60), write(folder / "b.mp4", 40, "mp4v")]
+    return [
+        write_video(folder / "ä.avi", 60, "MJPG"),
+        write_video(folder / "b.mp4", 40, "mp4v"),
+    ]
 
 
 def test_every_frame_is_a_row(paths):
@@ -67,11 +64,8 @@ def test_frames_in_order_are_never_sought(paths, monkeypatch):
     class Unseekable:
         def __init__(self, path, real=cv2.VideoCapture):
             capture = real(path)
-            self.isOpened, self.grab, self.read = (
-                capture.isOpened,
-                capture.grab,
-                capture.read,
-            )
+            for name in ("isOpened", "grab", "retrieve", "get"):
+                setattr(self, name, getattr(capture, name))
 
     monkeypatch.setattr(cv2, "VideoCapture", Unseekable)
     assert numbers(faces.images[::3]) == list(range(0, 60, 3))
@@ -89,36 +83,198 @@ def test_a_pickle_holds_names_and_opens_its_own_decoders(paths):
     faces = Faces.from_videos(paths)
     faces[7]
     data = pickle.dumps(faces.store)
-    assert len(data) < 1_000
+    assert len(data) < 3_000
     assert numbers(Faces(pickle.loads(data)).read([7, 3])) == [7, 3]
 
 
 def test_only_some_decoders_stay_open(tmp_path):
-    many = [write(tmp_path / f"{i}.avi", 3) for i in range(_MAX_OPEN_VIDEOS + 3)]
+    many = [
+        write_video(tmp_path / f"{i}.avi", 3, "MJPG")
+        for i in range(_MAX_OPEN_VIDEOS + 3)
+    ]
     faces = Faces.from_videos(many)
     assert numbers(faces) == [0, 1, 2] * len(many)
     assert numbers(faces.read([0, 1])) == [0, 1]
-    assert len(faces.store._local.captures) == _MAX_OPEN_VIDEOS
+    assert len(faces.store._local.decoders) == _MAX_OPEN_VIDEOS
 
 
 def test_videos_of_one_name_are_told_apart_by_path(tmp_path):
     for folder in "ab":
         (tmp_path / folder).mkdir()
-    same = [write(tmp_path / folder / "T1.avi", 3) for folder in "ab"]
+    same = [write_video(tmp_path / folder / "T1.avi", 3, "MJPG") for folder in "ab"]
     assert len(set(Faces.from_videos(same).video)) == 2
     assert set(Faces.from_videos(same, video=[1, 2]).video) == {1, 2}
 
 
-def test_the_end_of_a_truncated_video_is_named(tmp_path):
-    whole = write(tmp_path / "a.avi", 60)
-    short = tmp_path / "short.avi"
-    short.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
-    faces = Faces.from_videos([whole, short])
-    with pytest.raises(FaceImageError, match=r"row 119:.*frame 59 of.*short\.avi"):
-        faces[119]
-    report = faces[60:].check_images(on_error="skip")
-    assert report.ok[:20].all()
-    assert not report.ok[-10:].any()
+@pytest.fixture(params=FILES, ids=lambda p: f"{p[0]}-{getattr(p[1], '__name__', '')}")
+def any_video(request, tmp_path):
+    """One video of every kind, whole and changed."""
+    name, change = request.param
+    path = write_video(tmp_path / name)
+    return change(path) if change else path
+
+
+def in_batches(order, size):
+    return [list(order[at : at + size]) for at in range(0, len(order), size)]
+
+
+@pytest.mark.filterwarnings("ignore:the video .* ends")
+def test_row_k_is_the_kth_frame_that_a_plain_loop_reads(any_video):
+    frames, faces = plain(any_video), Faces.from_videos([any_video])
+    n = len(frames)
+    assert len(faces) == n > 5
+    shuffled = np.random.default_rng(0).permutation(n)
+    twice = [*range(n), *range(n)]
+    for order in (twice, shuffled, range(n)[::7], range(n)[::-1]):
+        for rows in in_batches(order, 1) + in_batches(order, 16):
+            for row, image in zip(rows, faces.read(rows), strict=True):
+                np.testing.assert_array_equal(image, frames[row])
+
+
+@pytest.mark.filterwarnings("ignore:the video .* ends")
+def test_two_folds_at_once_do_not_mix(any_video):
+    frames, faces = plain(any_video), Faces.from_videos([any_video])
+    half = len(frames) // 2
+    first, second = faces[:half], faces[half:]
+    for row in range(0, half, 5):
+        np.testing.assert_array_equal(second[row], frames[half + row])
+        np.testing.assert_array_equal(first[row], frames[row])
+
+
+def test_a_cut_off_mp4_has_no_frame(tmp_path):
+    path = cut(write_video(tmp_path / "mpeg4.mp4"))
+    with pytest.raises(FaceImageError, match=r"cannot open.*mpeg4\.mp4"):
+        Faces.from_videos([path])
+
+
+def test_videos_of_telephones_are_turned(tmp_path):
+    path = write_video(tmp_path / "mpeg4.mp4")
+    upright = plain(path)
+    faces = Faces.from_videos([turn(path)])
+    assert faces.image_shape == (96, 32)
+    for row in (40, 3):
+        np.testing.assert_array_equal(faces[row], np.rot90(upright[row], -1))
+
+
+def test_time_is_what_the_file_tells(tmp_path):
+    path = vary_rate(write_video(tmp_path / "mpeg4.mp4"), fast=20, slow=3)
+    expected = np.arange(60) / 25 + np.maximum(np.arange(60) - 20, 0) * 2 / 25
+    np.testing.assert_allclose(Faces.from_videos([path]).column("time"), expected)
+
+
+def test_time_is_unknown_where_the_clock_runs_back(tmp_path):
+    path = write_video(tmp_path / "mpeg2.mpg")
+    times = Faces.from_videos([path]).column("time")
+    # Of the last frame a program stream tells none.
+    np.testing.assert_allclose(times[:-1], np.arange(59) / 25)
+    assert np.isnan(times[-1])
+
+
+@pytest.mark.parametrize(
+    ("step", "frames"),
+    [
+        (
+            {"every": 0.4},
+            [0, 10, 20, 30, 40, 50, 0, 10, 20, 24, 27, 30, 34, 37],
+        ),
+        ({"every_frames": 25}, [0, 25, 50, 0, 25]),
+        ({"every": 1000}, [0, 0]),
+        ({"every_frames": 1}, [*range(60), *range(40)]),
+    ],
+)
+def test_thinned_videos(tmp_path, step, frames):
+    paths = [
+        write_video(tmp_path / "a.avi", 60, "MJPG"),
+        vary_rate(write_video(tmp_path / "b.mp4", 40, "mp4v")),
+    ]
+    faces = Faces.from_videos(paths, **step)
+    assert faces.frame.tolist() == frames
+    assert numbers(faces) == frames
+    assert faces.neighbors(1).frame[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "match"),
+    [
+        ({"every": 0}, "seconds, above 0, got 0"),
+        ({"every": "1 s"}, "seconds, above 0, got '1 s'"),
+        ({"every_frames": 0}, "at least 1, got 0"),
+        ({"every": 1, "every_frames": 2}, "not both"),
+    ],
+)
+def test_steps_that_cannot_be(paths, step, match):
+    with pytest.raises(ValueError, match=match):
+        Faces.from_videos(paths, **step)
+
+
+def test_a_video_without_times_is_thinned_by_frames(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.avi", 60, "MJPG")
+    scan = _video_index._scan
+    stopped = {"times": np.zeros(60)}
+    monkeypatch.setattr(_video_index, "_scan", lambda p: scan(p)._replace(**stopped))
+    with pytest.raises(FaceImageError, match=r"no time for 59 of its 60.*every_f"):
+        Faces.from_videos([path], every=1)
+    assert Faces.from_videos([path], every_frames=30).frame.tolist() == [0, 30]
+
+
+def test_a_folder_or_a_pattern_names_the_videos(tmp_path):
+    for name in ("b.avi", "a.AVI", "c.mp4", "._a.avi"):
+        write_video(tmp_path / name, 3, "mp4v" if name[0] == "c" else "MJPG")
+    (tmp_path / "notes.txt").write_text("no video")
+    names = np.repeat(["a", "b", "c"], 3).tolist()
+    assert Faces.from_videos(tmp_path).video.tolist() == names
+    assert Faces.from_videos(str(tmp_path)).video.tolist() == names
+    assert Faces.from_videos(tmp_path / "[ab].*").video.tolist() == names[:6]
+    with pytest.raises(FaceImageError, match=r"no video in what the pattern .*\.mov"):
+        Faces.from_videos(tmp_path / "*.mov")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FaceImageError, match=r"no video in the folder .*empty.*\.mp4"):
+        Faces.from_videos(tmp_path / "empty")
+    with pytest.raises(FaceImageError, match="no video in the list"):
+        Faces.from_videos([])
+    with pytest.raises(FaceImageError, match="is a folder; pass it alone"):
+        Faces.from_videos([tmp_path])
+
+
+def test_the_index_is_kept_until_the_file_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = write_video(tmp_path / "a.avi", 20, "MJPG")
+    Faces.from_videos([path])
+    assert not (tmp_path / "cache").exists()
+    then = time.time() - 100
+    os.utime(path, (then, then))
+    before = Faces.from_videos([path])
+    kept = list((tmp_path / "cache").rglob("*.npz"))
+    assert len(kept) == 1
+    with monkeypatch.context() as unread:
+        unread.setattr(_video_index, "_scan", None)
+        again = Faces.from_videos([path])
+    assert again.fingerprint() == before.fingerprint()
+    assert numbers(again[::3]) == list(range(0, 20, 3))
+    write_video(path, 30, "MJPG")
+    assert len(Faces.from_videos([path])) == 30
+    os.utime(path, (then, then))
+    kept[0].write_bytes(b"damaged")
+    assert len(Faces.from_videos([path])) == 30
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_costs_only_time(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    path = write_video(tmp_path / "a.avi", 5, "MJPG")
+    os.utime(path, (0, 0))
+    with pytest.warns(UserWarning, match="indexes of videos cannot be kept.*file"):
+        assert numbers(Faces.from_videos([path])) == list(range(5))
+
+
+def test_a_video_that_changed_is_an_error_that_names_the_frame(tmp_path):
+    path = write_video(tmp_path / "a.avi", 20, "MJPG")
+    faces = Faces.from_videos([path])
+    write_video(path, 10, "MJPG")
+    with pytest.raises(FaceImageError, match=r"row 15: frame 15 of the video .*a\.avi"):
+        faces[15]
 
 
 def test_videos_that_cannot_be_opened(tmp_path):
@@ -130,4 +286,6 @@ def test_videos_that_cannot_be_opened(tmp_path):
     with pytest.raises(TypeError, match="list of videos"):
         Faces.from_videos(str(tmp_path / "text.mp4"))
     with pytest.raises(ValueError, match="expected 1, got 2"):
-        Faces.from_videos([write(tmp_path / "a.avi", 3)], subject=["a", "b"])
+        Faces.from_videos(
+            [write_video(tmp_path / "a.avi", 3, "MJPG")], subject=["a", "b"]
+        )

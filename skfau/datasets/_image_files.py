@@ -4,13 +4,12 @@ import os
 import re
 from collections import Counter
 
-import cv2
 import numpy as np
 
+from skfau._video_index import VIDEO_SUFFIXES, index_video
 from skfau.exceptions import DatasetError, FaceImageError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".wmv")
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 _LAST_NUMBER = 2**31 - 1
 
@@ -53,7 +52,7 @@ def read_images(source):
                 "image: leave one"
             )
         clip = source / clips[0]
-    numbers = np.arange(1, _n_frames(clip) + 1, dtype=np.int32)
+    numbers = np.arange(1, len(index_video(clip).times) + 1, dtype=np.int32)
     return {**record, "images": numbers, "clip": np.array([os.fsencode(clip.name)])}
 
 
@@ -92,18 +91,6 @@ def _beginning(folder, starts):
             f"{others[0][0]}...; keep the frames of one recording in a folder"
         )
     return start
-
-
-def _n_frames(path):
-    capture = cv2.VideoCapture(str(path))
-    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-    capture.release()
-    if count < 1:
-        raise FaceImageError(
-            f"OpenCV cannot open the video {path}, or it does not tell its number of "
-            "frames; re-encode it, or extract its frames to image files"
-        )
-    return count
 
 
 def is_video(path):

@@ -1,8 +1,6 @@
 """Index of a data set: what was read from its files, stored until they change."""
 
-import contextlib
 import json
-import os
 import time
 from pathlib import Path
 
@@ -11,16 +9,14 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from skfau import __version__
-from skfau._arrays import digest, stamp
+from skfau._arrays import stamp
+from skfau._cache_files import cache_path, settled, write_arrays
 from skfau._warn import warn
 
 # Format of the index; raise it when a reader returns other records for equal files.
-_FORMAT = 2
+_FORMAT = 3
 # Time to read without workers: about as long as starting them takes.
 _SERIAL_SECONDS = 2.0
-# A file modified this shortly before it was read may change again within one tick of
-# the file system's clock, so its stamp would not tell.
-_UNSETTLED_NS = 2_000_000_000
 
 
 def read_indexed(recordings, *, index, name, n_jobs, verbose):
@@ -63,10 +59,7 @@ def read_indexed(recordings, *, index, name, n_jobs, verbose):
 def _index_path(index, name):
     if index is None:
         return None
-    if index != "auto":
-        return Path(index)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache, "skfau", "index", f"{name[0]}-{digest(*name)[:16]}.npz")
+    return cache_path("index", name[0], *name) if index == "auto" else Path(index)
 
 
 def _stamps(recording):
@@ -76,10 +69,7 @@ def _stamps(recording):
 
 
 def _settled(stamps, began):
-    return all(
-        modified is None or modified < began - _UNSETTLED_NS
-        for _, modified in stamps[1]
-    )
+    return all(settled(modified, began) for _, modified in stamps[1])
 
 
 def _read_all(recordings, title, n_jobs, verbose):
@@ -110,20 +100,14 @@ def _write(path, keys, stamps, records):
         parts = [record[field] for record in records]
         arrays[f"values_{field}"] = np.concatenate(parts)
         arrays[f"lengths_{field}"] = np.array([len(part) for part in parts])
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        partial.replace(path)
+        write_arrays(path, arrays)
     except OSError as error:
         warn(
             f"the index {path} cannot be written ({error.strerror}), so the next load "
             "reads all files again; pass index=FILE in a folder that can be written, "
             "or index=None",
         )
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def _load(path):

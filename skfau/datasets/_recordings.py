@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfau._stores import PathStore, VideoStore
+from skfau._stores import PathStore
+from skfau._video_store import VideoStore
 from skfau.datasets._image_files import first_image_number
 from skfau.datasets._index import read_indexed
 from skfau.datasets._published_folds import warn_of_deviations
@@ -31,11 +32,15 @@ class VideoReport(NamedTuple):
         Not in the data.
     without_landmarks : ndarray of int
         In the data, with NaN landmarks.
+    several_faces : ndarray of int
+        In the data; the file of landmarks shows more than one face. The landmarks
+        are of one person in all frames.
     """
 
     without_label: np.ndarray
     without_image: np.ndarray
     without_landmarks: np.ndarray
+    several_faces: np.ndarray
 
 
 class DataSet(NamedTuple):
@@ -240,7 +245,8 @@ def _join(recording, first):
     coded = np.flatnonzero(np.isin(frames, images))
     frames = frames[coded].astype(np.int64)
     points, bare = None, frames
-    known = record["seen"] + (1 - first if len(record["by_image"]) else 0)
+    shift = 1 - first if len(record["by_image"]) else 0
+    known, several = record["seen"] + shift, record["several"] + shift
     seen = np.isin(known, frames)
     if seen.any():
         points = np.full((len(frames), 68, 2), np.nan, np.float32)
@@ -250,6 +256,7 @@ def _join(recording, first):
         np.setdiff1d(images, record["frames"]),
         np.setdiff1d(record["frames"], images),
         bare,
+        frames[np.isin(frames, several)],
     )
     return _Rows(frames, np.searchsorted(images, frames), coded, points, report)
 
@@ -310,7 +317,8 @@ def _video_faces(recordings, joined, landmarks):
         store,
         subject=np.repeat([recordings[k].subject for k in used], store.counts),
         video=np.repeat([recordings[k].name for k in used], store.counts),
-        frame=np.concatenate([np.arange(1, n + 1) for n in store.counts]),
+        frame=store.frames + 1,
+        time=store.seconds,
     )[rows]
     return faces if landmarks is None else faces.with_columns(landmarks=landmarks)
 

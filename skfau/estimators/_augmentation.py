@@ -29,14 +29,41 @@ class Geometry(NamedTuple):
     partner: np.ndarray | None = None
     share: np.ndarray | None = None
 
+    def on_pixels(self, image_shape, image_size):
+        """Return the geometry in which windows of the input's size lie on whole pixels.
+
+        A window of as many pixels as the input is then a slice of the image. Windows
+        that are turned, or of another size, stay where they are.
+
+        Parameters
+        ----------
+        image_shape : tuple of int
+            Height and width of the faces, pixels.
+        image_size : int
+            Side of the network's input, pixels.
+        """
+        if self.warp is None:
+            return self
+        sides = np.array(image_shape[::-1], np.float64)
+        # Pixels of the face for a step of one pixel in the input.
+        steps = self.warp[:, :, :2] * (sides / image_size)[:, None]
+        exact = np.abs(steps - np.eye(2)).max(axis=(1, 2), keepdims=True) < 1e-4
+        corners = np.round(((self.warp[:, :, 2] + 1) * sides - image_size) / 2)
+        whole = np.zeros(self.warp.shape)
+        whole[:, [0, 1], [0, 1]] = image_size / sides
+        whole[:, :, 2] = (2 * corners + image_size) / sides - 1
+        return self._replace(warp=np.where(exact, whole, self.warp).astype(np.float32))
+
 
 class FaceAugmentation(BaseEstimator):
     """Random flips, crops, affine maps and light for training batches.
 
     Pixels, landmarks and ROI heatmaps follow the same geometry. The parameters
     of each face are drawn on the CPU from the fit's own stream, so that a run is
-    the same on every device; the pixels change on the device, whole batches at
-    a time, in one interpolation.
+    the same on every device. Pixels change on the device, whole batches at a time.
+    Resizing, cropping, turning and mirroring are one sampling from the pixels of the
+    face: bilinear, and the mean over the area of each pixel of the network's input
+    where that area is larger than a pixel of the face.
 
     Parameters
     ----------
@@ -51,8 +78,9 @@ class FaceAugmentation(BaseEstimator):
     crop : float, default=0.0
         Fraction of the side that is cut away: a window of ``1 - crop`` of the
         side is placed at random in training and in the middle at test time,
-        and fills the network's input. 200 px faces with ``crop=0.12`` and
-        ``image_size=176`` give the crops of Shao et al.
+        and fills the network's input. A window of as many pixels as the input lies on
+        whole pixels and is not resampled: of 200 px faces with ``crop=0.12`` and
+        ``image_size=176``, as of Shao et al., ``image[12:188, 12:188]`` at test time.
     brightness : float, default=0.0
         Largest additive change, as a fraction of the range of grey values.
     contrast : float, default=0.0

@@ -43,6 +43,9 @@ class FaceBatches(torch.utils.data.Dataset):
         AU number of each column; head turns swap sides in a mirrored face.
     inputs : tuple of str, default=()
         Which of the columns the network takes, and not the loss.
+    weights : ndarray of shape (n,) or None, default=None
+        How much each face counts in the loss, also where another is mixed in; None
+        weighs all alike.
     """
 
     def __init__(
@@ -56,7 +59,9 @@ class FaceBatches(torch.utils.data.Dataset):
         columns,
         aus,
         inputs=(),
+        weights=None,
     ):
+        self.weights = weights
         self.faces = faces
         self.labels = labels
         self.image_size = image_size
@@ -103,7 +108,8 @@ class FaceBatches(torch.utils.data.Dataset):
         return {}
 
     def _targets(self, rows, labels, columns):
-        return self.make_targets(labels, **columns)
+        targets = self.make_targets(labels, **columns)
+        return targets | weights_of_rows(self.weights, rows)
 
     def _mixture(self, rows):
         landmarks = self.faces.column("landmarks", rows)
@@ -115,6 +121,11 @@ class FaceBatches(torch.utils.data.Dataset):
             return labels
         known = np.column_stack([labels, np.full(len(labels), np.nan, labels.dtype)])
         return np.where(flip[:, None], known[:, self.mirror_columns], labels)
+
+
+def weights_of_rows(weights, rows):
+    """Return the entry of the targets that weighs a batch, none without weights."""
+    return {} if weights is None else {"weight": np.float32(weights[rows])}
 
 
 def gather(faces, rows, columns=(), *, image_size, geometry=None, mix=None, aus=()):
@@ -161,6 +172,7 @@ def gather(faces, rows, columns=(), *, image_size, geometry=None, mix=None, aus=
         )
     inputs = {"images": images}
     if geometry is not None:
+        geometry = geometry.on_pixels(images.shape[1:3], image_size)
         if "heatmaps" in moved:
             moved["heatmaps"] = move_maps(moved["heatmaps"], geometry)
         inputs |= {k: v for k, v in geometry._asdict().items() if v is not None}
@@ -188,6 +200,7 @@ def move_landmarks(landmarks, image_shape, image_size, geometry=None):
     """
     unit = (2 * landmarks + 1) / np.float32(image_shape[::-1]) - 1
     if geometry is not None:
+        geometry = geometry.on_pixels(image_shape, image_size)
         if geometry.warp is not None:
             # The warp leads from output to input; points go the other way.
             linear, offset = geometry.warp[:, :, :2], geometry.warp[:, None, :, 2]
@@ -219,7 +232,8 @@ def return_landmarks(landmarks, image_shape, image_size, geometry=None):
     """
     unit = (2 * landmarks + 1) / np.float32(image_size) - 1
     if geometry is not None:
-        linear, offset = geometry.warp[:, :, :2], geometry.warp[:, None, :, 2]
+        warp = geometry.on_pixels(image_shape, image_size).warp
+        linear, offset = warp[:, :, :2], warp[:, None, :, 2]
         unit = unit @ linear.transpose(0, 2, 1) + offset
     return (((unit + 1) * np.float32(image_shape[::-1]) - 1) / 2).astype(np.float32)
 
@@ -297,18 +311,19 @@ class PreparedNetwork(nn.Module):
         share=None,
     ):
         """Return the network's float input (n, 3, s, s) for uint8 images."""
-        size = (self.image_size, self.image_size)
         pixels = images.permute(0, 3, 1, 2)
         if self.grayscale:
             pixels = (images.float() @ self.luma)[:, None]
         else:
             pixels = pixels.float()
-        if pixels.shape[-2:] != size:
-            pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-        if partner is not None:
-            pixels = pixels[partner].lerp(pixels, share.view(-1, 1, 1, 1))
         if warp is not None:
-            pixels = F.grid_sample(pixels, _grid(warp, size), align_corners=False)
+            pixels = self._mixed(pixels, partner, share)
+            pixels = sample(pixels, warp, self.image_size)
+        else:
+            size = (self.image_size, self.image_size)
+            if pixels.shape[-2:] != size:
+                pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
+            pixels = self._mixed(pixels, partner, share)
         if flip is not None:
             pixels = torch.where(flip.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
         if gain is not None:
@@ -320,6 +335,63 @@ class PreparedNetwork(nn.Module):
         return (pixels * self.scale - self.offset).contiguous(
             memory_format=torch.channels_last
         )
+
+    @staticmethod
+    def _mixed(pixels, partner, share):
+        if partner is None:
+            return pixels
+        return pixels[partner].lerp(pixels, share.view(-1, 1, 1, 1))
+
+
+def sample(pixels, warp, size):
+    """Return windows of images, in one sampling from the images' own pixels.
+
+    Parameters
+    ----------
+    pixels : Tensor of shape (n, channels, height, width)
+        Images.
+    warp : Tensor of shape (n, 2, 3)
+        Leads from window to image coordinates, both from -1 to 1, x then y.
+    size : int
+        Side of the square windows, pixels.
+
+    Returns
+    -------
+    windows : Tensor of shape (n, channels, size, size)
+        Bilinear between the images' pixels. Where a step of one pixel in the window is
+        longer than one in the image, the mean of samples all over the pixel's area, as
+        many along each side as the step is long; outside the image 0. Images of more
+        than four times the window's resolution are shrunk to four times first.
+    """
+    steps = _steps(pixels, warp, size)
+    if steps.min() > 4:
+        # Photographs: more samples than four times four would show nothing else.
+        sides = [int(side * 4 / steps.min()) for side in pixels.shape[-2:]]
+        pixels = F.interpolate(pixels, sides, mode="bilinear", antialias=True)
+        steps = _steps(pixels, warp, size)
+    # Less than a thousandth of a pixel is rounding.
+    counts = (steps - 1e-3).ceil().clamp(min=1).long()
+    if (counts == counts[0]).all():
+        return _sample_evenly(pixels, warp, size, int(counts[0]))
+    windows = pixels.new_empty(len(pixels), pixels.shape[1], size, size)
+    for count in counts.unique().tolist():
+        those = counts == count
+        windows[those] = _sample_evenly(pixels[those], warp[those], size, count)
+    return windows
+
+
+def _steps(pixels, warp, size):
+    """Return how many pixels of each image a step in its window spans."""
+    sides = warp.new_tensor([pixels.shape[-1], pixels.shape[-2]])
+    steps = warp[:, :, :2] * sides[:, None] / size
+    return steps.norm(dim=1).amax(dim=1)
+
+
+def _sample_evenly(pixels, warp, size, count):
+    """Sample `count` times along each side of the window's pixels; take the means."""
+    grid = _grid(warp, (size * count, size * count))
+    samples = F.grid_sample(pixels, grid, align_corners=False)
+    return samples if count == 1 else F.avg_pool2d(samples, count)
 
 
 def logits_of(outputs):

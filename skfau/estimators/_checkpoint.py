@@ -10,13 +10,17 @@ import torch
 from torch import nn
 
 from skfau._arrays import stamp
+from skfau.estimators._callbacks import describe_callbacks
 
-FORMAT = 1
-# Parameters that change how a fit runs or is shown, but not what it computes.
-NEUTRAL_PARAMETERS = {"checkpoint_dir", "verbose", "callbacks", "n_threads"}
+FORMAT = 2
+# Parameters that change how a fit runs or is shown, not what it computes. `max_epochs`
+# is in the name of the file; `callbacks` count if they may change the training.
+NEUTRAL_PARAMETERS = {
+    *("checkpoint_dir", "verbose", "callbacks", "n_threads", "max_epochs"),
+}
 
 
-def fit_fingerprint(cls, parameters, faces, labels):
+def fit_fingerprint(cls, parameters, faces, labels, weights=None):
     """Return a hex digest of the class, the parameters and the data of one fit.
 
     All folds and candidates of a search share one checkpoint directory. The digest
@@ -27,9 +31,12 @@ def fit_fingerprint(cls, parameters, faces, labels):
     for name in sorted(parameters.keys() - NEUTRAL_PARAMETERS):
         digest.update(f"|{name}=".encode())
         _update(digest, parameters[name])
+    digest.update(describe_callbacks(parameters.get("callbacks")).encode())
     digest.update(faces.fingerprint().encode())
     digest.update(repr(labels.shape).encode())
     digest.update(np.ascontiguousarray(labels).tobytes())
+    if weights is not None:
+        digest.update(b"|weights=" + np.ascontiguousarray(weights).tobytes())
     return digest.hexdigest()[:32]
 
 
@@ -61,10 +68,14 @@ class Checkpoint:
         Shared by any number of fits; created if it does not exist.
     fingerprint : str
         Names the file, see `fit_fingerprint`.
+    n_epochs : int
+        Of the whole fit. Each number has a file of its own: fits of a search run at the
+        same time, and one with fewer epochs must not end with more.
     """
 
-    def __init__(self, directory, fingerprint):
-        self.path = Path(directory) / f"{fingerprint}.pt"
+    def __init__(self, directory, fingerprint, n_epochs):
+        self.fingerprint, self.n_epochs = fingerprint, n_epochs
+        self.path = Path(directory) / f"{fingerprint}-{n_epochs}.pt"
         self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def save(self, state):
@@ -90,9 +101,15 @@ class Checkpoint:
             finally:
                 os.close(folder)
 
-    def load(self):
-        """Return the saved state, or None if this fit has none yet."""
-        if not self.path.exists():
-            return None
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
+    def paths(self):
+        """Return the files that this fit may go on from, the longest fit first."""
+        found = {
+            int(path.stem.rpartition("-")[2]): path
+            for path in self.path.parent.glob(f"{self.fingerprint}-*.pt")
+        }
+        return [found[n] for n in sorted(found, reverse=True) if n <= self.n_epochs]
+
+    def load(self, path=None):
+        """Return the saved state of a file, by default of this fit's own."""
+        state = torch.load(path or self.path, map_location="cpu", weights_only=True)
         return dict(state, history=json.loads(state["history"]))

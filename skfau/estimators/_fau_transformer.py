@@ -106,7 +106,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
         Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
         needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -322,9 +322,10 @@ class FAUTransformerClassifier(BaseAUClassifier):
         if head != "attention":
             raise ValueError(f"head must be 'classifier' or 'attention', got {head!r}.")
         self._need_attention("head='attention'")
-        return self._as_output(
-            self._run(X, lambda outputs: torch.sigmoid(outputs[1]["attention_logits"]))
+        probabilities = self._run(
+            X, lambda outputs: torch.sigmoid(outputs[1]["attention_logits"])
         )
+        return self._as_output(probabilities, X)
 
     def attention_maps(self, X):
         """Return where the network looks for every AU (Figures 5 and 6).

@@ -64,7 +64,7 @@ class ResNetClassifier(BaseAUClassifier):
         Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
         needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"

@@ -19,21 +19,32 @@ _users, _before = 0, None
 def resolve_device(device, *, or_cpu=False):
     """Return the torch.device for a name; "auto" is the GPU where there is one.
 
-    If a CUDA device is named but missing, `or_cpu` warns and takes the CPU.
+    If a GPU is named but missing, `or_cpu` warns and takes the CPU.
     """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(device)
-    missing = device.type == "cuda" and not torch.cuda.is_available()
+        device = next((name for name in there if there[name]), "cpu")
+    try:
+        device = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            "device must be 'auto', 'cpu', 'cuda' (or 'cuda:1', ...), 'mps' or a "
+            f"torch.device, got {device!r}."
+        ) from error
+    missing = not there.get(device.type, True)
+    kind = "Apple GPU (MPS)" if device.type == "mps" else "CUDA device"
     if missing and or_cpu:
         warn(
             f"This classifier was fitted with device={str(device)!r}; torch sees no "
-            "CUDA device here, so it is loaded onto the CPU.",
+            f"{kind} here, so it is loaded onto the CPU.",
         )
         return torch.device("cpu")
     if missing:
         raise ValueError(
-            f"device={str(device)!r} was asked for, but torch sees no CUDA device. "
+            f"device={str(device)!r} was asked for, but torch sees no {kind}. "
             "Use device='auto' or device='cpu'."
         )
     return device
@@ -83,7 +94,7 @@ class PrivateStream:
     Parameters
     ----------
     device : torch.device
-        Device whose default generator is swapped as well when it is a CUDA one.
+        Device whose default generator is swapped as well when it is a GPU.
     """
 
     def __init__(self, device):
@@ -109,7 +120,8 @@ class PrivateStream:
                 self._states = self._exchange(outside)
 
     def _devices(self):
-        return [torch.device("cpu"), self.device][: 1 + (self.device.type == "cuda")]
+        gpu = self.device.type in ("cuda", "mps")
+        return [torch.device("cpu"), self.device][: 1 + gpu]
 
     def _exchange(self, new):
         old = [torch.get_rng_state()]
@@ -117,4 +129,7 @@ class PrivateStream:
         if self.device.type == "cuda":
             old.append(torch.cuda.get_rng_state(self.device))
             torch.cuda.set_rng_state(new[1], self.device)
+        elif self.device.type == "mps":
+            old.append(torch.mps.get_rng_state())
+            torch.mps.set_rng_state(new[1])
         return old

@@ -26,6 +26,7 @@ class _Cell(NamedTuple):
     image: np.ndarray
     overlay: np.ndarray | None = None
     framed: bool = False
+    window: tuple | None = None
 
 
 class AttentionMapDisplay:
@@ -39,11 +40,15 @@ class AttentionMapDisplay:
     images : ndarray of shape (n_samples, height, width, 3), dtype uint8
         Faces as the network saw them, RGB.
     maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
-        In [0, 1], each over its whole image; NaN where there is no face.
+        In [0, 1], each over its `window`; NaN where there is no face.
     aus : tuple of int
         AU number of every map.
     active : ndarray of shape (n_samples, n_aus), dtype float32 or None, default=None
         1 where the AU occurs, 0 where not, NaN where unknown.
+    window : tuple of float or None, default=None
+        Which part of the images the maps cover: left, top, right and bottom in pixels,
+        counted from the upper left corner, as a classifier's ``input_window`` gives it.
+        None is the whole image.
 
     Attributes
     ----------
@@ -80,11 +85,12 @@ class AttentionMapDisplay:
     (2, 12, 12)
     """
 
-    def __init__(self, images, maps, aus, *, active=None):
+    def __init__(self, images, maps, aus, *, active=None, window=None):
         self.images = images
         self.maps = maps
         self.aus = aus
         self.active = active
+        self.window = window
 
     @classmethod
     def from_estimator(
@@ -126,11 +132,13 @@ class AttentionMapDisplay:
         model, steps = find_having(estimator, "attention_maps")
         faces = check_faces(apply_steps(steps, X))
         y = estimator.predict(X) if y is None else y
+        images = faces.images[...]
         return cls.from_predictions(
-            faces.images[...],
+            images,
             model.attention_maps(faces),
             model.aus_,
             y=y,
+            window=_window_of(model, images.shape[1:3]),
             shown=shown,
             combined=combined,
             ax=ax,
@@ -138,7 +146,16 @@ class AttentionMapDisplay:
 
     @classmethod
     def from_predictions(
-        cls, images, maps, aus, *, y=None, shown=None, combined=False, ax=None
+        cls,
+        images,
+        maps,
+        aus,
+        *,
+        y=None,
+        window=None,
+        shown=None,
+        combined=False,
+        ax=None,
     ):
         """Draw maps that are computed already, or ROI heatmaps.
 
@@ -147,11 +164,16 @@ class AttentionMapDisplay:
         images : array-like of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB.
         maps : array-like of shape (n_samples, n_aus, h, w)
-            In [0, 1], each over its whole image; NaN where there is no face.
+            In [0, 1], each over its `window`; NaN where there is no face.
         aus : sequence of int
             AU number of every map.
         y : array-like of shape (n_samples, n_aus), default=None
             Which AUs occur: 1, 0, or NaN where unknown.
+        window : tuple of float, default=None
+            Which part of the images the maps cover: left, top, right and bottom in
+            pixels. For maps of a classifier, ``clf.input_window(images.shape[1:3])``:
+            where it crops, its maps do not reach the images' edges. None is the whole
+            image.
         shown : sequence of int, default=None
             AUs to draw; None draws all.
         combined : bool, default=False
@@ -187,7 +209,8 @@ class AttentionMapDisplay:
         if y is not None:
             check_au_names(y, aus, "aus=")
             y = check_au_labels(y, len(images), len(aus))
-        display = cls(images, maps.astype(np.float32, copy=False), aus, active=y)
+        maps = maps.astype(np.float32, copy=False)
+        display = cls(images, maps, aus, active=y, window=window)
         return display.plot(ax=ax, shown=shown, combined=combined)
 
     def combined_maps(self):
@@ -260,7 +283,10 @@ class AttentionMapDisplay:
         """Return rows of face, AU, AU, ..., with labels of columns and rows."""
         active = np.zeros(self.maps.shape[:2]) if self.active is None else self.active
         rows = [
-            [_Cell(image), *(_Cell(image, maps[j], flags[j] == 1) for j in columns)]
+            [
+                _Cell(image),
+                *(_Cell(image, maps[j], flags[j] == 1, self.window) for j in columns),
+            ]
             for image, maps, flags in zip(self.images, self.maps, active, strict=True)
         ]
         codes = au_codes(self.aus[j] for j in columns)
@@ -271,11 +297,18 @@ class AttentionMapDisplay:
         pairs = zip(self.images, self.combined_maps(), strict=True)
         rows = [
             [_Cell(image) for image in self.images],
-            [_Cell(image, combined) for image, combined in pairs],
+            [_Cell(image, combined, window=self.window) for image, combined in pairs],
         ]
         aus = np.array(self.aus)
         codes = [au_codes(aus[flags == 1]) or ["none"] for flags in self.active]
         return rows, [_wrapped(names) for names in codes], ["face", "active AUs"]
+
+
+def _window_of(model, image_shape):
+    """Return the part of faces that a classifier's maps cover, None for all of them."""
+    if hasattr(model, "input_window"):
+        return model.input_window(image_shape)
+    return None
 
 
 def _wrapped(names):
@@ -301,8 +334,8 @@ def _draw_mosaic(ax, rows, column_labels, row_labels, cmap):
     ax : matplotlib Axes
         Axes that the mosaic fills.
     rows : list of list of _Cell
-        Images of one shape; every overlay covers its whole image. All overlays share
-        one colour scale from 0 to their maximum; one that is NaN is left blank.
+        Images of one shape; every overlay covers its window. All overlays share one
+        colour scale from 0 to their maximum; one that is NaN is left blank.
     column_labels, row_labels : list of str
         Above the columns, and left of the rows.
     cmap : str or matplotlib Colormap
@@ -355,6 +388,9 @@ def _draw_cell(ax, cell, left, top, style):
         middle = (left + width / 2, top + height / 2)
         ax.text(*middle, "no face", ha="center", va="center", color="white")
         return None
+    # The network saw the window only: a map over the whole image would be too large.
+    x0, y0, x1, y1 = cell.window or (0, 0, width, height)
+    extent = (left + x0, left + x1, top + y1, top + y0)
     return ax.imshow(cell.overlay, extent=extent, interpolation="bicubic", **style)
 
 

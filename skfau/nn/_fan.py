@@ -11,8 +11,8 @@ __all__ = ["FAN", "BatchNorm", "MultiScaleBlock", "halve"]
 # Levels of an hourglass.
 _DEPTH = 4
 # Initial scale of the layers that give heatmaps: small, as heatmaps are 0 almost
-# everywhere. In 230 steps on made faces landmarks came to 0.8 cells; with the scale of
-# the other layers, the network did not even learn the empty map.
+# everywhere. After 230 steps on made faces landmarks were 0.8 cells off; with the
+# scale of the other layers the network had not even learned the empty map.
 _HEATMAP_STD = 1e-3
 
 

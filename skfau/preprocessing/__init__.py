@@ -4,6 +4,7 @@ from skfau.preprocessing._align import FaceAligner
 from skfau.preprocessing._descriptors import HOGFeatures, LBPFeatures
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._dlib import DlibDetector
+from skfau.preprocessing._find_faces import find_faces
 from skfau.preprocessing._heatmaps import ROIHeatmaps, roi_heatmaps
 from skfau.preprocessing._landmark_features import LandmarkFeatures
 from skfau.preprocessing._prepare import prepare
@@ -16,6 +17,7 @@ __all__ = [
     "LandmarkFeatures",
     "MeshDetector",
     "ROIHeatmaps",
+    "find_faces",
     "prepare",
     "roi_heatmaps",
 ]

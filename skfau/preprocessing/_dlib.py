@@ -82,6 +82,14 @@ class DlibDetector:
             found.append(prefer_large(boxes))
         return found
 
+    def faces(self, images):
+        """Find all faces and landmarks; the same contract as `MeshDetector.faces`."""
+        found = self.boxes(images)
+        return [
+            (boxes, self.landmarks([image] * len(boxes), boxes[:, None]))
+            for image, boxes in zip(images, found, strict=True)
+        ]
+
     def landmarks(self, images, boxes):
         """Find landmarks in each image's first box, as `MeshDetector.landmarks`."""
         _, predictor, rectangle = self._load()

@@ -6,25 +6,15 @@ Their pre- and post-processing is written anew from the published graph descript
 
 from collections import deque
 from importlib.resources import as_file, files
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
+from skfau import _facs_table
 from skfau.preprocessing._warp import warp_face
 
-# Mesh vertex of each of the 68 points. The inner 51 are corresponding places; the jaw
-# (first 17) is the mesh's silhouette, which turns with the head instead of following
-# the visible contour.
-# fmt: off
-MESH_TO_68 = np.array([
-    127, 234, 93, 132, 138, 136, 150, 176, 152, 400, 379, 365, 367, 361, 323, 454, 356,
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
-    168, 197, 5, 4, 75, 97, 2, 326, 305,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14,
-    87,
-])
-# fmt: on
+MESH_TO_68 = np.array(_facs_table.MESH_TO_68)
 _EYE_CORNERS = (33, 263)
 _MESH_SIZE = 192
 _ROI_ENLARGE = 1.5
@@ -35,6 +25,10 @@ _MAX_PASSES = 6
 _SETTLED = np.radians(2)
 _SURE_SCORE = 0.75  # below it a short-range box may be wrong, and full range is asked
 _OVERLAP = 0.3
+# The full-range network surely finds faces of a tenth of what it is shown.
+_SURE_SHARE = 10
+_ZOOM = 2.5  # tiles are at most so many times smaller than those before them
+_MARGIN = 1.2  # a face needs some surroundings in its tile
 
 
 def _sigmoid(logits):
@@ -119,6 +113,44 @@ def _overlapping(centres, sizes, scores):
         order = order[~same]
 
 
+def tiles(width, height, smallest):
+    """Return squares that show each face of an image large enough for the network.
+
+    The whole image is the first square and not among them. Each further level of tiles
+    overlaps by the largest face that the level before may miss.
+
+    Parameters
+    ----------
+    width, height : int
+        Size of the image, in pixels.
+    smallest : float
+        Side of the smallest face, in pixels.
+
+    Returns
+    -------
+    squares : list of tuple of int
+        Left, top and side, in pixels; parts of them may lie outside of the image.
+    """
+    squares, longer = [], max(width, height)
+    ratio = max(longer / (smallest * _SURE_SHARE), 1.0)
+    n_levels = int(np.ceil(np.log(ratio) / np.log(_ZOOM)))
+    sides = [longer / ratio ** (level / max(n_levels, 1)) for level in range(n_levels)]
+    for seen, side in pairwise([*sides, longer / ratio]):
+        stride = side - _MARGIN * seen / _SURE_SHARE
+        squares += [
+            (x, y, round(side))
+            for y in _starts(height, round(side), stride)
+            for x in _starts(width, round(side), stride)
+        ]
+    return squares
+
+
+def _starts(length, side, stride):
+    """Return evenly spread first pixels of tiles that cover a length."""
+    n_tiles = 1 + int(np.ceil(max(length - side, 0) / stride))
+    return np.linspace(0, max(length - side, 0), n_tiles).astype(int).tolist()
+
+
 def prefer_large(boxes):
     """Sort boxes (k, 6) by size, without those below half of the best score."""
     boxes = boxes[boxes[:, 5] >= boxes[:, 5].max(initial=0.0) / 2]
@@ -143,15 +175,44 @@ class FaceNets:
         )
         self.mesh = _load("face_landmark.tflite")
 
-    def boxes(self, image):
-        """Return boxes (k, 6), the preferred first."""
+    def boxes(self, image, smallest=None):
+        """Return boxes (k, 6), the preferred first.
+
+        `smallest` is the side (pixels) of the smallest face to be found for sure; None
+        stops at the first network that is sure of a face.
+        """
         boxes = self.short(image)
-        if boxes[:, 5].max(initial=0.0) < _SURE_SCORE:
+        if smallest is not None or boxes[:, 5].max(initial=0.0) < _SURE_SCORE:
             # Where both see a face, the surer one also knows its roll better.
             boxes = np.concatenate([boxes, self.full(image)])
+            if smallest is not None:
+                boxes = np.concatenate([boxes, *self._boxes_in_tiles(image, smallest)])
             groups = _overlapping(boxes[:, :2], boxes[:, 2:4], boxes[:, 5])
             boxes = boxes[[group[0] for group in groups]]
         return prefer_large(boxes)
+
+    def _boxes_in_tiles(self, image, smallest):
+        for x, y, side in tiles(*image.shape[1::-1], smallest):
+            boxes = self.full(np.ascontiguousarray(image[y : y + side, x : x + side]))
+            boxes[:, :2] += x, y
+            yield boxes
+
+    def faces(self, image, boxes):
+        """Return the boxes (k, 6) and 68 points (k, 68, 2) of all faces in boxes.
+
+        Surely seen faces, the largest first; where none is sure, the most likely one.
+        """
+        found = [self._search_box(image, box) for box in boxes]
+        logits = np.array([logit for logit, _ in found])
+        points = np.array([points[MESH_TO_68] for _, points in found])
+        points = points.reshape(-1, 68, 2)
+        low, high = points.min(axis=1), points.max(axis=1)
+        sure = min(_SURE_LOGIT, logits.max(initial=_MIN_LOGIT))
+        # Two boxes may settle on one face.
+        groups = list(_overlapping((low + high) / 2, high - low, logits))
+        kept = [g[0] for g in groups if logits[g[0]] >= sure]
+        kept = [i for i in sorted(kept) if logits[i] > _MIN_LOGIT]
+        return boxes[kept], points[kept].astype(np.float32)
 
     def landmarks(self, image, boxes):
         """Return the 68 points (pixels) in the first box that shows a face, or NaN.

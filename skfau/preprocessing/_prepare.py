@@ -11,7 +11,7 @@ from tqdm import tqdm
 from skfau._arrays import digest
 from skfau._validation import check_faces
 from skfau._warn import warn
-from skfau.exceptions import MissingFaceWarning
+from skfau.exceptions import MissingFaceWarning, SeveralFacesWarning
 from skfau.preprocessing._prepared_folder import PreparedFolder, locked
 
 _FORMAT = 1
@@ -36,7 +36,7 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
         Or another transformer to as many faces of one size. Callables count by name.
     out : str or Path
         Folder to write: ``images.npy``, ``landmarks.npy``, ``matrix.npy`` and
-        ``prepared.json``, which holds the checksums.
+        ``prepared.json``, which holds the checksums; ``five_points.npy`` if there are.
     batch_size : int, default=256
         Crops of one batch; two batches are in memory.
     verify : bool, default=False
@@ -126,10 +126,18 @@ def _blocks(faces):
 
 def _fill(folder, faces, aligner, batch_size, verify, verbose):
     try:
-        _fill_blocks(folder, folder.open(verify), faces, aligner, batch_size, verbose)
+        n_several = _fill_blocks(
+            folder, folder.open(verify), faces, aligner, batch_size, verbose
+        )
     finally:
         folder.close()
     folder.finish()
+    if n_several:
+        warn(
+            f"{n_several} images show several faces; one of them is used. "
+            "skfau.preprocessing.find_faces gives a row to each.",
+            SeveralFacesWarning,
+        )
     n_missing = len(folder.status)
     if n_missing:
         first = next(iter(sorted(folder.status, key=int)))
@@ -142,6 +150,8 @@ def _fill(folder, faces, aligner, batch_size, verify, verbose):
 
 
 def _fill_blocks(folder, todo, faces, aligner, batch_size, verbose):
+    """Align and write blocks; return how many of their images show several faces."""
+    n_several = 0
     left = (folder.blocks[block] for block in todo)
     done = len(faces) - sum(stop - start for start, stop in left)
     with tqdm(total=len(faces), initial=done, disable=not verbose, unit="face") as bar:
@@ -150,5 +160,9 @@ def _fill_blocks(folder, todo, faces, aligner, batch_size, verbose):
             with warnings.catch_warnings():
                 # _fill warns once, when the missing faces of all blocks are counted.
                 warnings.simplefilter("ignore", MissingFaceWarning)
+                warnings.simplefilter("ignore", SeveralFacesWarning)
                 aligned = aligner.transform(faces[rows])
+            if "n_faces" in aligned.columns and "n_faces" not in faces.columns:
+                n_several += int((aligned.column("n_faces") > 1).sum())
             folder.write(block, aligned, batch_size, bar)
+    return n_several

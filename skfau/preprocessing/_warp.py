@@ -8,7 +8,9 @@ from joblib import effective_n_jobs
 
 from skfau._arrays import digest, hash_array
 
-# Decoded images that a thread holds at once, which bounds the memory of a gather.
+# Decoded source images that all threads together hold at once, in bytes, and that one
+# thread holds, however small.
+HELD_BYTES = 256 * 2**20
 _BLOCK = 8
 
 
@@ -147,17 +149,39 @@ class AlignedImages:
         found = np.isfinite(self.matrices[rows]).all(axis=(1, 2))
         images[~found] = 0
         places = np.flatnonzero(found)
+        # In the order of the source: videos seek less, and a frame that shows several
+        # faces is decoded once.
+        sources, first = np.unique(self.rows[rows[places]], return_inverse=True)
+        places = places[np.argsort(first, kind="stable")]
+        n_faces = np.bincount(first)
+        ends = np.cumsum(n_faces)
 
         def warp(block):
-            source = rows[block]
-            for place, row, image in zip(
-                block, source, self.store.gather(self.rows[source]), strict=True
-            ):
-                warp_face(image, self.matrices[row], images[place], self.border_value)
+            for i, image in zip(block, self.store.gather(sources[block]), strict=True):
+                for place in places[ends[i] - n_faces[i] : ends[i]]:
+                    matrix = self.matrices[rows[place]]
+                    warp_face(image, matrix, images[place], self.border_value)
+            return image.nbytes
 
-        blocks = [places[i : i + _BLOCK] for i in range(0, len(places), _BLOCK)]
-        thread_map(warp, blocks, reading_jobs(self.store, self.n_jobs))
+        self._in_blocks(warp, len(sources))
         return images
+
+    def _in_blocks(self, warp, n_sources):
+        """Call ``warp(block)`` on all sources, by threads, within `HELD_BYTES`."""
+        n_threads = effective_n_jobs(reading_jobs(self.store, self.n_jobs))
+        shape, todo, size = getattr(self.store, "image_shape", None), 0, 1
+        if n_sources and shape is None:
+            # Sizes may differ: the first image tells how many to hold at a time.
+            todo, n_bytes = 1, warp([0])
+        elif n_sources:
+            n_bytes = 3 * int(np.prod(shape))
+            size = max(min(HELD_BYTES // (n_threads * n_bytes), _BLOCK), 1)
+        blocks = [
+            np.arange(start, min(start + size, n_sources))
+            for start in range(todo, n_sources, size)
+        ]
+        if blocks:
+            thread_map(warp, blocks, max(min(n_threads, HELD_BYTES // n_bytes), 1))
 
     def fingerprint(self):
         """Return a digest of the source images, their rows and the transforms."""

@@ -1,0 +1,196 @@
+"""Faces of several stores as rows of one."""
+
+import numpy as np
+
+from skfau._arrays import digest, hash_array
+from skfau._columns import hash_values, row_array
+
+
+class JoinedStore:
+    """Rows of several stores, one after the other."""
+
+    def __init__(self, stores, rows):
+        self._stores = stores
+        self._rows = rows
+        self._ends = np.cumsum([len(part) for part in rows])
+        shapes = {s.image_shape for s, r in zip(stores, rows, strict=True) if len(r)}
+        self.image_shape = shapes.pop() if len(shapes) == 1 else None
+
+    @property
+    def kind(self):
+        """Name of the store; that of videos if one is, since they are read in order."""
+        kinds = {getattr(store, "kind", None) for store in self._stores}
+        return "videos" if "videos" in kinds else "joined"
+
+    def __len__(self):
+        return int(self._ends[-1])
+
+    def gather(self, rows):
+        images = [None] * len(rows)
+        for part, at, inside in _by_part(rows, self._ends):
+            wanted = self._rows[part][inside].astype(np.intp)
+            for k, image in zip(at, self._stores[part].gather(wanted), strict=True):
+                images[k] = image
+        return images
+
+    def fingerprint(self):
+        rows = [hash_array(part.astype("<i8")) for part in self._rows]
+        return digest(*(store.fingerprint() for store in self._stores), *rows)
+
+
+class JoinedColumn:
+    """Values of several columns, read by row; unknown where a part has none."""
+
+    def __init__(self, columns, lengths):
+        # Of each part, values and where the rows' are; or None.
+        self._columns = columns
+        self._ends = np.cumsum(lengths)
+
+    def __len__(self):
+        return int(self._ends[-1])
+
+    def fingerprint(self):
+        """Return a digest of the parts' values."""
+        parts = (hash_values(*column) if column else [] for column in self._columns)
+        return digest(*parts, self._ends.tolist())
+
+    def __getitem__(self, rows):
+        found, places = [], []
+        for part, at, inside in _by_part(rows, self._ends):
+            if self._columns[part] is not None:
+                data, where = self._columns[part]
+                found.append(np.asarray(data[where[inside].astype(np.intp)]))
+                places.append(at)
+        if not found:
+            data, where = next(column for column in self._columns if column)
+            found.append(np.asarray(data[where[:0].astype(np.intp)]))
+            places.append(np.empty(0, np.intp))
+        if sum(map(len, places)) == len(rows):
+            values = np.empty((len(rows), *found[0].shape[1:]), np.result_type(*found))
+        else:
+            values = unknown(found[0], len(rows))
+        for at, part in zip(places, found, strict=True):
+            values[at] = part
+        return values
+
+
+def _by_part(rows, ends):
+    """Yield part, places in ``rows``, and row numbers inside the part."""
+    rows = np.asarray(rows, np.intp)
+    part_of = np.searchsorted(ends, rows, side="right")
+    for part in np.unique(part_of):
+        at = np.flatnonzero(part_of == part)
+        yield part, at, rows[at] - (ends[part - 1] if part else 0)
+
+
+def unknown(like, n):
+    """Return n values that say nothing, for an array of such values."""
+    shape = (n, *like.shape[1:])
+    if like.dtype.kind in "US":
+        return np.full(shape, "", like.dtype)
+    if like.dtype.kind in "mM":
+        return np.full(shape, "NaT", like.dtype)
+    if like.dtype == object:
+        text = all(isinstance(value, str) for value in like.flat)
+        return np.full(shape, "" if text else None, object)
+    return np.full(shape, np.nan, like.dtype if like.dtype.kind in "fc" else float)
+
+
+def check_parts(parts, kind):
+    """Return faces to join as a list; raise TypeError or ValueError."""
+    parts = [parts] if isinstance(parts, kind) else list(parts)
+    for k, part in enumerate(parts):
+        if not isinstance(part, kind):
+            raise TypeError(f"expected a list of Faces; entry {k} is {type(part)}.")
+    if not parts:
+        raise ValueError("there are no Faces to join; pass at least one.")
+    return parts
+
+
+def name_recordings(parts):
+    """Give rows of parts without video and frame a recording of one frame each."""
+    has = {
+        name: [name in part.columns for part in parts] for name in ("video", "frame")
+    }
+    named = []
+    for k, part in enumerate(parts):
+        new = {}
+        if any(has["video"]) and not has["video"][k]:
+            new["video"] = [f"part {k} row {row}" for row in range(len(part))]
+        if any(has["frame"]) and not has["frame"][k] and "video" in new:
+            new["frame"] = np.zeros(len(part), int)
+        if any(has["frame"]) and has["frame"][k] != ("video" not in new):
+            lacking = "video" if has["frame"][k] else "frame"
+            raise ValueError(
+                f"part {k} has no column {lacking!r}, and other parts have; add it, or "
+                f"remove 'video' and 'frame' from part {k}."
+            )
+        named.append(part.with_columns(**new) if new else part)
+    return named
+
+
+def join_rows(parts):
+    """Return the store of faces' rows, and which store rows repeat one image."""
+    rows = [row_array(part._rows) for part in parts]
+    starts, n_rows = {}, 0
+    for part in parts:
+        if id(part.store) not in starts:
+            starts[id(part.store)] = n_rows
+            n_rows += len(part.store)
+    origin = [
+        starts[id(part.store)] + (own if part._origin is None else part._origin[own])
+        for part, own in zip(parts, rows, strict=True)
+    ]
+    return JoinedStore([part.store for part in parts], rows), np.concatenate(origin)
+
+
+def join_column(name, parts):
+    """Return the values of a column of all parts."""
+    present = [part for part in parts if name in part.columns]
+    sources = [part.column_source(name) for part in present]
+    if not all(isinstance(source, np.ndarray) for source in sources):
+        return _join_lazily(name, parts)
+    known = [part.column(name) for part in present]
+    shapes = {values.shape[1:] for values in known}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"column {name!r} has values of several shapes, {sorted(shapes)}; remove "
+            f"it with faces.with_columns({name}=None)."
+        )
+    values = [
+        part.column(name) if name in part.columns else unknown(known[0], len(part))
+        for part in parts
+    ]
+    try:
+        return np.concatenate(values)
+    except TypeError as error:
+        kinds = sorted({str(part.dtype) for part in values})
+        raise TypeError(
+            f"column {name!r} has values of several kinds, {', '.join(kinds)}; remove "
+            f"it with faces.with_columns({name}=None)."
+        ) from error
+
+
+def _join_lazily(name, parts):
+    columns = [_source(part, name) for part in parts]
+    known = [data for data, _ in filter(None, columns)]
+    about = {getattr(data, "aus", None) for data in known}
+    if len(about) > 1:
+        raise ValueError(
+            f"column {name!r} was made for the AUs {' and '.join(map(str, about))}; "
+            "make it after the faces are joined."
+        )
+    joined = JoinedColumn(columns, [len(part) for part in parts])
+    if about != {None}:
+        joined.aus = about.pop()
+    return joined
+
+
+def _source(part, name):
+    if name not in part.columns:
+        return None
+    data, at = part._columns[name]
+    at = row_array(part._rows if at is None else at)
+    # Raises where a neighbor's value is missing.
+    part.column(name, np.flatnonzero(at < 0))
+    return data, at

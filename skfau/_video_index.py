@@ -1,0 +1,218 @@
+"""What a video holds: its frames, counted by decoding them, and the time of each."""
+
+import glob
+import os
+import time
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from skfau._arrays import stamp
+from skfau._cache_files import cache_path, settled, write_arrays
+from skfau._warn import warn
+from skfau.exceptions import FaceImageError
+
+VIDEO_SUFFIXES = (
+    ".3gp",
+    ".avi",
+    ".flv",
+    ".m2ts",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".ogv",
+    ".ts",
+    ".webm",
+    ".wmv",
+)
+# Raise it whenever the index of the same file becomes another.
+_FORMAT = 1
+# An image's mark is made of so many pixels, or up to four times as many, a side.
+_MARK_SIZE = 64
+
+
+class VideoIndex(NamedTuple):
+    """The frames of a video, as one pass over it found them.
+
+    Attributes
+    ----------
+    times : ndarray of shape (n_frames,), dtype float64
+        What OpenCV tells as the time of each frame, in milliseconds.
+    marks : ndarray of shape (n_frames,), dtype uint32
+        Checksums of some pixels: they tell the frame that comes after a seek.
+    image_shape : tuple (H, W) or None
+        Size of the images; None if they differ.
+    promised : tuple of float
+        Number of frames and seconds by the header; NaN if it tells none.
+    """
+
+    times: np.ndarray
+    marks: np.ndarray
+    image_shape: tuple | None
+    promised: tuple
+
+    @property
+    def seconds(self):
+        """Time of each frame, (n_frames,) float64; NaN where the clock runs back."""
+        seconds = self.times / 1000
+        before = np.maximum.accumulate(seconds)[:-1]
+        known = np.append(True, seconds[1:] > before)
+        return np.where(known, seconds, np.nan)
+
+    @property
+    def missing(self):
+        """Seconds that the header promises beyond the last frame; 0 if about none."""
+        n_frames, length = self.promised
+        missing = length - self.times.max() / 1000
+        # Sound may go on for a while, and a number may be length times rate.
+        cut_off = n_frames > len(self.times) and missing > max(1, 0.05 * length)
+        return missing if cut_off else 0.0
+
+
+def find_videos(paths):
+    """Return the video files of a list, a folder or a pattern, sorted by name.
+
+    Raises
+    ------
+    TypeError
+        If it is a single video.
+    FaceImageError
+        If there is no video.
+    """
+    if not isinstance(paths, str | os.PathLike):
+        found = list(paths)
+        where = "the list"
+    elif Path(paths).is_dir():
+        found = [p for p in Path(paths).iterdir() if not p.name.startswith(".")]
+        found = sorted(p for p in found if p.suffix.lower() in VIDEO_SUFFIXES)
+        where = (
+            f"the folder {os.fspath(paths)!r} (suffixes {', '.join(VIDEO_SUFFIXES)})"
+        )
+    elif glob.has_magic(os.fspath(paths)) and not Path(paths).is_file():
+        found = sorted(glob.glob(os.fspath(paths), recursive=True))  # noqa: PTH207
+        where = f"what the pattern {os.fspath(paths)!r} finds"
+    else:
+        raise TypeError(
+            "paths must be a list of videos, a folder or a pattern; pass "
+            f"[{str(paths)!r}]."
+        )
+    if not found:
+        raise FaceImageError(f"there is no video in {where}.")
+    return found
+
+
+def open_video(path):
+    """Return an open `cv2.VideoCapture`; raise FaceImageError naming the file."""
+    if not Path(path).is_file():
+        folder = Path(path).is_dir()
+        raise FaceImageError(
+            f"{path!r} is a folder; pass it alone, as Faces.from_videos({path!r})."
+            if folder
+            else f"there is no video {path!r}; check the path."
+        )
+    capture = cv2.VideoCapture(path)
+    if not capture.isOpened():
+        raise FaceImageError(f"OpenCV cannot open the video {path!r}.")
+    return capture
+
+
+def mark_of(image):
+    """Return a checksum of a grid of an image's pixels."""
+    step = max(1, min(image.shape[:2]) // _MARK_SIZE)
+    return zlib.crc32(np.ascontiguousarray(image[::step, ::step]))
+
+
+def index_video(path):
+    """Return the index of a video, kept on disk until the file changes.
+
+    Headers are not believed: they tell more frames than a file holds that was cut
+    off, and guess the number from rate and length, or tell none.
+
+    Parameters
+    ----------
+    path : str or Path
+        A video file that OpenCV can decode.
+
+    Returns
+    -------
+    VideoIndex
+
+    Raises
+    ------
+    FaceImageError
+        If there is no such file, or OpenCV decodes no frame of it.
+    """
+    path = str(Path(path).absolute())
+    # Versions and processors differ in the last bit of a pixel.
+    decoder = (cv2.__version__, cv2.getCPUFeaturesLine())
+    kept = cache_path("videos", "", path, _FORMAT, *decoder)
+    began = time.time_ns()
+    now = stamp(path)[1:]
+    index = _load(kept, now)
+    if index is None:
+        index = _scan(path)
+        if settled(now[1], began):
+            _write(kept, now, index)
+    return index
+
+
+def _scan(path):
+    capture = open_video(path)
+    count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+    times, marks, shapes = [], [], set()
+    while True:
+        read, image = capture.read()
+        if not read:
+            break
+        times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+        marks.append(mark_of(image))
+        shapes.add(image.shape[:2])
+    capture.release()
+    if not times:
+        raise FaceImageError(
+            f"OpenCV cannot decode a single frame of the video {path!r}; it may be "
+            "truncated: copy it again, or re-encode it."
+        )
+    return VideoIndex(
+        np.array(times),
+        np.array(marks, np.uint32),
+        shapes.pop() if len(shapes) == 1 else None,
+        (count, count / rate) if rate > 0 and 0 < count < 2**31 else (np.nan, np.nan),
+    )
+
+
+def _write(kept, now, index):
+    about = np.array([*(index.image_shape or (0, 0)), *index.promised])
+    try:
+        arrays = {"times": index.times, "marks": index.marks, "about": about}
+        write_arrays(kept, {"stamp": np.array(now), **arrays})
+    except OSError as error:
+        warn(
+            f"the indexes of videos cannot be kept in {kept.parent} ({error.strerror}),"
+            " so each video is read to its end again the next time; set XDG_CACHE_HOME "
+            "to a folder that can be written.",
+        )
+
+
+def _load(kept, now):
+    """Return the index that was kept for a file of this size and date, else None."""
+    try:
+        with kept.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            if file["stamp"].tolist() != list(now):
+                return None
+            height, width, *promised = file["about"].tolist()
+            shape = (int(height), int(width)) if height else None
+            index = VideoIndex(file["times"], file["marks"], shape, tuple(promised))
+    except Exception:
+        # Absent or damaged, at which zipfile raises whatever it stumbles over: the
+        # video itself is read again.
+        return None
+    whole = index.times.shape == index.marks.shape and len(index.times)
+    return index if whole else None

@@ -1,0 +1,177 @@
+"""`find_faces`: one row per face from images and videos of any number of people."""
+
+import numpy as np
+
+from skfau._validation import check_faces
+from skfau._warn import warn
+from skfau.exceptions import MissingFaceWarning
+from skfau.preprocessing._detection import MeshDetector
+from skfau.preprocessing._people import MAX_GAP, choose_leads, detect_faces, identify
+
+_MIN_SHARE = 1 / 10  # of the longer side of an image: what one look surely finds
+_PEOPLE = ("all", "largest")
+
+
+def find_faces(
+    faces, detector="mesh", *, people="all", max_gap=MAX_GAP, n_jobs=-1, verbose=False
+):
+    """Give every face of images and videos a row, and each image without a face one.
+
+    Rows refer to the images of `faces`; no pixels are kept.
+
+    Parameters
+    ----------
+    faces : Faces of n_samples rows, or ndarray of shape (n_samples, H, W, 3), uint8
+        Source images, RGB.
+    detector : "mesh" or object with a method ``faces``, default="mesh"
+        "mesh" is ``MeshDetector(min_face=1 / 10)``; pass another for smaller faces.
+    people : {"all", "largest"}, default="all"
+        Every face; or one row per image: its largest face, in a video the person
+        whose faces are largest in total (without them, as after a cut, somebody who
+        is never in one image with them).
+    max_gap : float, default=10.0
+        Seconds after which a person who is not seen is forgotten, and has a new number
+        later; nobody is forgotten before three rows.
+    n_jobs : int, default=-1
+        Threads that read and detect; -1 = one per core, None = 1.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    found : Faces of n_found rows
+        In the order of `faces`, with its columns and
+
+        - ``landmarks``, float32 (n_found, 68, 2): source pixels, x then y; NaN without
+          a face;
+        - ``box``, float32 (n_found, 4): left, top, right and bottom in source pixels,
+          (0, 0) = centre of the top-left pixel; NaN without a face;
+        - ``score``, float32: the detector's, in [0.5, 1] for "mesh"; NaN without a
+          face;
+        - ``person``, int64: from 0 in each video in the order of appearance, in other
+          images from the largest face on; -1 without a face;
+        - ``n_faces``, int64: number of faces in the image;
+        - ``row``, int64: row of `faces`;
+        - ``status``, object: "" or why there is no face.
+
+    Raises
+    ------
+    TypeError
+        If the detector has no method ``faces``.
+    ValueError
+        If a parameter is out of range, there is a column ``person`` already, the column
+        ``time`` holds no seconds, or the detector breaks its contract.
+
+    Warns
+    -----
+    MissingFaceWarning
+        If images cannot be read.
+
+    See Also
+    --------
+    FaceAligner : Aligns these rows.
+    MeshDetector : Finds faces of a given size in wide shots.
+
+    Notes
+    -----
+    People are told apart by position and size alone, in rows with the columns ``video``
+    and ``frame`` (and ``subject``, if videos are named per subject). The faces of each
+    frame go to the people seen before by the assignment that lies nearest to where
+    these are expected from their last movement. A face is nobody's of before if it is
+    farther away than one size of the face (two sizes from 0.4 s on; twice as much if
+    nobody else explains it), or twice or half as large. Times are the column ``time``
+    in seconds, else 25 frames are a second.
+
+    So a person keeps the number over missing frames, in thinned videos, after a short
+    occlusion, and on coming back to about the same place. Somebody else who takes that
+    place within `max_gap` has the number, too; who comes back elsewhere, or walks far
+    between two rows, has a new one; two people who hide each other while they turn
+    around may swap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skimage.data import astronaut
+    >>> from skfau.preprocessing import find_faces
+    >>> found = find_faces(np.hstack([astronaut(), astronaut()])[None])
+    >>> found.column("person"), found.landmarks.shape
+    (array([0, 1]), (2, 68, 2))
+    """
+    faces = check_faces(faces)
+    detector = _check_parameters(faces, detector, people, max_gap, n_jobs)
+    found = detect_faces(faces, detector, n_jobs=n_jobs, verbose=verbose)
+    _warn_unreadable(found.problems)
+    return _rows_of(faces, found, identify(faces, found, max_gap), people)
+
+
+def _rows_of(faces, found, person, people):
+    """Return the rows of all people, or of the largest."""
+    status = found.problems
+    if people == "all":
+        empty = np.flatnonzero(found.n_faces == 0)
+        row = np.concatenate([found.row, empty])
+        face = np.concatenate([np.arange(len(found.row)), np.full(len(empty), -1)])
+        order = np.lexsort((np.append(person, empty), row))
+        row, face = row[order], face[order]
+    else:
+        face, status = choose_leads(faces, found, person)
+        row = np.arange(len(faces))
+    return faces[row].with_columns(
+        **_face_columns(found, person, face),
+        n_faces=found.n_faces[row],
+        row=row,
+        status=status[row],
+    )
+
+
+def _check_parameters(faces, detector, people, max_gap, n_jobs):
+    """Return the detector; raise if anything is not as documented."""
+    if people not in _PEOPLE:
+        raise ValueError(f"people must be one of {_PEOPLE}, got {people!r}.")
+    if not max_gap >= 0:
+        raise ValueError(f"max_gap must be seconds, 0 or more, got {max_gap!r}.")
+    if "person" in faces.columns:
+        raise ValueError(
+            "these faces have a column 'person' already; search the images that they "
+            "come from, or remove it with faces.with_columns(person=None)."
+        )
+    if isinstance(detector, str) and detector == "mesh":
+        return MeshDetector(n_jobs=n_jobs, min_face=_MIN_SHARE)
+    if not callable(getattr(detector, "faces", None)):
+        raise TypeError(
+            "find_faces needs detector='mesh' or a detector with a method "
+            f"faces(images), as MeshDetector has, got {detector!r}. One that finds one "
+            "face per image goes into FaceAligner(detector=...)."
+        )
+    return detector
+
+
+def _face_columns(found, person, face):
+    """Return the columns of found faces; -1 stands for no face."""
+    none = face < 0
+    x, y, width, height = found.box[:, :4].T
+    edges = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+    columns = {
+        "landmarks": found.landmarks,
+        "box": np.column_stack(edges).astype(np.float32),
+        "score": found.box[:, 5].astype(np.float32),
+        "person": person,
+    }
+    filled = {}
+    for name, values in columns.items():
+        filled[name] = np.full((len(face), *values.shape[1:]), -1, values.dtype)
+        filled[name][~none] = values[face[~none]]
+        if name != "person":
+            filled[name][none] = np.nan
+    return filled
+
+
+def _warn_unreadable(problems):
+    unread = np.flatnonzero((problems != "") & (problems != "no face found"))
+    if len(unread):
+        warn(
+            f"{len(unread)} of {len(problems)} images cannot be read (row {unread[0]}: "
+            f"{problems[unread[0]]}). They stay as rows without a face; the column "
+            "'status' tells why.",
+            MissingFaceWarning,
+        )
