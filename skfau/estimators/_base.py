@@ -114,7 +114,8 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
     ===================================  ===============================================
 
     An epoch records ``train_loss``, the parts of the loss and, with early stopping on
-    held-out subjects, ``valid_f1``; there is no ``valid_loss``. A callback ends the
+    held-out subjects, ``valid_f1``, which is better the higher it is (pass
+    ``lower_is_better=False``); there is no ``valid_loss``. A callback ends the
     training with its epoch by raising KeyboardInterrupt, as ``EarlyStopping`` does;
     all others still hear of that epoch. A user's Ctrl-C passes through. In
     `partial_fit` a scheduler goes on where it was; other callbacks begin anew.
@@ -216,8 +217,9 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             If early stopping finds no subjects in `X`, or landmarks are needed and
             missing.
         ValueError
-            If `sample_weight` has another shape or other values, or a warm start finds
-            a network of another shape.
+            If `sample_weight` has another shape or other values, a warm start finds a
+            network of another shape, or a callback could not do its work (see the notes
+            of `BaseAUClassifier`).
         FloatingPointError
             If training diverges.
         """
@@ -611,7 +613,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
 
     def __setstate__(self, state):
         state = dict(state)
-        kept = state.pop("_network", None)
+        kept = _persistence.read_kept(state.pop("_network", None))
         super().__setstate__(state)
         if kept is not None:
             self.net_ = net = self._remake_net(*kept["remade"])
