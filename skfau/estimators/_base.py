@@ -1,5 +1,7 @@
 """The base of the AU classifiers: data, training, persistence and prediction, once."""
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -595,8 +597,10 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
                 for name, value in parameters.items()
             }
         )
-        if hasattr(self, "_sklearn_output_config"):
-            new._sklearn_output_config = dict(self._sklearn_output_config)
+        # As scikit-learn's own clone: what set_output and set_fit_request chose.
+        for name in ("_sklearn_output_config", "_metadata_request"):
+            if hasattr(self, name):
+                setattr(new, name, deepcopy(getattr(self, name)))
         return new
 
     def __getstate__(self):
