@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from skfau._arrays import stamp
-from skfau._cache_files import cache_path, settled, write_arrays
+from skfau._cache_files import cache_path, read_arrays, settled, write_arrays
 from skfau._warn import warn
 from skfau.exceptions import FaceImageError
 
@@ -204,15 +204,21 @@ def _write(kept, now, index):
 def _load(kept, now):
     """Return the index that was kept for a file of this size and date, else None."""
     try:
-        with kept.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with read_arrays(kept) as file:
             if file["stamp"].tolist() != list(now):
                 return None
             height, width, *promised = file["about"].tolist()
             shape = (int(height), int(width)) if height else None
             index = VideoIndex(file["times"], file["marks"], shape, tuple(promised))
-    except Exception:
-        # Absent or damaged, at which zipfile raises whatever it stumbles over: the
-        # video itself is read again.
+            if index.times.shape != index.marks.shape or not len(index.times):
+                raise ValueError("its arrays do not fit together")
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    whole = index.times.shape == index.marks.shape and len(index.times)
-    return index if whole else None
+    except Exception as error:
+        # zipfile raises whatever it stumbles over.
+        warn(
+            f"{kept}, the index of a video, is not as it was written ({error}), so the "
+            "video is read to its end again"
+        )
+        return None
+    return index

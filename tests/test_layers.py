@@ -41,6 +41,7 @@ SERVES = {
     "_concat": "faces",
     "_pixels": "faces",
     "_cache_files": "exceptions",
+    "_files": "exceptions",
     "_video_index": "faces",
     "_video_store": "faces",
     "_tables": "datasets",

@@ -146,6 +146,12 @@ def read_points(path, frames, record, first=1, *, five=False):
 def known_layout(path, points, five):
     """Return float32 points (n, 68, 2), or (n, 5, 2) if they are five and may be."""
     known = points[np.isfinite(points)]
+    most = np.abs(points).max(initial=0, where=~np.isnan(points))
+    if most > np.finfo(np.float32).max:
+        raise DatasetError(
+            f"{path} has a coordinate of {most:.3g}, expected pixels, or NaN where a "
+            "point is not known"
+        )
     if points.shape[1] > 68 and len(known) and np.abs(known).max() <= 2:
         raise DatasetError(
             f"{path} has points in shares of the image, as MediaPipe gives them; "

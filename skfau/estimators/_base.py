@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
-from skfau.estimators import _fitting, _persistence
+from skfau.estimators import _bounds, _fitting, _persistence
 from skfau.estimators._augmentation import still
 from skfau.estimators._aus import (
     count_labels,
@@ -32,7 +32,7 @@ from skfau.estimators._parameters import (
 )
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
-from skfau.estimators._training import INIT, load_history, plain_history
+from skfau.estimators._training import INIT, plain_history
 from skfau.metrics import au_f1_score
 
 
@@ -515,6 +515,8 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             those.
         ValueError
             If parameters set after the fit are of a network of another shape.
+        OSError
+            If the file cannot be written; what was there before stays.
         """
         header, state = self._to_file()
         parameters = _persistence.to_json(kept_parameters(self.get_params(False)))
@@ -550,25 +552,24 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
 
         Raises
         ------
+        OSError
+            If there is no such file, or it cannot be read.
         ValueError
-            If the file is something else, or of another class or format.
+            If the file is something else, damaged, or of another class or format; or
+            if its parameters are not those of the arrays in it.
         """
-        header, state = _persistence.read_file(path)
-        _persistence.check_class(path, header["class"], cls.__name__)
-        parameters = _persistence.from_json(header["parameters"])
-        return cls._from_file(parameters, header | {"file": str(path)}, state)
+        with _persistence.opened(path, cls.__name__) as (parameters, header, state):
+            return cls._from_file(parameters, header, state)
 
     @classmethod
     def _from_file(cls, parameters, header, state):
         """Return the classifier that has these parameters and gave `_to_file`."""
-        new = cls(**parameters)
-        new.aus_ = tuple(header["aus"])
-        new.label_counts_ = np.array(header["label_counts"])
-        net = new._remake_net({name: state[name] for name in header["constants"]})
-        _persistence.load_state(net.module_.network, state)
-        _persistence.load_loss(net, _persistence.from_lists(header))
-        load_history(net.history, header["history"])
-        net.loaded_from = header.get("file", "the file of this classifier")
+        new = cls(**_bounds.check_parameters(cls, parameters))
+        new._validate_params()
+        new.aus_, new.label_counts_ = _bounds.read_labels(header)
+        with _bounds.Bounded(state):
+            net = new._remake_net({name: state[name] for name in header["constants"]})
+        _persistence.fill(net, header, state)
         new._describe(net, Task(new.aus_, new.label_counts_))
         new.net_ = net
         return new

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skfau import model_selection as ms
 from skfau import preprocessing as pre
+from skfau._files import reading
 from skfau.estimators import _linear, _persistence
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
@@ -50,11 +51,6 @@ _CLASSES = {cls.__name__: cls for cls in _ATTRIBUTES}
 # Where a fit ran is not part of a model. A folder of `memory` is full of pickles.
 _LEFT_OUT = {*NOT_SAVED, "memory"}
 _CHOICES = {"default", "pandas", "polars"}
-# What a file can cause that is not one of ours, or of another version.
-_ERRORS = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError),
-    *(RecursionError, RuntimeError, TypeError, ValueError),
-)
 
 
 def save(model, path):
@@ -148,15 +144,12 @@ def load(path, *, classes=()):
     """
     known = _known_classes(classes)
     header, arrays = _persistence.read_file(path)
-    try:
+    with reading(path, *_persistence.KIND):
         if "objects" in header:
             return _Reader(arrays, known).read(header["objects"])
         cls = _look_up(header["class"], known)
         parameters = _persistence.from_json(header["parameters"])
         return cls._from_file(parameters, header, arrays)
-    except _ERRORS as error:
-        why = error if isinstance(error, ValueError) else repr(error)
-        raise ValueError(f"{path} cannot be loaded: {why}") from error
 
 
 def _known_classes(classes):
