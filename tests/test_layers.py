@@ -30,6 +30,7 @@ BESIDE = {("model_selection", "metrics")}
 # Private files at the top level belong to the room they serve.
 SERVES = {
     "_arrays": "exceptions",
+    "_forks": "exceptions",
     "_random": "exceptions",
     "_unwrap": "exceptions",
     "_rows": "faces",

@@ -2,17 +2,32 @@
 
 import threading
 import warnings
+from collections import Counter
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
+from skfau._forks import free_in_children
+
 # torch's default generators are process-wide, so two fits in two threads must
 # take turns while one of them has put its own state in their place.
 _SWAP_LOCK = threading.RLock()
-# Fits and predictions that want a thread count now, and the count before them.
+# Fits and predictions that want a number of threads now, by the thread that they run
+# in, and the number before them.
 _LOCK = threading.Lock()
-_users, _before = 0, None
+_users, _before = Counter(), None
+
+
+def _forget_other_threads():
+    """Count none of the threads that a forked child does not have."""
+    here = threading.get_ident()
+    for thread in [thread for thread in _users if thread != here]:
+        del _users[thread]
+
+
+free_in_children(_SWAP_LOCK)
+free_in_children(_LOCK, _forget_other_threads)
 
 
 def resolve_device(device, *, or_cpu=False):
@@ -61,21 +76,24 @@ def autocast_dtype(precision, device):
 @contextmanager
 def threads(n_threads):
     """Run the body with this many torch threads; None leaves them as they are."""
-    global _users, _before
+    global _before
     if n_threads is None:
         yield
         return
     with _LOCK:
         if not _users:
             _before = torch.get_num_threads()
-        _users += 1
+        _users[threading.get_ident()] += 1
     torch.set_num_threads(n_threads)
     try:
         yield
     finally:
         # Fits may overlap in threads: only the last to leave knows what was before.
         with _LOCK:
-            _users -= 1
+            here = threading.get_ident()
+            _users[here] -= 1
+            if not _users[here]:
+                del _users[here]
             if not _users:
                 torch.set_num_threads(_before)
 
