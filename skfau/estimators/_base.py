@@ -21,11 +21,14 @@ from skfau.estimators._batches import (
     return_landmarks,
 )
 from skfau.estimators._checkpoint import fit_fingerprint
+from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
 from skfau.estimators._parameters import SHARED_CONSTRAINTS, kept_parameters
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
 from skfau.estimators._training import INIT, load_history, plain_history
 from skfau.metrics import au_f1_score
+
+_TRIED = 8  # faces on which a fit tries its network
 
 
 class BaseAUClassifier(ClassifierMixin, BaseEstimator):
@@ -225,6 +228,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             _fitting.train(
                 net, batches, n_left, self.max_epochs, held_out, checkpoint, bar_name
             )
+        self._refuse_divergence(train[0])
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -256,7 +260,13 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             self._pretrain(net, faces, labels, fresh=fresh)
             self.net_ = net
             net.run_epochs(self._make_batches(net, faces, labels), 1)
+        self._refuse_divergence(faces)
         return self
+
+    def _refuse_divergence(self, faces):
+        """Raise if the last steps, which no loss tells of, broke the network."""
+        refuse_broken_weights(self.net_.module_.network)
+        self._probabilities(faces[:_TRIED])
 
     def _check_training(self, X, y, going_on):
         """Return the faces and labels that can train, and the AUs of the columns."""
@@ -361,6 +371,12 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
             DataFrame with columns ``AU1``, ... after
             ``set_output(predict_proba="pandas")``.
+
+        Raises
+        ------
+        FloatingPointError
+            If a row that has a face gets NaN, as from a network whose training
+            diverged.
         """
         return self._as_output(self._probabilities(X))
 
@@ -412,7 +428,9 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "net_")
         faces = check_faces(X, need=self.net_.system.inputs)
         with threads(self.n_threads):
-            return self._apply_network(faces, select, method)
+            values = self._apply_network(faces, select, method)
+        refuse_broken_values(values, faces)
+        return values
 
     def input_window(self, image_shape):
         """Return which part of a face the network sees when it predicts.
