@@ -32,6 +32,7 @@ SERVES = {
     "_arrays": "exceptions",
     "_forks": "exceptions",
     "_random": "exceptions",
+    "_warn": "exceptions",
     "_unwrap": "exceptions",
     "_rows": "faces",
     "_facs_table": "facs",
@@ -43,11 +44,12 @@ SERVES = {
     "_cache_files": "exceptions",
     "_video_index": "faces",
     "_video_store": "faces",
+    "_tables": "datasets",
     "_validation": "datasets",
 }
 MAY_IMPORT = {
     "torch": {"nn", "losses", "estimators"},
-    "skorch": {"estimators/_training"},
+    "skorch": {"estimators/_training", "estimators/_callbacks"},
     "cv2": {"faces", "datasets", "preprocessing"},
     "matplotlib": {"inspection", "_demo"},
 }

@@ -171,7 +171,6 @@ def _load(name, root, aus, landmarks, first_frame, reading):
         first_frame=first_frame,
         about=_ABOUT[name],
         reading=reading,
-        stacklevel=6,
     )
 
 

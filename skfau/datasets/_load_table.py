@@ -1,12 +1,12 @@
 """Faces and labels from a table of one's own."""
 
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from skfau._warn import warn
 from skfau.datasets._au_columns import au_columns, no_au_column, read_levels
 from skfau.datasets._file_names import find_files
 from skfau.datasets._landmarks_of_rows import landmarks_of_rows
@@ -120,12 +120,11 @@ def _load(source, root, aus, threshold, unknown, landmarks, first_frame):
         kept = with_keys(found, kept, [where[k] for k in np.flatnonzero(here)])
     points, several = landmarks_of_rows(landmarks, root, paths, kept, first)
     if several.any():
-        _warn(
+        warn(
             f"in {several.sum()} of {len(several)} rows of {name} the file of "
             "landmarks shows several faces; landmarks are of one person, the one with "
             "the largest faces in total. report.several_faces has the lines",
             SeveralFacesWarning,
-            stacklevel=4,
         )
     report = _report(here, target, points, several, lines, columns)
     return Bunch(
@@ -173,23 +172,20 @@ def _coded(name, columns, aus, intensities):
     if not chosen:
         raise no_au_column(name, columns, other, intensities)
     if unread:
-        _warn(
+        warn(
             f"{name} has columns that begin like an AU and are not named as one "
-            f"({len(unread)}: {_shown(unread)}); they go along as columns of the faces"
+            f"({len(unread)}: {_shown(unread)}); they go along as columns of the faces",
+            DatasetWarning,
         )
     if other:
         kind = "occurrence" if intensities else "intensity"
-        _warn(
+        warn(
             f"{name} has AUs with a column of {kind} only ({len(other)}: "
             f"{_shown(other.values())}); they are not loaded. Pass threshold= for "
-            "intensities, None for occurrence"
+            "intensities, None for occurrence",
+            DatasetWarning,
         )
     return chosen
-
-
-def _warn(message, category=DatasetWarning, stacklevel=5):
-    # Over this function, its caller, _load and load_table.
-    warnings.warn(message, category, stacklevel=stacklevel)
 
 
 def _shown(names):
@@ -207,9 +203,10 @@ def _find_images(name, root, paths, where):
         )
     lost = np.flatnonzero(~here)
     if len(lost):
-        _warn(
+        warn(
             f"{len(lost)} of {len(here)} rows are left out, as their image is not "
-            f"there: {where[lost[0]]}, {full[lost[0]]}{', ...' * (len(lost) > 1)}"
+            f"there: {where[lost[0]]}, {full[lost[0]]}{', ...' * (len(lost) > 1)}",
+            DatasetWarning,
         )
     return here, [path for path, found in zip(full, here, strict=True) if found]
 
@@ -222,10 +219,11 @@ def _find_frames(name, here, paths, columns, first, where):
     shown = found.frames >= 0
     lost = np.flatnonzero(~shown)
     if len(lost):
-        _warn(
+        warn(
             f"{len(lost)} of {len(rows)} rows of {name} are left out, as their video "
             f"has no such frame: {where[rows[lost[0]]]}, {paths[lost[0]]}"
-            f"{', ...' * (len(lost) > 1)}"
+            f"{', ...' * (len(lost) > 1)}",
+            DatasetWarning,
         )
     here = here.copy()
     here[rows[lost]] = False

@@ -146,7 +146,6 @@ def load_recordings(
     first_frame,
     about,
     reading,
-    stacklevel=5,
 ):
     """Read recordings and join them to the Bunch that a loader returns.
 
@@ -169,8 +168,6 @@ def load_recordings(
         Description of the data set, for ``DESCR``.
     reading : dict
         ``index``, ``n_jobs`` and ``verbose`` of `read_indexed`.
-    stacklevel : int, default=5
-        As in `warn_of_deviations`.
     """
     root = Path(data_set.root).absolute()
     name = (data_set.name, str(root), *map(str, data_set.options))
@@ -184,7 +181,7 @@ def load_recordings(
         target=np.concatenate([target for target, _ in labels]),
         intensity=_intensity(labels),
         aus=aus,
-        report=_report(data_set.name, recordings, joined, unread, stacklevel),
+        report=_report(data_set.name, recordings, joined, unread),
         DESCR=_describe(about, root, joined),
     )
 
@@ -215,7 +212,7 @@ def _intensity(labels):
     )
 
 
-def _report(name, recordings, joined, unread, stacklevel):
+def _report(name, recordings, joined, unread):
     unread = list(unread)
     for recording in recordings:
         odd = recording.record["unread"]
@@ -227,7 +224,6 @@ def _report(name, recordings, joined, unread, stacklevel):
         {video: len(report.without_image) for video, report in videos.items()},
         {video: len(report.without_label) for video, report in videos.items()},
         {r.name: r.subject for r in recordings},
-        stacklevel,
     )
     return Bunch(videos=videos, unread_files=unread, deviating=deviating)
 

@@ -1,10 +1,9 @@
-"""Which AUs the columns of y are, how often they occur, which rows have a face."""
-
-import warnings
+"""AUs of y's columns, how often they occur, and which rows have a face."""
 
 import numpy as np
 
 from skfau._validation import bare_au
+from skfau._warn import warn
 from skfau.exceptions import LabelError
 from skfau.losses import inverse_rate_weights, soft_balance_weights
 
@@ -20,7 +19,7 @@ def resolve_aus(aus, y, n_columns):
     y : array-like or DataFrame
         Labels as the user gave them.
     n_columns : int
-        Their number of columns.
+        Number of columns of `y`.
     """
     names = getattr(y, "columns", None)
     if names is not None:
@@ -56,19 +55,22 @@ def au_number(name):
 def two_classes(n_aus):
     """Return `classes_`: two for every AU, as one 2-D array.
 
-    Every scorer of scikit-learn takes this form, for one, two and more labels.
+    All scorers of scikit-learn accept this form, for one, two or more AUs.
     """
     return np.tile([0, 1], (n_aus, 1))
 
 
-def count_labels(labels, aus):
+def count_labels(labels, aus, weights=None):
     """Return positive and known labels per AU, int64 (2, n_aus).
 
-    An AU without one known label is an error; one that never occurs is a warning,
+    With `weights` (n,), above 0, the counts are sums of weights, float64.
+
+    An AU without a known label is an error. An AU that never occurs is a warning,
     because a rare AU may be absent from a fold.
     """
-    known = np.isfinite(labels).sum(axis=0)
-    positive = np.nansum(labels, axis=0).astype(np.int64)
+    if weights is None:
+        weights = np.ones(len(labels), np.int64)
+    known, positive = weights @ np.isfinite(labels), weights @ (labels == 1)
 
     def name(which):
         return ", ".join(f"AU{aus[i]}" for i in np.flatnonzero(which))
@@ -79,12 +81,10 @@ def count_labels(labels, aus):
             "one known label. Leave it out of y and aus."
         )
     if (positive == 0).any():
-        warnings.warn(
+        warn(
             f"{name(positive == 0)} never occurs in the {len(labels)} training rows; "
             "its probabilities will say nothing. Leave it out, or use folds that "
             "balance the AUs (skfau.model_selection.SubjectKFold).",
-            UserWarning,
-            stacklevel=4,
         )
     return np.stack([positive, known])
 
@@ -95,21 +95,21 @@ def class_weights(kind, label_counts):
     Parameters
     ----------
     kind : {"soft_balance", "inverse_rate"} or None
-        None weighs all AUs alike.
+        None gives all AUs the same weight.
     label_counts : ndarray of shape (2, n_aus)
         What `count_labels` returns.
     """
     positive, known = label_counts
     if kind == "soft_balance":
         return soft_balance_weights(positive)
-    rates = positive / np.maximum(known, 1)
+    rates = positive / np.where(known > 0, known, 1)
     return None if kind is None else inverse_rate_weights(rates)
 
 
 def rows_with_face(faces):
-    """Return a bool array: which rows have at least one finite landmark.
+    """Return which rows have at least one finite landmark, bool (n,).
 
-    `Faces` without landmarks say nothing about missing faces, so all rows count.
+    Without landmarks it is unknown which faces are missing, so all rows count.
     """
     landmarks = faces.landmarks
     if landmarks is None:
@@ -117,12 +117,30 @@ def rows_with_face(faces):
     return np.isfinite(landmarks).any(axis=(1, 2))
 
 
-def drop_faceless(faces, labels):
-    """Leave rows without a face out of the training data."""
+def drop_rows(faces, labels, weights):
+    """Leave rows without a face, and those of weight 0, out of the training data.
+
+    The weights that are returned are `relative_weights`.
+    """
     kept = rows_with_face(faces)
     if not kept.any():
         raise LabelError(
             f"fit needs at least one row with a face; all {len(faces)} rows have NaN "
             "landmarks. The `status` column of FaceAligner's output says why."
         )
-    return (faces, labels) if kept.all() else (faces[kept], labels[kept])
+    kept &= weights > 0
+    if not kept.any():
+        raise ValueError("sample_weight is zero for all rows that have a face.")
+    weights = relative_weights(weights[kept])
+    if kept.all():
+        return faces, labels, weights
+    return faces[kept], labels[kept], weights
+
+
+def relative_weights(weights):
+    """Return weights of rows, float64 (n,), with mean 1; None if all weigh alike."""
+    if (weights == weights[0]).all():
+        return None
+    # The sum of very large weights would overflow.
+    weights = weights / weights.max()
+    return weights / weights.mean()

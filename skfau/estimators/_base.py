@@ -5,12 +5,13 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _fitting, _persistence
 from skfau.estimators._augmentation import still
 from skfau.estimators._aus import (
     count_labels,
-    drop_faceless,
+    drop_rows,
     resolve_aus,
     two_classes,
 )
@@ -20,9 +21,14 @@ from skfau.estimators._batches import (
     logits_of,
     return_landmarks,
 )
+from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
 from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
-from skfau.estimators._parameters import SHARED_CONSTRAINTS, kept_parameters
+from skfau.estimators._parameters import (
+    SHARED_CONSTRAINTS,
+    SharedParameters,
+    kept_parameters,
+)
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
 from skfau.estimators._training import INIT, load_history, plain_history
@@ -31,7 +37,7 @@ from skfau.metrics import au_f1_score
 _TRIED = 8  # faces on which a fit tries its network
 
 
-class BaseAUClassifier(ClassifierMixin, BaseEstimator):
+class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstimator):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
     A subclass declares its parameters in ``__init__``, stores them by
@@ -39,7 +45,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     ``_system(self, task)``, which returns the network, the loss and whatever else a
     paper says as a `System`. All that `FAUTransformerClassifier` documents as shared is
     there: early stopping, checkpoints, transfer, augmentation, saving. Parameters that
-    a subclass does not take have the defaults below as attributes.
+    a subclass does not take are attributes of the class: ``image_size`` 224, ``lr``
+    0.001, ``batch_size`` 32, ``max_epochs`` 20; the others switch nothing on.
 
     Attributes
     ----------
@@ -50,7 +57,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
-        Positive and known labels of every AU in the training rows.
+        Positive and known labels of every AU in the training rows; with
+        ``sample_weight`` float64, the sums of weights of mean 1.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the network.
     history_ : list of dict
@@ -73,10 +81,52 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         Raise if these faces cannot train this classifier, before anything is made.
     ``_pretrain(net, faces, labels, fresh)``
         Train what is learned before the network.
-    ``_make_batches(net, faces, labels)``
-        Return the training data as whole batches.
+    ``_make_batches(net, faces, labels, weights)``
+        Return the training data as whole batches; `weights` are those of the rows, or
+        None where all weigh alike.
     ``_apply_network(faces, select, method)``
         Run the network over faces.
+
+    What ``callbacks`` of skorch do here; a fit trains with copies of them. What cannot
+    do its work is refused with a reason before anything is trained:
+
+    ===================================  ===============================================
+    callback                             here
+    ===================================  ===============================================
+    ``LRScheduler``                      Every policy, by epoch or batch, if nothing
+                                         else sets the rate: ``lr_decay=1`` and
+                                         ``schedule=None``.
+    ``EarlyStopping``, ``Checkpoint``    With ``monitor=`` what is recorded before they
+                                         are called; ``load_best`` without
+                                         ``early_stopping``; no ``f_pickle``.
+    ``TrainEndCheckpoint``               Holds the weights that the fit ends with.
+    ``EpochScoring``                     Calls the classifier: on the held-out faces
+                                         with ``early_stopping=True``, on the training
+                                         faces, unchanged, with ``on_train=True``.
+    ``PassthroughScoring``               With ``on_train=True``: ``train_loss_best``.
+    ``GradientNormClipping``             Works.
+    ``Freezer``, ``Unfreezer``,          By names such as ``network.backbone.*``; one
+    ``ParamMapper``, ``Initializer``     that fits no weight is refused.
+    ``EpochTimer``, ``ProgressBar``      Work.
+    ``PrintLog``                         Prints with ``verbose=1``, or to its ``sink``.
+    ``TensorBoard`` and other loggers    Read the history.
+    ``BatchScoring``,                    Refused.
+    ``InputShapeSetter``,
+    ``LoadInitState``
+    your own                             ``on_*`` are called as by skorch.
+    ===================================  ===============================================
+
+    An epoch records ``train_loss``, the parts of the loss and, with early stopping on
+    held-out subjects, ``valid_f1``; there is no ``valid_loss``. A callback ends the
+    training with its epoch by raising KeyboardInterrupt, as ``EarlyStopping`` does;
+    all others still hear of that epoch. A user's Ctrl-C passes through. In
+    `partial_fit` a scheduler goes on where it was; other callbacks begin anew.
+
+    A file in ``checkpoint_dir`` belongs to the class, the data, the parameters, and the
+    callbacks that may change the training: all but those that score, print or log.
+    What callbacks have learned, attributes that end in an underscore, is kept with it.
+    A fit with more ``max_epochs`` goes on from the file of one with fewer, unless its
+    learning rates depend on that number; one that had stopped early stays as it is.
 
     Examples
     --------
@@ -96,40 +146,6 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     >>> clf.predict_proba(faces.data).shape
     (32, 12)
     """
-
-    _parameter_constraints = SHARED_CONSTRAINTS
-
-    # Defaults of the shared parameters, for subclasses that do not take them.
-    aus = None
-    image_size = 224
-    grayscale = False
-    augmentation = None
-    lr = 1e-3
-    lr_decay = 1.0
-    lr_decay_epochs = 1
-    weight_decay = 0.0
-    batch_size = 32
-    max_epochs = 20
-    early_stopping = False
-    validation_fraction = 0.2
-    patience = 5
-    init_from = None
-    warm_start = False
-    checkpoint_dir = None
-    callbacks = None
-    device = "auto"
-    precision = "auto"
-    n_threads = None
-    verbose = 0
-    random_state = None
-
-    def _set_parameters(self, arguments):
-        """Store ``locals()`` of a constructor, unchanged, as scikit-learn asks.
-
-        Forty parameters written out once more per estimator would hide a slip.
-        """
-        for name in self._get_param_names():
-            setattr(self, name, arguments[name])
 
     # -- hooks: what a published system writes --------------------------------------
 
@@ -151,9 +167,10 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         `fresh` names the entries of the network's state that start at random.
         """
 
-    def _make_batches(self, net, faces, labels):
+    def _make_batches(self, net, faces, labels, weights=None):
         """Return the training data as whole batches."""
-        return FaceBatches(faces, labels, **self._batch_parameters(net, faces))
+        parameters = self._batch_parameters(net, faces)
+        return FaceBatches(faces, labels, weights=weights, **parameters)
 
     def _apply_network(self, faces, select, method):
         """Return `select` of the network's outputs, row by row, NaN without a face."""
@@ -170,7 +187,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
     # -- fitting ------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Train the network on faces whose AUs are known.
 
         Parameters
@@ -179,6 +196,13 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             Faces, RGB. Rows without a face (all landmarks NaN) are left out.
         y : array-like of shape (n_samples, n_aus)
             1 where the AU occurs, 0 where it does not, NaN where that is unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weight of each face in all parts of the loss, at least 0; only their ratios
+            count. Rows of weight 0 are left out. A face weighs as much where another
+            is mixed in, and in `label_counts_` and the class weights made of them.
+            None, and equal weights, weigh all alike. `subject_weights` makes every
+            person count alike. What is learned before the network, graphs of labels
+            and the F1 of early stopping take all rows that are left alike.
 
         Returns
         -------
@@ -195,48 +219,51 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             If early stopping finds no subjects in `X`, or landmarks are needed and
             missing.
         ValueError
-            If a warm start finds a network of another shape.
+            If `sample_weight` has another shape or other values, or a warm start finds
+            a network of another shape.
         FloatingPointError
             If training diverges.
         """
         going_on = self.warm_start and hasattr(self, "net_")
         if going_on:
             self._check_described()
-        faces, labels, aus = self._check_training(X, y, going_on)
+        *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
         seed = _fitting.draw_seed(self.random_state)
         checkpoint = _fitting.find_checkpoint(
             self.checkpoint_dir,
             self.random_state,
             going_on,
-            lambda: fit_fingerprint(type(self), self.get_params(False), faces, labels),
+            lambda: fit_fingerprint(type(self), self.get_params(False), *train),
+            self.max_epochs,
         )
-        train, held_out = (faces, labels), None
+        held_out = None
         if self.early_stopping:
             train, test = _fitting.hold_out_subjects(
-                faces, labels, self.validation_fraction, seed
+                *train, self.validation_fraction, seed
             )
             held_out = _fitting.EarlyStopping(self._probabilities, *test, self.patience)
         with threads(self.n_threads):
-            net, fresh = self._start(*train, aus, seed, going_on)
-            resumed = checkpoint is not None and checkpoint.path.exists()
-            self._pretrain(net, *train, fresh=() if resumed else fresh)
+            net, fresh = self._start(*train, aus, seed, going_on, held_out)
+            state = _fitting.saved_state(checkpoint, net)
+            self._pretrain(net, *train[:2], fresh=() if state else fresh)
             self.net_ = net
             # Resume first: cached features are keyed by the weights.
-            n_left = _fitting.resume(net, self.max_epochs, held_out, checkpoint)
+            n_left = _fitting.resume(net, self.max_epochs, held_out, state)
             batches = self._make_batches(net, *train)
+            how = n_left, self.max_epochs, held_out, checkpoint
             bar_name = type(self).__name__ if self.verbose else None
-            _fitting.train(
-                net, batches, n_left, self.max_epochs, held_out, checkpoint, bar_name
-            )
+            _fitting.train(net, batches, train[:2], *how, bar_name)
         self._refuse_divergence(train[0])
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y):
+    def partial_fit(self, X, y, sample_weight=None):
         """Train one epoch more on these faces, keeping optimiser and history.
 
         The first call also decides the class weights, from its own labels. There
-        is no early stopping and no checkpoint.
+        is no early stopping and no checkpoint. A copy (`copy.deepcopy`, pickle) goes on
+        exactly as the original; a classifier from a file of `save` warns, and begins
+        with a new optimiser.
 
         Parameters
         ----------
@@ -244,6 +271,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             Faces, RGB.
         y : array-like of shape (n_samples, n_aus)
             1, 0, or NaN where unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            As in `fit`; their ratios count within one call.
 
         Returns
         -------
@@ -251,16 +280,19 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             The classifier.
         """
         going_on = hasattr(self, "net_")
-        faces, labels, aus = self._check_training(X, y, going_on)
+        *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
         with threads(self.n_threads):
             net, fresh = getattr(self, "net_", None), ()
-            if not going_on:
+            if going_on:
+                net.use_callbacks(self.callbacks)
+                _persistence.warn_without_optimizer(net)
+            else:
                 seed = _fitting.draw_seed(self.random_state)
-                net, fresh = self._start(faces, labels, aus, seed)
-            self._pretrain(net, faces, labels, fresh=fresh)
+                net, fresh = self._start(*train, aus, seed)
+            self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
-            net.run_epochs(self._make_batches(net, faces, labels), 1)
-        self._refuse_divergence(faces)
+            net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
+        self._refuse_divergence(train[0])
         return self
 
     def _refuse_divergence(self, faces):
@@ -268,33 +300,36 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         refuse_broken_weights(self.net_.module_.network)
         self._probabilities(faces[:_TRIED])
 
-    def _check_training(self, X, y, going_on):
-        """Return the faces and labels that can train, and the AUs of the columns."""
-        faces, labels, aus = _fitting.check_data(X, y, self.aus)
+    def _check_training(self, X, y, sample_weight, *, going_on):
+        """Return faces, labels and weights that can train, and the columns' AUs.
+
+        Weights have mean 1, and are None where all weigh alike.
+        """
+        *rows, aus = _fitting.check_data(X, y, sample_weight, self.aus)
+        faces = rows[0]
         if going_on:
             _fitting.check_same_aus(aus, self.aus_)
         _fitting.check_augmentation(self._augmentation, faces)
         self._check_training_faces(faces, going_on=going_on)
-        return *drop_faceless(faces, labels), aus
+        return *drop_rows(*rows), aus
 
-    def _start(self, faces, labels, aus, seed, going_on=False):
+    def _start(self, faces, labels, weights, aus, seed, going_on=False, held_out=None):
         """Return a new net and the names of its weights that start at random.
 
         The others are those of `net_` where a fit goes on, or come from `init_from`.
         """
-        previous = self.network_state() if going_on else None
-        task = Task(aus, count_labels(labels, aus), labels)
+        task = Task(aus, count_labels(labels, aus, weights), labels)
         net = self._make_net(task, seed)
         _fitting.training_columns(net.system, faces, self._augmentation)
+        check_callbacks(net, held_out is not None)
         network, report = net.module_.network, None
         fresh = list(network.state_dict())
-        if previous is not None:
-            _persistence.load_state(network, previous)
+        if going_on:
+            _persistence.load_state(network, self.network_state())
+            _persistence.load_loss(net, _persistence.loss_state(self.net_))
             fresh = []
         elif self.init_from is not None:
-            report = _persistence.transfer(
-                network, aus, net.system.given, self.init_from, type(self).__name__
-            )
+            report = _persistence.transfer(net, aus, self.init_from, type(self))
             fresh = report["fresh"]
         if not going_on:
             # Should `_pretrain` fail, a half-trained network must not be found here.
@@ -304,8 +339,12 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             self.transferred_ = report
         return net, fresh
 
-    def _make_net(self, task, seed):
-        """Ask the system for its parts and compose a net of them."""
+    def _make_net(self, task, seed, made_with=None):
+        """Ask the system for its parts and compose a net of them.
+
+        `made_with` are the parameters of a net that is made again.
+        """
+        made_with = made_with or kept_parameters(self.get_params(False))
         device = resolve_device(self.device, or_cpu=not task.pretrained)
         stream = PrivateStream(device)
         stream.seed(seed, INIT)
@@ -313,12 +352,11 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             system = self._system(task)
             net = _fitting.compose_net(
                 system,
-                {name: getattr(self, name) for name in SHARED_CONSTRAINTS},
+                {name: getattr(self, name) for name in SHARED_CONSTRAINTS} | made_with,
                 device=device,
                 seed=seed,
-                learning_rate_factor=self._learning_rate_factor,
             )
-        net.system, net.made_with = system, kept_parameters(self.get_params(False))
+        net.system, net.made_with, net.classifier = system, made_with, self
         return net
 
     def _describe(self, net, task):
@@ -328,10 +366,6 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         self.label_counts_ = task.label_counts
         for name, value in net.system.attributes.items():
             setattr(self, name, value)
-
-    def _learning_rate_factor(self, epoch):
-        """Return what `lr` is multiplied by in an epoch, counted from 0."""
-        return self.lr_decay ** (epoch // self.lr_decay_epochs)
 
     def _batch_parameters(self, net, faces):
         """Return how batches of faces are made, as arguments of `FaceBatches`."""
@@ -369,7 +403,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         -------
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
             In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
-            DataFrame with columns ``AU1``, ... after
+            DataFrame with columns ``AU1``, ... and rows named as the faces are, after
             ``set_output(predict_proba="pandas")``.
 
         Raises
@@ -378,7 +412,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             If a row that has a face gets NaN, as from a network whose training
             diverged.
         """
-        return self._as_output(self._probabilities(X))
+        return self._as_output(self._probabilities(X), X)
 
     def _probabilities(self, X):
         return self._run(X, lambda outputs: torch.sigmoid(logits_of(outputs)))
@@ -400,7 +434,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         probabilities = self._probabilities(X)
         return np.where(np.isnan(probabilities), probabilities, probabilities >= 0.5)
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the mean F1 over the AUs, over frames whose label is known.
 
         It is `skfau.metrics.au_f1_score` with its defaults, not the exact-match
@@ -413,6 +447,8 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             Faces, RGB.
         y : array-like of shape (n_samples, n_aus)
             1, 0, or NaN where unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts, at least 0; None is once.
 
         Returns
         -------
@@ -421,7 +457,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         """
         predicted, labels = self.predict(X), check_au_labels(y)
         resolve_aus(self.aus_, y, labels.shape[1])
-        return float(au_f1_score(labels, predicted))
+        return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
 
     def _run(self, X, select, method="forward"):
         """Return `select` of the network's outputs, row by row, NaN without a face."""
@@ -454,38 +490,6 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         seen = return_landmarks(corners, image_shape, self.image_size, geometry)
         return tuple((seen + 0.5).ravel().tolist())
 
-    def set_output(self, *, predict_proba=None):
-        """Choose what `predict_proba` returns.
-
-        Parameters
-        ----------
-        predict_proba : {"default", "pandas"} or None, default=None
-            ``"pandas"`` gives a DataFrame with columns ``AU1``, ``AU2``, ... and
-            needs pandas. None changes nothing.
-
-        Returns
-        -------
-        self : object
-            The classifier.
-        """
-        if predict_proba not in {"default", "pandas", None}:
-            raise ValueError(
-                "predict_proba must be 'default', 'pandas' or None, "
-                f"got {predict_proba!r}."
-            )
-        if predict_proba is not None:
-            # scikit-learn's clone carries an attribute of this name along.
-            self._sklearn_output_config = {"predict_proba": predict_proba}
-        return self
-
-    def _as_output(self, probabilities):
-        config = getattr(self, "_sklearn_output_config", {})
-        if config.get("predict_proba") != "pandas":
-            return probabilities
-        from pandas import DataFrame
-
-        return DataFrame(probabilities, columns=[f"AU{au}" for au in self.aus_])
-
     # -- keeping --------------------------------------------------------------------
 
     @property
@@ -513,8 +517,10 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         ----------
         path : str or Path
             Of the safetensors file: weights, and a JSON header with the parameters,
-            the AUs and the history. Where the fit ran (device, threads, checkpoints,
-            callbacks) and ``init_from`` are not kept, nor is the optimiser.
+            the AUs, the history and the centres of a loss that has them. Where the fit
+            ran (device, threads, checkpoints, callbacks) and ``init_from`` are not
+            kept, nor is the optimiser, which would make the file three times as long:
+            `partial_fit` warns that it begins with a new one. Pickle keeps it.
 
         Raises
         ------
@@ -524,17 +530,23 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If parameters set after the fit are of a network of another shape.
         """
+        header, state = self._to_file()
+        parameters = _persistence.to_json(kept_parameters(self.get_params(False)))
+        _persistence.write_file(path, {**header, "parameters": parameters}, state)
+
+    def _to_file(self):
+        """Return what a file needs beside the parameters: a header and arrays."""
         check_is_fitted(self, "net_")
         self._check_described()
         header = {
             "class": type(self).__name__,
-            "parameters": kept_parameters(self.get_params(False)),
             "aus": self.aus_,
             "label_counts": self.label_counts_.tolist(),
             "constants": self.net_.system.given,
             "history": self.history_,
+            "loss": _persistence.loss_state(self.net_),
         }
-        _persistence.write_file(path, header, self.network_state())
+        return header, self.network_state()
 
     @classmethod
     def load(cls, path):
@@ -557,20 +569,28 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         """
         header, state = _persistence.read_file(path)
         _persistence.check_class(path, header["class"], cls.__name__)
-        new = cls(**_persistence.from_json(header["parameters"]))
+        parameters = _persistence.from_json(header["parameters"])
+        return cls._from_file(parameters, header | {"file": str(path)}, state)
+
+    @classmethod
+    def _from_file(cls, parameters, header, state):
+        """Return the classifier that has these parameters and gave `_to_file`."""
+        new = cls(**parameters)
         new.aus_ = tuple(header["aus"])
-        new.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
+        new.label_counts_ = np.array(header["label_counts"])
         net = new._remake_net({name: state[name] for name in header["constants"]})
         _persistence.load_state(net.module_.network, state)
+        _persistence.load_loss(net, _persistence.from_lists(header))
         load_history(net.history, header["history"])
+        net.loaded_from = header.get("file", "the file of this classifier")
         new._describe(net, Task(new.aus_, new.label_counts_))
         new.net_ = net
         return new
 
-    def _remake_net(self, buffers, seed=0):
+    def _remake_net(self, buffers, seed=0, made_with=None):
         """Return a net as the fitted one, to be filled with its weights."""
         task = Task(self.aus_, self.label_counts_, None, buffers, pretrained=False)
-        return self._make_net(task, seed)
+        return self._make_net(task, seed, made_with)
 
     def _check_described(self):
         """Raise if set_params after fit describes a network of another shape."""
@@ -601,11 +621,9 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         if net is not None:
             self._check_described()
             state["_network"] = {
-                "state": self.network_state(),
-                "history": self.history_,
-                "seed": net.seed,
-                "loss": {k: v.cpu() for k, v in net.criterion_.state_dict().items()},
-                "buffers": net.system.buffers,
+                "remade": (net.system.buffers, net.seed, net.made_with),
+                "training": _persistence.to_arrays(net.training_state(copied=True)),
+                "loaded_from": net.loaded_from,
             }
         return state
 
@@ -614,10 +632,9 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         kept = state.pop("_network", None)
         super().__setstate__(state)
         if kept is not None:
-            self.net_ = self._remake_net(kept["buffers"], kept["seed"])
-            _persistence.load_state(self.net_.module_.network, kept["state"])
-            load_history(self.net_.history, kept["history"])
-            self.net_.criterion_.load_state_dict(kept["loss"])
+            self.net_ = net = self._remake_net(*kept["remade"])
+            net.load_training_state(_persistence.to_tensors(kept["training"]))
+            net.loaded_from = kept["loaded_from"]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

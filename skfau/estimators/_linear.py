@@ -12,12 +12,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skfau._tables import TableOutput
 from skfau._validation import (
     Interval,
     StrOptions,
     _fit_context,
     check_au_labels,
     check_au_names,
+    check_sample_weight,
 )
 from skfau.estimators._aus import count_labels, resolve_aus, two_classes
 from skfau.exceptions import LabelError
@@ -34,8 +36,8 @@ from skfau.preprocessing import (
 _DESCRIPTORS = {"hog": HOGFeatures, "lbp": LBPFeatures}
 
 
-class _LinearPerAU(ClassifierMixin, BaseEstimator):
-    """One linear classifier of scikit-learn per AU; what both kinds share."""
+class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
+    """One linear classifier of scikit-learn per AU; all that both classes share."""
 
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="neither")],
@@ -48,7 +50,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         """Return the unfitted classifier of one AU."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Fit one classifier per AU.
 
         Parameters
@@ -57,6 +59,10 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
             Features; rows that are not finite, which have no face, are left out.
         y : array-like of shape (n_samples, n_aus)
             1 where the AU occurs, 0 where it does not, NaN where that is unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts, at least 0; None is once. Rows of weight 0 are
+            left out. As in scikit-learn's own classifiers all weights times 2 are
+            `C` times 2, and ``class_weight="balanced"`` counts by weight.
 
         Returns
         -------
@@ -69,33 +75,41 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
             If `y` holds other values, does not fit `X` or `aus`, or leaves an AU
             without one known label.
         TypeError, ValueError
-            If `X` is no table of numbers.
+            If `X` is no table of numbers, or `sample_weight` has another shape or
+            other values.
         """
         X = self._check_features(X, reset=True)
         labels = check_au_labels(y, n_samples=len(X))
         aus = resolve_aus(self.aus, y, labels.shape[1])
+        weights = check_sample_weight(sample_weight, len(X))
         seen = np.isfinite(X).all(axis=1)
         if not seen.any():
             raise LabelError(
                 f"fit needs at least one row with a face; all {len(X)} rows have NaN "
                 "features."
             )
-        X, labels = X[seen], labels[seen]
-        self.label_counts_ = count_labels(labels, aus)
+        seen &= weights > 0
+        if not seen.any():
+            raise ValueError("sample_weight is zero for all rows that have a face.")
+        X, labels, weights = X[seen], labels[seen], weights[seen]
+        if sample_weight is None:
+            weights = None
+        self.label_counts_ = count_labels(labels, aus, weights)
         self.aus_, self.n_aus_ = aus, len(aus)
         self.classes_ = two_classes(self.n_aus_)
         self.coef_ = np.zeros((self.n_aus_, X.shape[1]))
         self.intercept_ = np.zeros(self.n_aus_)
         for au, column in enumerate(labels.T):
             known = np.isfinite(column)
-            self._fit_one(au, X[known], column[known])
+            of_known = None if weights is None else weights[known]
+            self._fit_one(au, X[known], column[known], of_known)
         return self
 
-    def _fit_one(self, au, X, label):
+    def _fit_one(self, au, X, label, weights):
         if np.ptp(label) == 0:
             self.intercept_[au] = 2 * label[0] - 1
             return
-        machine = self._make_machine().fit(X, label)
+        machine = self._make_machine().fit(X, label, weights)
         self.coef_[au], self.intercept_[au] = machine.coef_[0], machine.intercept_[0]
 
     def decision_function(self, X):
@@ -114,7 +128,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If `X` is no table of numbers, or has other columns than in `fit`.
+            If `X` is not a table of numbers, or has other columns than in `fit`.
         """
         check_is_fitted(self)
         X = self._check_features(X, reset=False)
@@ -123,7 +137,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         return margins.astype(np.float32)
 
     def _check_features(self, X, *, reset):
-        """Return X as a 2-D array of floats; `reset` notes its columns."""
+        """Return X as a 2-D array of floats; `reset` stores its column names."""
         if isinstance(X, Faces):
             raise TypeError(
                 "X must be rows of features, got Faces; put HOGFeatures, LBPFeatures "
@@ -135,11 +149,11 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         )
 
     def predict_proba(self, X):
-        """Return the margins through a sigmoid.
+        """Return the sigmoid of the margins.
 
-        They order the faces as the margins do and are 0.5 where the classifier changes
-        its mind. Only those of a logistic regression with ``class_weight=None`` say
-        how often the AU occurs.
+        They rank the faces as the margins do, and the prediction changes at 0.5. Only
+        with a logistic regression and ``class_weight=None`` do they say how often the
+        AU occurs.
 
         Parameters
         ----------
@@ -149,9 +163,11 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
-            In [0, 1]; NaN in rows that are not finite.
+            In [0, 1]; NaN in rows that are not finite. A DataFrame with columns
+            ``AU1``, ... and the index of `X` after
+            ``set_output(predict_proba="pandas")``.
         """
-        return expit(self.decision_function(X))
+        return self._as_output(expit(self.decision_function(X)), X)
 
     def predict(self, X):
         """Return which AUs occur.
@@ -169,7 +185,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         margins = self.decision_function(X)
         return np.where(np.isnan(margins), margins, margins >= 0).astype(np.float32)
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the mean F1 over the AUs, over rows whose label is known.
 
         Parameters
@@ -178,6 +194,8 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
             Features.
         y : array-like of shape (n_samples, n_aus)
             1, 0, or NaN where unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts, at least 0; None is once.
 
         Returns
         -------
@@ -186,7 +204,8 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         """
         predicted = self.predict(X)
         check_au_names(y, self.aus_, "the classifier")
-        return float(au_f1_score(check_au_labels(y), predicted))
+        labels = check_au_labels(y)
+        return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -209,8 +228,8 @@ class AULinearSVC(_LinearPerAU):
     class_weight : {"balanced"} or None, default="balanced"
         Weigh the rows of rare AUs, as in scikit-learn.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0.
 
     Attributes
     ----------
@@ -221,7 +240,7 @@ class AULinearSVC(_LinearPerAU):
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -229,7 +248,8 @@ class AULinearSVC(_LinearPerAU):
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
-        Positive and known labels of every AU in the training rows.
+        Positive and known labels of every AU in the training rows; with
+        ``sample_weight`` float64, the sums of weights.
 
     See Also
     --------
@@ -272,8 +292,8 @@ class AULogisticRegression(_LinearPerAU):
     class_weight : {"balanced"} or None, default="balanced"
         Weigh the rows of rare AUs, as in scikit-learn.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0.
 
     Attributes
     ----------
@@ -284,7 +304,7 @@ class AULogisticRegression(_LinearPerAU):
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -292,7 +312,8 @@ class AULogisticRegression(_LinearPerAU):
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
-        Positive and known labels of every AU in the training rows.
+        Positive and known labels of every AU in the training rows; with
+        ``sample_weight`` float64, the sums of weights.
 
     See Also
     --------
@@ -333,8 +354,8 @@ def hog_baseline(
 ):
     """Return the classical chain: align, describe, standardise, one machine per AU.
 
-    What detectors of AUs were before networks, and what networks have to beat. It
-    learns from hundreds of faces in seconds, on any computer.
+    AUs were detected like this before there were networks, and networks have to be
+    better. It learns from hundreds of faces in seconds, on any computer.
 
     Parameters
     ----------
@@ -343,7 +364,7 @@ def hog_baseline(
     output_size : int, default=112
         Side of the aligned faces, pixels.
     C : float, default=0.0001
-        Of `AULinearSVC`.
+        Inverse strength of the penalty of `AULinearSVC`.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y.
     **options : dict
@@ -352,13 +373,13 @@ def hog_baseline(
     Returns
     -------
     pipeline : sklearn.pipeline.Pipeline
-        Of the steps ``align``, ``features``, ``scale`` and ``svm``, which take part in
-        `cross_val_score`, `GridSearchCV` and all else that takes a classifier.
+        Its steps are ``align``, ``features``, ``scale`` and ``svm``. It works with
+        `cross_val_score`, `GridSearchCV` and everything else that takes a classifier.
 
     Raises
     ------
     ValueError
-        If `features` is something else.
+        If `features` has another value.
 
     Examples
     --------
@@ -384,21 +405,21 @@ def hog_baseline(
 def landmark_baseline(*, C=0.1, aus=DATASET_AUS["bp4d"]):
     """Return the chain of shape: align, landmarks, standardise, one model per AU.
 
-    What can be told from where the landmarks are. It sees no wrinkle and a network
-    hardly a shift by a pixel, so that the two together know more than either
+    It uses the positions of the landmarks alone. It sees no wrinkles, and a network
+    hardly sees a shift by one pixel, so that both together know more than one of them
     (`AUVotingClassifier`).
 
     Parameters
     ----------
     C : float, default=0.1
-        Of `AULogisticRegression`.
+        Inverse strength of the penalty of `AULogisticRegression`.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y.
 
     Returns
     -------
     pipeline : sklearn.pipeline.Pipeline
-        Of the steps ``align``, ``features``, ``scale`` and ``logistic``.
+        Its steps are ``align``, ``features``, ``scale`` and ``logistic``.
 
     Examples
     --------

@@ -1,7 +1,6 @@
 """torch's process-wide state: device, precision, threads, private random streams."""
 
 import threading
-import warnings
 from collections import Counter
 from contextlib import contextmanager
 
@@ -9,12 +8,13 @@ import numpy as np
 import torch
 
 from skfau._forks import free_in_children
+from skfau._warn import warn
 
-# torch's default generators are process-wide, so two fits in two threads must
-# take turns while one of them has put its own state in their place.
+# Lock for torch's default generators: they are process-wide, so fits in two threads
+# must take turns in putting their own state into them.
 _SWAP_LOCK = threading.RLock()
-# Fits and predictions that want a number of threads now, by the thread that they run
-# in, and the number before them.
+# Lock for the thread count, users that have set it, by the thread that they run in, and
+# count before.
 _LOCK = threading.Lock()
 _users, _before = Counter(), None
 
@@ -33,7 +33,7 @@ free_in_children(_LOCK, _forget_other_threads)
 def resolve_device(device, *, or_cpu=False):
     """Return the torch.device for a name; "auto" is the GPU where there is one.
 
-    Where a GPU is named and there is none, `or_cpu` warns and takes the CPU.
+    If a GPU is named but missing, `or_cpu` warns and takes the CPU.
     """
     there = {
         "cuda": torch.cuda.is_available(),
@@ -51,11 +51,9 @@ def resolve_device(device, *, or_cpu=False):
     missing = not there.get(device.type, True)
     kind = "Apple GPU (MPS)" if device.type == "mps" else "CUDA device"
     if missing and or_cpu:
-        warnings.warn(
+        warn(
             f"This classifier was fitted with device={str(device)!r}; torch sees no "
             f"{kind} here, so it is loaded onto the CPU.",
-            UserWarning,
-            stacklevel=2,
         )
         return torch.device("cpu")
     if missing:
@@ -88,7 +86,7 @@ def threads(n_threads):
     try:
         yield
     finally:
-        # Fits may overlap in threads: only the last to leave knows what was before.
+        # Restore the count after the last user: fits may overlap in threads.
         with _LOCK:
             here = threading.get_ident()
             _users[here] -= 1

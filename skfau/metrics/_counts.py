@@ -1,12 +1,11 @@
 """Parts of all scores: checked labels, confusion counts, the absent-AU rule."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau._columns import as_numbers, names_of
 from skfau._validation import check_au_labels, check_au_names
+from skfau._warn import warn
 from skfau.exceptions import LabelError
 
 AVERAGES = ("macro", "pooled", None)
@@ -43,20 +42,23 @@ def _is_coded(values, true, false):
     return np.all(true | false | np.isnan(values))
 
 
-def confusion(y_true, y_pred):
+def confusion(y_true, y_pred, weights=None):
     """Count true/false positives and negatives per AU over the known entries.
 
     Parameters
     ----------
     y_true, y_pred : ndarray of shape (n_samples, n_aus)
         0, 1 or NaN; an entry that is NaN in either array is not counted.
+    weights : ndarray of shape (n_samples,), dtype float64, or None, default=None
+        How often each row counts; None is once.
 
     Returns
     -------
-    counts : ndarray of shape (4, n_aus), dtype int64
+    counts : ndarray of shape (4, n_aus), dtype int64, or float64 with weights
         Rows: true positives, false positives, false negatives, true negatives.
     """
-    counts = np.zeros((4, y_true.shape[1]), dtype=np.int64)
+    kind = np.int64 if weights is None else np.float64
+    counts = np.zeros((4, y_true.shape[1]), dtype=kind)
     for start in range(0, len(y_true), _CHUNK_ROWS):
         # Transposed copies hold each AU in one row, which NumPy counts fastest.
         labels = np.ascontiguousarray(y_true[start : start + _CHUNK_ROWS].T)
@@ -71,7 +73,10 @@ def confusion(y_true, y_pred):
                 "probabilities first, or score them with au_roc_auc_score"
             )
         cells = (true & positive, false & positive, true & negative, false & negative)
-        counts += [[np.count_nonzero(row) for row in cell] for cell in cells]
+        if weights is None:
+            counts += [[np.count_nonzero(row) for row in cell] for cell in cells]
+        else:
+            counts += [cell @ weights[start : start + _CHUNK_ROWS] for cell in cells]
     return counts
 
 
@@ -159,7 +164,7 @@ def check_rules(average, absent):
         raise ValueError(f"absent must be one of {ABSENT_RULES}, got {absent!r}")
 
 
-def summarize(values, n_known, average, absent, score_name, stacklevel=3):
+def summarize(values, n_known, average, absent, score_name):
     """Apply the absent-AU rule to per-AU `values` (NaN = undefined) and average.
 
     Parameters
@@ -171,8 +176,6 @@ def summarize(values, n_known, average, absent, score_name, stacklevel=3):
     average, absent : see `au_f1_score`
     score_name : str
         Used in the warning and the error.
-    stacklevel : int, default=3
-        Frames between the warning and the user's call.
 
     Returns
     -------
@@ -191,10 +194,9 @@ def summarize(values, n_known, average, absent, score_name, stacklevel=3):
                 f"{text}. Leave these AUs out, or choose absent='skip' (they do not "
                 "enter the mean) or absent='zero'."
             )
-        warnings.warn(
+        warn(
             f"{text}. The score is NaN and does not enter the mean; absent='zero' "
             "counts an AU without positives as 0, absent='error' refuses it.",
             UndefinedMetricWarning,
-            stacklevel=stacklevel,
         )
     return values if average is None else float(nan_mean(values))

@@ -5,6 +5,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from skfau._tables import like
+from skfau._unwrap import layers
 from skfau._validation import (
     HasMethods,
     Interval,
@@ -173,6 +175,9 @@ class SmoothedClassifier(WrappedClassifier):
 
     Notes
     -----
+    `predict` cuts the smoothed probabilities at the ``thresholds_`` of a classifier
+    inside, which may lie in a pipeline or search, else at 0.5.
+
     Only faces that are passed together are averaged, so pass whole videos. Folds of
     subjects, such as `SubjectKFold`, do not divide videos.
 
@@ -207,7 +212,7 @@ class SmoothedClassifier(WrappedClassifier):
         self.width = width
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X, y, **params):
         """Fit the classifier.
 
         Parameters
@@ -216,6 +221,9 @@ class SmoothedClassifier(WrappedClassifier):
             As `estimator` takes them.
         y : array-like of shape (n_samples, n_aus)
             Labels in {0, 1, NaN}.
+        **params : dict
+            Passed to the classifier's ``fit``, such as ``sample_weight``.
+            With scikit-learn's metadata routing that is what ``set_fit_request`` asks.
 
         Returns
         -------
@@ -223,7 +231,8 @@ class SmoothedClassifier(WrappedClassifier):
             The fitted classifier.
         """
         labels = check_au_labels(y, n_samples=len(X))
-        return self._fit_on_all(X, keep_names(y, labels))
+        passed = self._passed_on(params)["estimator"]
+        return self._fit_on_all(X, keep_names(y, labels), passed)
 
     def predict_proba(self, X):
         """Return the smoothed probabilities.
@@ -235,8 +244,9 @@ class SmoothedClassifier(WrappedClassifier):
 
         Returns
         -------
-        y_proba : ndarray of shape (n_samples, n_aus)
-            NaN rows where there is no face.
+        y_proba : ndarray or DataFrame of shape (n_samples, n_aus)
+            NaN rows where there is no face; a DataFrame if ``set_output`` chose one,
+            here or of ``estimator_``.
 
         Raises
         ------
@@ -246,13 +256,14 @@ class SmoothedClassifier(WrappedClassifier):
             If two faces claim the same frame of a video.
         """
         faces = check_faces(X, need=("video", "frame"))
-        return ProbabilitySmoother(self.width).transform(
-            super().predict_proba(faces), faces
-        )
+        y_proba = super().predict_proba(faces)
+        smoothed = ProbabilitySmoother(self.width).transform(y_proba, faces)
+        return like(smoothed, y_proba)
 
     @property
     def _thresholds(self):
-        return getattr(self.estimator_, "thresholds_", 0.5)
+        inside = (getattr(m, "thresholds_", None) for m, _ in layers(self.estimator_))
+        return next((each for each in inside if each is not None), 0.5)
 
 
 def _videos(faces):

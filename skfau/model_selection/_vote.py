@@ -5,6 +5,7 @@ from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._tables import like
 from skfau._unwrap import find_aus
 from skfau._validation import _BaseComposition, _fit_context, check_au_labels
 from skfau.model_selection._out_of_fold import check_response, keep_names
@@ -66,7 +67,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         self.estimators = estimators
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X, y, **params):
         """Fit all classifiers.
 
         Parameters
@@ -75,6 +76,9 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
             As the classifiers take them.
         y : array-like of shape (n_samples, n_aus)
             Labels in {0, 1, NaN}.
+        **params : dict
+            Passed to the ``fit`` of every classifier, such as ``sample_weight``.
+            With scikit-learn's metadata routing that is what ``set_fit_request`` asks.
 
         Returns
         -------
@@ -90,9 +94,10 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         self._check_estimators()
         labels = check_au_labels(y, n_samples=len(X))
         y = keep_names(y, labels)
+        passed = self._passed_on(params)
         self.estimators_, known = [], {}
         for name, each in self.estimators:
-            self.estimators_.append(clone(each).fit(X, y))
+            self.estimators_.append(clone(each).fit(X, y, **passed[name]))
             aus = find_aus(self.estimators_[-1])
             if aus is not None:
                 known[name] = tuple(aus)
@@ -132,8 +137,9 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
 
         Returns
         -------
-        y_proba : ndarray of shape (n_samples, n_aus)
-            NaN rows where one of them finds no face.
+        y_proba : ndarray or DataFrame of shape (n_samples, n_aus)
+            NaN rows where one of them finds no face; a DataFrame if ``set_output``
+            chose one, here or of the first classifier.
 
         Raises
         ------
@@ -146,7 +152,8 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
             check_response(each, "predict_proba", X, n_aus) for each in self.estimators_
         ]
         clipped = np.clip(probabilities, _CLIPPED, 1 - _CLIPPED)
-        return expit(np.mean(logit(clipped), axis=0))
+        average = like(expit(np.mean(logit(clipped), axis=0)), probabilities[0])
+        return self._as_output(average, X)
 
     def get_params(self, deep=True):
         """Return the parameters, with ``deep`` also those of the classifiers.
@@ -178,6 +185,11 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         """
         self._set_params("estimators", **params)
         return self
+
+    @property
+    def _wrapped(self):
+        self._check_estimators()
+        return dict(self.estimators)
 
     @property
     def _tagged(self):

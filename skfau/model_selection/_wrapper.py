@@ -3,16 +3,25 @@
 from abc import abstractmethod
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._tables import TableOutput
 from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
 from skfau.metrics import au_f1_score
 
 
-class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class WrappedClassifier(
+    TableOutput, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Base of classifiers that change the output of one or more AU classifiers."""
 
     @property
@@ -25,9 +34,36 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Return the classifier whose input tags are used."""
         return self.estimator
 
-    def _fit_on_all(self, X, y):
+    @property
+    def _wrapped(self):
+        """Return the classifiers by name."""
+        return {"estimator": self.estimator}
+
+    def get_metadata_routing(self):
+        """Return what `fit` passes on to which classifier.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Of scikit-learn.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(**self._wrapped, method_mapping=mapping)
+
+    def _passed_on(self, params):
+        """Return by name what the ``fit`` of each classifier is given.
+
+        Without metadata routing that is all of `params`.
+        """
+        if not get_config()["enable_metadata_routing"]:
+            return dict.fromkeys(self._wrapped, params)
+        routed = process_routing(self, "fit", **params)
+        return {name: routed[name].fit for name in self._wrapped}
+
+    def _fit_on_all(self, X, y, params):
         """Fit `estimator_` on all rows; set `classes_` and `aus_`."""
-        self.estimator_ = clone(self.estimator).fit(X, y)
+        self.estimator_ = clone(self.estimator).fit(X, y, **params)
         self.classes_ = np.tile([0, 1], (y.shape[1], 1))
         aus = find_aus(self.estimator_)
         if aus is not None:
@@ -44,11 +80,12 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
         Returns
         -------
-        y_proba : ndarray of shape (n_samples, n_aus)
-            NaN rows where there is no face.
+        y_proba : ndarray or DataFrame of shape (n_samples, n_aus)
+            NaN rows where there is no face; a DataFrame if ``set_output`` chose one,
+            here or of ``estimator_``.
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
+        return self._as_output(self.estimator_.predict_proba(X), X)
 
     def predict(self, X):
         """Predict an AU as present if its probability reaches its threshold.
@@ -63,11 +100,11 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         y_pred : ndarray of shape (n_samples, n_aus), dtype float32
             0 or 1; NaN rows where there is no face.
         """
-        y_proba = self.predict_proba(X)
+        y_proba = np.asarray(self.predict_proba(X))
         predicted = (y_proba >= self._thresholds).astype(np.float32)
         return np.where(np.isnan(y_proba), np.float32(np.nan), predicted)
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the mean F1 over AUs; see :func:`~skfau.metrics.au_f1_score`.
 
         Parameters
@@ -76,6 +113,8 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             As `estimator` takes them.
         y : array-like of shape (n_samples, n_aus)
             Labels in {0, 1, NaN}.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts, at least 0; None is once.
 
         Returns
         -------
@@ -83,7 +122,7 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             In [0, 1].
         """
         check_au_names(y, getattr(self, "aus_", None), "the classifier")
-        return au_f1_score(y, self.predict(X))
+        return au_f1_score(y, self.predict(X), sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,12 +1,12 @@
 """`FaceAligner`: faces in any photograph to crops of one size and position."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
+from skfau._tables import FacesOutput
 from skfau._validation import (
     Interval,
     StatelessMixin,
@@ -14,6 +14,7 @@ from skfau._validation import (
     _fit_context,
     check_faces,
 )
+from skfau._warn import warn
 from skfau.exceptions import (
     MissingFaceError,
     MissingFaceWarning,
@@ -35,7 +36,7 @@ _SHOWN = 5  # rows named in a warning
 _GIVEN = ("landmarks", "five_points")  # columns of points, the preferred first
 
 
-class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
+class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
     """Align faces by landmarks and crop them to one size.
 
     Each face is moved by one similarity (rotation, scale, shift), fitted in closed
@@ -310,14 +311,13 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
 
     def _report(self, status, n_faces):
         if n_faces is not None and (n_faces > 1).any():
-            warnings.warn(
+            warn(
                 f"{(n_faces > 1).sum()} of {len(n_faces)} images show several faces; "
                 "one of them is used (the largest, in a video the person whose faces "
                 "are largest in total). The column 'n_faces' has their number; "
                 "skfau.preprocessing.find_faces gives a row to each.",
                 SeveralFacesWarning,
                 # Over _report, transform and scikit-learn's wrapper of it.
-                stacklevel=4,
             )
         missing = np.flatnonzero(status != "")
         if not len(missing):
@@ -332,10 +332,9 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
                 f'{message} Leave such rows out, or set on_missing="warn" to keep them '
                 "as black images with NaN landmarks."
             )
-        warnings.warn(
+        warn(
             f"{message} They stay as black images with NaN landmarks; the column "
             "'status' tells why.",
             MissingFaceWarning,
             # Over _report, transform and scikit-learn's wrapper of it.
-            stacklevel=4,
         )

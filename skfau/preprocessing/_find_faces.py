@@ -1,10 +1,9 @@
 """`find_faces`: one row per face from images and videos of any number of people."""
 
-import warnings
-
 import numpy as np
 
 from skfau._validation import check_faces
+from skfau._warn import warn
 from skfau.exceptions import MissingFaceWarning
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._people import MAX_GAP, choose_leads, detect_faces, identify
@@ -170,10 +169,9 @@ def _face_columns(found, person, face):
 def _warn_unreadable(problems):
     unread = np.flatnonzero((problems != "") & (problems != "no face found"))
     if len(unread):
-        warnings.warn(
+        warn(
             f"{len(unread)} of {len(problems)} images cannot be read (row {unread[0]}: "
             f"{problems[unread[0]]}). They stay as rows without a face; the column "
             "'status' tells why.",
             MissingFaceWarning,
-            stacklevel=3,
         )
