@@ -16,6 +16,8 @@ import numpy as np
 
 from skfau._arrays import MappedArray, digest, hash_array, mapped_base, stamp
 from skfau._decoder_warnings import LISTENING, overhear
+from skfau._image_size import claimed_size, is_shorter_than_claimed
+from skfau._limits import refuse_large
 from skfau.exceptions import FaceImageError
 
 # Decoded images are held by their bytes: 256 of a telephone would be 37 GB.
@@ -234,8 +236,10 @@ def read_image(path, row):
             f"row {row}: cannot read the image {path!r} ({error.strerror}); check the "
             f"path, or {_HINT}."
         ) from error
+    size = claimed_size(data) or (0, 0)
+    refuse_large(f"row {row}: the image {path!r}", size, FaceImageError)
     # OpenCV fills the missing part of a truncated JPEG with gray and says nothing.
-    if _truncated(data):
+    if _truncated(data) or is_shorter_than_claimed(data, size):
         raise FaceImageError(
             f"row {row}: the image {path!r} is truncated at {len(data)} bytes; copy "
             f"the file again, or {_HINT}."

@@ -31,6 +31,8 @@ BESIDE = {("model_selection", "metrics")}
 SERVES = {
     "_arrays": "exceptions",
     "_forks": "exceptions",
+    "_image_size": "exceptions",
+    "_limits": "exceptions",
     "_random": "exceptions",
     "_warn": "exceptions",
     "_unwrap": "exceptions",

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from skfau._limits import refuse_special
 from skfau.exceptions import LabelError
 
 _SEPARATORS = {",": "commas", "\t": "tabs", " ": "spaces", ";": "semicolons"}
@@ -27,6 +28,7 @@ def read_lines(path, error_type=LabelError):
     LabelError, or the error type given
         If the file cannot be read or is not text.
     """
+    refuse_special(path, error_type)
     try:
         data = path.read_bytes()
     except OSError as error:
