@@ -1,14 +1,19 @@
 """The size that an image file claims, before any memory is asked for it."""
 
+import os
 import re
+import stat
 import struct
 
+_OTHER_EXIF = (b"Exif", b"eXIf", b"EXIF", b"II*\0", b"MM\0*")
+_HEAD = 2**14  # bytes in which most headers end
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JPEG_SINGLE = {0x01, 0xFF, *range(0xD0, 0xD9)}
 # A block of 8 x 8 pixels takes one bit at least.
 _JPEG_PIXELS_PER_BYTE = 8 * 64
 _TIFF_NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
-_TIFF_SIZES = {256, 257}
+_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
+_EXIF = b"Exif\0\0"
 _PNM = re.compile(rb"P[1-6Ff](?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s")
 _PAM = re.compile(rb"P7\s.*?WIDTH\s+(\d+).*?HEIGHT\s+(\d+)", re.DOTALL)
 _RADIANCE = re.compile(rb"#\?.*?\n[-+]([XY])\s+(\d+)\s+[-+][XY]\s+(\d+)", re.DOTALL)
@@ -35,6 +40,45 @@ def claimed_size(data):
             except (struct.error, LookupError, ValueError):
                 return None
     return None
+
+
+def size_of_file(path):
+    """Return the (width, height) of an image file as it is decoded.
+
+    NaN where that is not known: the file cannot be read, is of another format, or has
+    a tag that may turn it.
+    """
+    unknown = (float("nan"), float("nan"))
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+            return unknown
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            data = file.read(_HEAD)
+            size = claimed_size(data)
+            if size is None and len(data) == _HEAD:
+                data += file.readall()
+                size = claimed_size(data)
+    except OSError:
+        return unknown
+    if size is None or size[0] == size[1]:
+        return size or unknown
+    turned = _is_turned(data)
+    return unknown if turned is None else size[::-1] if turned else size
+
+
+def _is_turned(data):
+    """Say whether an EXIF tag lays an image on its side; None where not known."""
+    if data[:2] != b"\xff\xd8":
+        # What decoders make of the tag in other formats depends on their version.
+        return None if any(w in data[:_HEAD] for w in _OTHER_EXIF) else False
+    at = data.find(_EXIF, 0, _HEAD)
+    if at < 0:
+        return False
+    try:
+        tags = _tiff_tags(data[at + len(_EXIF) :], (_ORIENTATION,))
+    except (struct.error, LookupError):
+        return None
+    return tags.get(_ORIENTATION, 1) > 4
 
 
 def is_shorter_than_claimed(data, size):
@@ -91,6 +135,12 @@ def _webp(data):
 
 
 def _tiff(data):
+    found = _tiff_tags(data, (_WIDTH, _HEIGHT))
+    return found[_WIDTH], found[_HEIGHT]
+
+
+def _tiff_tags(data, wanted):
+    """Return the numbers of some tags of the first image of a TIFF file."""
     order = "<" if data[:1] == b"I" else ">"
     big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
     at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)[0]
@@ -100,14 +150,14 @@ def _tiff(data):
     found = {}
     for _ in range(n_entries):
         tag, kind = struct.unpack_from(f"{order}HH", data, at)
-        if tag in _TIFF_SIZES:
-            value = at + (12 if big else 8)
+        if tag in wanted:
             number = f"{order}{_TIFF_NUMBERS[kind]}"
-            found[tag] = struct.unpack_from(number, data, value)[0]
-        if len(found) == len(_TIFF_SIZES):
+            found[tag] = struct.unpack_from(number, data, at + (12 if big else 8))[0]
+        if tag >= max(wanted):
+            # Tags are sorted.
             break
         at += length
-    return found[256], found[257]
+    return found
 
 
 def _jp2(data):

@@ -16,7 +16,7 @@ import numpy as np
 
 from skfau._arrays import MappedArray, digest, hash_array, mapped_base, stamp
 from skfau._decoder_warnings import LISTENING, overhear
-from skfau._image_size import claimed_size, is_shorter_than_claimed
+from skfau._image_size import claimed_size, is_shorter_than_claimed, size_of_file
 from skfau._limits import refuse_large
 from skfau.exceptions import FaceImageError
 
@@ -123,6 +123,29 @@ def stack_images(store, rows):
     return stacked
 
 
+def image_sizes(store, rows):
+    """Return the sizes of images without decoding them, as far as that can be done.
+
+    Parameters
+    ----------
+    store : object
+        Image store.
+    rows : ndarray of shape (m,), dtype intp
+        Rows of it.
+
+    Returns
+    -------
+    sizes : ndarray of shape (m, 2), dtype float64
+        Width and height in pixels; NaN where not known before the image is decoded.
+    """
+    shape = getattr(store, "image_shape", None)
+    if shape is not None:
+        return np.full((len(rows), 2), shape[::-1], float)
+    if hasattr(store, "image_sizes"):
+        return np.array(store.image_sizes(rows), float).reshape(len(rows), 2)
+    return np.full((len(rows), 2), np.nan)
+
+
 class ArrayStore:
     """A uint8 stack in memory; shared with the caller, never copied whole."""
 
@@ -176,6 +199,9 @@ class ListStore:
 
     def __len__(self):
         return len(self._images)
+
+    def image_sizes(self, rows):
+        return [self._images[row].shape[1::-1] for row in rows]
 
     def gather(self, rows):
         return [_rgb(self._images[row][None])[0].copy() for row in rows]
@@ -301,6 +327,9 @@ class PathStore:
     def path(self, row):
         """Return the absolute path of a row."""
         return os.fsdecode(self._prefix + bytes(self._names[row]))
+
+    def image_sizes(self, rows):
+        return [size_of_file(self.path(row)) for row in rows]
 
     def gather(self, rows):
         return [read_image(self.path(row), int(row)) for row in rows]
