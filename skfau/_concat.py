@@ -4,6 +4,7 @@ import numpy as np
 
 from skfau._arrays import digest, hash_array
 from skfau._columns import hash_values, row_array
+from skfau._stores import image_sizes
 
 
 class JoinedStore:
@@ -24,6 +25,13 @@ class JoinedStore:
 
     def __len__(self):
         return int(self._ends[-1])
+
+    def image_sizes(self, rows):
+        sizes = np.empty((len(rows), 2))
+        for part, at, inside in _by_part(rows, self._ends):
+            wanted = self._rows[part][inside].astype(np.intp)
+            sizes[at] = image_sizes(self._stores[part], wanted)
+        return sizes
 
     def gather(self, rows):
         images = [None] * len(rows)

@@ -16,6 +16,8 @@ import numpy as np
 
 from skfau._arrays import MappedArray, digest, hash_array, mapped_base, stamp
 from skfau._decoder_warnings import LISTENING, overhear
+from skfau._image_size import claimed_size, is_shorter_than_claimed, size_of_file
+from skfau._limits import refuse_large
 from skfau.exceptions import FaceImageError
 
 # Decoded images are held by their bytes: 256 of a telephone would be 37 GB.
@@ -121,6 +123,29 @@ def stack_images(store, rows):
     return stacked
 
 
+def image_sizes(store, rows):
+    """Return the sizes of images without decoding them, as far as that can be done.
+
+    Parameters
+    ----------
+    store : object
+        Image store.
+    rows : ndarray of shape (m,), dtype intp
+        Rows of it.
+
+    Returns
+    -------
+    sizes : ndarray of shape (m, 2), dtype float64
+        Width and height in pixels; NaN where not known before the image is decoded.
+    """
+    shape = getattr(store, "image_shape", None)
+    if shape is not None:
+        return np.full((len(rows), 2), shape[::-1], float)
+    if hasattr(store, "image_sizes"):
+        return np.array(store.image_sizes(rows), float).reshape(len(rows), 2)
+    return np.full((len(rows), 2), np.nan)
+
+
 class ArrayStore:
     """A uint8 stack in memory; shared with the caller, never copied whole."""
 
@@ -174,6 +199,9 @@ class ListStore:
 
     def __len__(self):
         return len(self._images)
+
+    def image_sizes(self, rows):
+        return [self._images[row].shape[1::-1] for row in rows]
 
     def gather(self, rows):
         return [_rgb(self._images[row][None])[0].copy() for row in rows]
@@ -234,8 +262,10 @@ def read_image(path, row):
             f"row {row}: cannot read the image {path!r} ({error.strerror}); check the "
             f"path, or {_HINT}."
         ) from error
+    size = claimed_size(data) or (0, 0)
+    refuse_large(f"row {row}: the image {path!r}", size, FaceImageError)
     # OpenCV fills the missing part of a truncated JPEG with gray and says nothing.
-    if _truncated(data):
+    if _truncated(data) or is_shorter_than_claimed(data, size):
         raise FaceImageError(
             f"row {row}: the image {path!r} is truncated at {len(data)} bytes; copy "
             f"the file again, or {_HINT}."
@@ -297,6 +327,9 @@ class PathStore:
     def path(self, row):
         """Return the absolute path of a row."""
         return os.fsdecode(self._prefix + bytes(self._names[row]))
+
+    def image_sizes(self, rows):
+        return [size_of_file(self.path(row)) for row in rows]
 
     def gather(self, rows):
         return [read_image(self.path(row), int(row)) for row in rows]

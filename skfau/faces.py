@@ -51,7 +51,9 @@ class Faces(RowTable):
     -----
     Of image files 16 bits become 8 (12 do where no pixel of an image has more, as
     cameras write them) and transparency is dropped, and they are turned as their EXIF
-    tag says: landmarks are of the turned image.
+    tag says: landmarks are of the turned image. Image files, and frames of videos,
+    whose header claims more than 2**28 pixels are refused before they are decoded; the
+    environment variable ``SKFAU_MAX_PIXELS`` sets another limit.
 
     A column is read as ``faces.column("age")`` or ``faces.age``.
     Columns are copied when given and read-only when read as a view. Files named here

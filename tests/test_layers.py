@@ -30,6 +30,9 @@ BESIDE = {("model_selection", "metrics")}
 # Private files at the top level belong to the room they serve.
 SERVES = {
     "_arrays": "exceptions",
+    "_forks": "exceptions",
+    "_image_size": "exceptions",
+    "_limits": "exceptions",
     "_random": "exceptions",
     "_warn": "exceptions",
     "_unwrap": "exceptions",

@@ -194,7 +194,7 @@ def test_landmarks_of_a_video_are_of_one_person(root):
     )
     write_points(root / "points", "T1", [1, 2])
     with pytest.raises(
-        DatasetError, match="several subjects have a video T1, .*; give"
+        DatasetError, match=r"several subjects have a video T1, .*; give"
     ):
         load_table(root / "mine.csv", landmarks="points")
 

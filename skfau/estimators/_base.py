@@ -25,6 +25,7 @@ from skfau.estimators._batches import (
 )
 from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
+from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
 from skfau.estimators._parameters import (
     SHARED_CONSTRAINTS,
     SharedParameters,
@@ -34,6 +35,8 @@ from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
 from skfau.estimators._training import INIT, plain_history
 from skfau.metrics import au_f1_score
+
+_TRIED = 8  # faces on which a fit tries its network
 
 
 class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstimator):
@@ -254,6 +257,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             how = n_left, self.max_epochs, held_out, checkpoint
             bar_name = type(self).__name__ if self.verbose else None
             _fitting.train(net, batches, train[:2], *how, bar_name)
+        self._refuse_divergence(train[0])
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -292,7 +296,13 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
             net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
+        self._refuse_divergence(train[0])
         return self
+
+    def _refuse_divergence(self, faces):
+        """Raise if the last steps, which no loss tells of, broke the network."""
+        refuse_broken_weights(self.net_.module_.network)
+        self._probabilities(faces[:_TRIED])
 
     def _check_training(self, X, y, sample_weight, *, going_on):
         """Return faces, labels and weights that can train, and the columns' AUs.
@@ -399,6 +409,12 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
             DataFrame with columns ``AU1``, ... and rows named as the faces are, after
             ``set_output(predict_proba="pandas")``.
+
+        Raises
+        ------
+        FloatingPointError
+            If a row that has a face gets NaN, as from a network whose training
+            diverged.
         """
         return self._as_output(self._probabilities(X), X)
 
@@ -452,7 +468,9 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
         check_is_fitted(self, "net_")
         faces = check_faces(X, need=self.net_.system.inputs)
         with threads(self.n_threads):
-            return self._apply_network(faces, select, method)
+            values = self._apply_network(faces, select, method)
+        refuse_broken_values(values, faces)
+        return values
 
     def input_window(self, image_shape):
         """Return which part of a face the network sees when it predicts.
