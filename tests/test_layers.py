@@ -33,6 +33,8 @@ SERVES = {
     "_random": "exceptions",
     "_unwrap": "exceptions",
     "_rows": "faces",
+    "_kept": "faces",
+    "_small_views": "faces",
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",
