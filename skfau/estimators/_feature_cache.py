@@ -67,7 +67,9 @@ class FeatureCache:
         self.path = Path(folder) / f"{name[:32]}.npy"
         if not self.path.exists():
             self._create()
-        self._entries = np.load(self.path, mmap_mode="r+")
+        # For reading: `_write` opens the file, and a full cache may lie on a disk that
+        # can only be read.
+        self._entries = np.load(self.path, mmap_mode="r")
 
     def read(self, rows, which="features"):
         """Return what is kept of store rows, computing what is missing.

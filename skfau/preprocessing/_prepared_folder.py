@@ -60,8 +60,10 @@ class PreparedFolder:
             except ValueError as error:
                 raise self._damage(self._manifest, error) from error
             self._check(content)
-            # A journal is left if a run was interrupted between its last two steps.
-            self._journal.unlink(missing_ok=True)
+            # A journal is left if a run was interrupted between its last two steps. A
+            # finished folder may lie on a disk that can only be read.
+            with contextlib.suppress(OSError):
+                self._journal.unlink()
             self._entries = {e["block"]: e for e in content["blocks"]}
 
     @property
