@@ -39,6 +39,8 @@ _EXPORTS = {
     "ResNetClassifier": "estimators",
     "SEVNetClassifier": "estimators",
     "WSARLClassifier": "estimators",
+    "load": "estimators",
+    "save": "estimators",
 }
 
 __all__ = ["__version__", *_EXPORTS, *_SUBMODULES]

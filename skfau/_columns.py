@@ -110,6 +110,10 @@ def flat_columns(name, values):
         yield "_".join(map(str, (name, *place))), values[(slice(None), *place)]
 
 
+# Columns of points in pixels, and how many a face has.
+_POINT_COLUMNS = {"landmarks": 68, "five_points": 5}
+
+
 def prepare_column(name, values, n_rows):
     """Check and freeze one column for ``n_rows`` rows."""
     if np.ma.is_masked(values):
@@ -135,8 +139,8 @@ def prepare_column(name, values, n_rows):
             f"column {name!r} must have one entry per row: expected {n_rows}, got "
             f"{size}."
         )
-    if name == "landmarks":
-        values = _prepare_landmarks(values)
+    if name in _POINT_COLUMNS:
+        values = _prepare_points(name, values)
     elif name in _KEY_COLUMNS:
         values = _prepare_key(name, np.asarray(values[np.arange(n_rows)]))
     if isinstance(values, np.ndarray):
@@ -144,26 +148,26 @@ def prepare_column(name, values, n_rows):
     return values
 
 
-def _prepare_landmarks(values):
+def _prepare_points(name, values):
     shape = getattr(values, "shape", None)
-    if shape is not None and shape[1:] != (68, 2):
+    wanted = (_POINT_COLUMNS[name], 2)
+    if shape is not None and shape[1:] != wanted:
         raise ValueError(
-            "landmarks must have shape (n, 68, 2), in pixels, x then y; got "
-            f"{tuple(shape)}. Bring other layouts (49, 51, 66 points) to 68 with "
-            "skfau.facs.to_68."
+            f"{name} must have shape (n, {wanted[0]}, 2), in pixels, x then y; got "
+            f"{tuple(shape)}. Bring other layouts (49, 51, 66, 468, 478 points) to 68 "
+            "landmarks with skfau.facs.to_68; 5 points are the column 'five_points'."
         )
     if isinstance(values, MappedArray) and values.dtype != np.float32:
         values = np.array(values[:])
     if not isinstance(values, np.ndarray):
         return values
     if values.dtype.kind not in "fiu":
-        raise TypeError(f"landmarks must be numbers, got dtype {values.dtype}.")
+        raise TypeError(f"{name} must be numbers, got dtype {values.dtype}.")
     values = values.astype(np.float32, copy=False)
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values).any(axis=(1, 2)))[0])
         raise ValueError(
-            f"landmarks hold an infinite value in row {row}; mark unknown points as "
-            "NaN."
+            f"{name} hold an infinite value in row {row}; mark unknown points as NaN."
         )
     return values
 

@@ -231,3 +231,18 @@ CONVENTIONS = {
         26: _CHIN,
     },
 }
+
+# Vertex of MediaPipe's face mesh at the place of each of the 68 points; the vertices of
+# the irises come after all of these. The inner 51 are corresponding places; the jaw
+# (first 17) is the mesh's silhouette, which turns with the head instead of following
+# the visible contour.
+# fmt: off
+MESH_TO_68 = (
+    127, 234, 93, 132, 138, 136, 150, 176, 152, 400, 379, 365, 367, 361, 323, 454, 356,
+    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
+    168, 197, 5, 4, 75, 97, 2, 326, 305,
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14,
+    87,
+)
+# fmt: on

@@ -37,11 +37,8 @@ def as_store(images):
     if hasattr(images, "__array__"):
         array = images if isinstance(images, np.ndarray) else np.asarray(images)
         if array.dtype.kind not in "OUS":
-            return (
-                MappedStore(array)
-                if mapped_base(array) is not None
-                else (ArrayStore(array))
-            )
+            kind = ArrayStore if mapped_base(array) is None else MappedStore
+            return kind(array)
         images = array.tolist()
     if not isinstance(images, (list, tuple)):
         raise TypeError(
@@ -223,10 +220,22 @@ def _truncated(data):
 
 
 def _decode(data):
+    """Return uint8 RGB (H, W, 3), or None where OpenCV knows no such image.
+
+    16 bits become 8: the upper ones, or those of 12 if no pixel has more.
+    """
+    data = np.frombuffer(data, np.uint8)
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+        # 12 bits of 16 reach 15, or 16 where OpenCV rounds.
+        if image is None or image.max(initial=0) > 16:
+            return image
+        deep = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         return None
+    if deep is None or deep.dtype != np.uint16 or deep.max() >= 4096:
+        return image
+    return np.ascontiguousarray(deep[..., ::-1] >> 4, np.uint8)
 
 
 def read_image(path, row):

@@ -3,7 +3,6 @@
 import glob
 import os
 import time
-import warnings
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ import numpy as np
 
 from skfau._arrays import stamp
 from skfau._cache_files import cache_path, settled, write_arrays
+from skfau._warn import warn
 from skfau.exceptions import FaceImageError
 
 VIDEO_SUFFIXES = (
@@ -194,11 +194,10 @@ def _write(kept, now, index):
         arrays = {"times": index.times, "marks": index.marks, "about": about}
         write_arrays(kept, {"stamp": np.array(now), **arrays})
     except OSError as error:
-        warnings.warn(
+        warn(
             f"the indexes of videos cannot be kept in {kept.parent} ({error.strerror}),"
             " so each video is read to its end again the next time; set XDG_CACHE_HOME "
             "to a folder that can be written.",
-            stacklevel=5,
         )
 
 

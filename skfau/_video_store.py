@@ -2,7 +2,6 @@
 
 import os
 import threading
-import warnings
 from collections import OrderedDict
 from numbers import Real
 from operator import index
@@ -14,6 +13,7 @@ import numpy as np
 from skfau._arrays import digest, stamp
 from skfau._columns import prepare_column
 from skfau._video_index import index_video, mark_of, open_video
+from skfau._warn import warn
 from skfau.exceptions import FaceImageError
 
 # Open decoders cost tens of megabytes each, so a thread keeps only this many.
@@ -38,11 +38,10 @@ class VideoStore:
         self._indexes = [index_video(path) for path in self.paths]
         for path, video in zip(self.paths, self._indexes, strict=True):
             if video.missing:
-                warnings.warn(
+                warn(
                     f"the video {path!r} ends {video.missing:.1f} s earlier than its "
                     f"header tells, after {len(video.times)} frames; it may be cut "
                     "off.",
-                    stacklevel=3,
                 )
         self.counts = np.array([len(video.times) for video in self._indexes], np.intp)
         shapes = {video.image_shape for video in self._indexes}

@@ -47,7 +47,10 @@ class LabelError(SkfauError, ValueError):
 
 
 class DatasetWarning(UserWarning):
-    """A copy of a data set holds more or fewer frames than the published one."""
+    """A copy of a data set is not the published one, or parts of a table are not read.
+
+    The message counts what is left out.
+    """
 
 
 class MissingFaceWarning(UserWarning):

@@ -50,8 +50,9 @@ class Faces(RowTable):
 
     Notes
     -----
-    Of image files 16 bits become 8 and transparency is dropped, and they are turned as
-    their EXIF tag says: landmarks are of the turned image.
+    Of image files 16 bits become 8 (12 do where no pixel of an image has more, as
+    cameras write them) and transparency is dropped, and they are turned as their EXIF
+    tag says: landmarks are of the turned image.
 
     A column is read as ``faces.column("age")`` or ``faces.age``.
     Columns are copied when given and read-only when read as a view. Files named here

@@ -205,6 +205,8 @@ _LAYOUTS = {
     66: _WITHOUT_INNER_CORNERS,
     68: tuple(range(68)),
 }
+# Layouts that `to_68` takes.
+_POINT_COUNTS = (5, *_LAYOUTS, 468, 478)
 
 
 def action_unit(number):
@@ -319,14 +321,18 @@ def _paired_rules(aus, convention):
 
 
 def to_68(landmarks):
-    """Bring 49-, 51-, 66- or 68-point landmarks into the 68-point layout.
+    """Bring landmarks of other layouts into the 68-point layout.
 
     Parameters
     ----------
     landmarks : array-like of shape (..., n_points, 2)
         Pixels, x then y. 49 points, as in BP4D's ``2DFeatures``, are the 68 without
         the jaw line and the inner lip corners (60 and 64); 51 points only lack the
-        jaw line; 66 points, as in DISFA, only lack the inner lip corners.
+        jaw line; 66 points, as in DISFA, only lack the inner lip corners. 468 or 478
+        points are MediaPipe's face mesh, of which 68 are taken, as `MeshDetector`
+        does. 5 points (RetinaFace, MTCNN, YuNet) are the eye on the left of the
+        image, the other eye, the tip of the nose (30) and the corners of the mouth,
+        left (48) and right (54): the layout has no row for the centres of eyes.
 
     Returns
     -------
@@ -337,6 +343,10 @@ def to_68(landmarks):
     ------
     ValueError
         If the shape is not that of a known layout.
+
+    See Also
+    --------
+    skfau.preprocessing.FaceAligner : Aligns by 5 points, column ``five_points``.
 
     Examples
     --------
@@ -356,12 +366,17 @@ def to_68(landmarks):
             f"{landmarks.shape}; reshape flat rows x1 y1 x2 y2 ... first."
         )
     n_points = landmarks.shape[-2]
-    if n_points not in _LAYOUTS:
+    if n_points not in _POINT_COUNTS:
         raise ValueError(
-            f"landmarks must have 49, 51, 66 or 68 points, got {n_points}. For "
-            "another layout, fill an array of shape (n, 68, 2) with NaN and put the "
-            "points you have into their rows."
+            "landmarks must have 5, 49, 51, 66, 68, 468 or 478 points, got "
+            f"{n_points}. For another layout, fill an array of shape (n, 68, 2) with "
+            "NaN and put the points you have into their rows."
         )
+    rows, taken = _LAYOUTS.get(n_points, _LAYOUTS[68]), slice(None)
+    if n_points == 5:
+        rows, taken = (30, 48, 54), slice(2, 5)
+    elif n_points > 68:
+        taken = _facs_table.MESH_TO_68
     points = np.full((*landmarks.shape[:-2], 68, 2), np.nan, dtype=np.float32)
-    points[..., _LAYOUTS[n_points], :] = landmarks
+    points[..., rows, :] = landmarks[..., taken, :]
     return points

@@ -44,8 +44,8 @@ def test_report_names_every_frame_that_lacks_something(root):
     (root / "AUCoding" / "AU_OCC" / "notes.txt").write_text("")
     bunch = load_bp4d(root)
     whole, partial = bunch.report.videos["F001_T10"], bunch.report.videos["M002_T2"]
-    assert [len(frames) for frames in whole] == [0, 0, 0]
-    assert [frames.tolist() for frames in partial] == [[98], [101], [100]]
+    assert [len(frames) for frames in whole] == [0, 0, 0, 0]
+    assert [frames.tolist() for frames in partial] == [[98], [101], [100], []]
     assert [path.name for path in bunch.report.unread_files] == [
         "notes.txt",
         "cover.jpg",

@@ -16,37 +16,37 @@ from tests.small import CLASSIFIERS, make_small
 
 SCRIPT = textwrap.dedent(
     """
-    import os, signal, sys
+    import sys
     import torch
     torch.set_num_threads(1)
-    from skorch.callbacks import Callback
     from skfau.datasets import make_faces
     from skfau.estimators import FaceAugmentation
     import skfau.estimators
     from tests.small import make_small
+    from tests.test_checkpoint import Watch
 
-    class Kill(Callback):
-        def on_batch_end(self, net, training=False, **kwargs):
-            if len(net.history) == int(sys.argv[3]):
-                os.kill(os.getpid(), signal.SIGKILL)
-
+    Watch.dies_in = int(sys.argv[3])
     made = make_faces(n_subjects=8, n_frames=12, image_size=48, random_state=0)
     cls = getattr(skfau.estimators, sys.argv[1])
     make_small(
-        cls, checkpoint_dir=sys.argv[2], callbacks=[Kill()], max_epochs=4,
+        cls, checkpoint_dir=sys.argv[2], callbacks=[Watch()], max_epochs=4,
         early_stopping=True, augmentation=FaceAugmentation(rotation=5),
     ).fit(made.data, made.target)
     """
 )
 
 
-class Count(Callback):
-    """Count epochs over all copies of this callback."""
+class Watch(Callback):
+    """Count epochs over all copies of this callback; die within one of them."""
 
-    epochs = 0
+    epochs, dies_in = 0, None
 
     def on_epoch_begin(self, net, **kwargs):
-        Count.epochs += 1
+        Watch.epochs += 1
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if len(net.history) == Watch.dies_in:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
@@ -66,11 +66,11 @@ def test_a_killed_fit_ends_bit_equal_to_one_that_never_was(cls, made, tmp_path):
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         assert run.returncode == -signal.SIGKILL, run.stderr
-    Count.epochs = 0
+    Watch.epochs = 0
     resumed = make_small(
-        cls, checkpoint_dir=tmp_path, callbacks=[Count()], **parameters
+        cls, checkpoint_dir=tmp_path, callbacks=[Watch()], **parameters
     ).fit(made.data, made.target)
-    assert Count.epochs == 1  # the last of four; the others were on disk
+    assert Watch.epochs == 1  # the last of four; the others were on disk
     straight = make_small(cls, **parameters).fit(made.data, made.target)
     assert resumed.history_ == straight.history_
     for name, array in straight.network_state().items():
@@ -124,7 +124,7 @@ def test_checkpoints_need_an_int_seed(cls, made, tmp_path):
 
 
 def test_an_unreadable_new_file_never_replaces_the_old_one(tmp_path):
-    checkpoint = Checkpoint(tmp_path, "fit")
+    checkpoint = Checkpoint(tmp_path, "fit", 3)
     checkpoint.save({"history": [{"train_loss": 1.0}], "weights": torch.ones(3)})
 
     class Unwritable:
@@ -133,7 +133,7 @@ def test_an_unreadable_new_file_never_replaces_the_old_one(tmp_path):
 
     with pytest.raises(OSError, match="disk full"):
         checkpoint.save({"history": [], "weights": Unwritable()})
-    state = Checkpoint(tmp_path, "fit").load()
+    state = Checkpoint(tmp_path, "fit", 3).load()
     assert state["history"] == [{"train_loss": 1.0}]
     assert torch.equal(state["weights"], torch.ones(3))
 
@@ -143,7 +143,7 @@ def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "ran"),)
 
-    torch.save({"history": "[]", "module": Code()}, tmp_path / "fit.pt")
+    torch.save({"history": "[]", "module": Code()}, tmp_path / "fit-3.pt")
     with pytest.raises(Exception, match=r"[Ww]eights"):
-        Checkpoint(tmp_path, "fit").load()
+        Checkpoint(tmp_path, "fit", 3).load()
     assert not (tmp_path / "ran").exists()

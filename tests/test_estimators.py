@@ -198,6 +198,11 @@ def test_a_pickle_from_a_gpu_opens_on_a_cpu(cls, fitted, made, monkeypatch):
     assert np.isfinite(again.predict_proba(made.data)).all()
 
 
+def test_a_device_that_is_none_names_the_parameter(cls, made):
+    with pytest.raises(ValueError, match=r"device must be 'auto', .* got 'gpu'"):
+        make_small(cls, device="gpu").fit(made.data, made.target)
+
+
 def test_wrong_label_value_is_named(cls, made):
     target = made.target.copy()
     target[3, 2] = 2

@@ -226,8 +226,24 @@ def test_last_rows_of_the_49_point_layout_are_the_lower_inner_lip():
     np.testing.assert_array_equal(to_68(points)[[63, 65, 66, 67]], points[45:])
 
 
+def test_five_points_are_nose_and_mouth_of_the_68():
+    points = to_68(np.arange(10.0).reshape(5, 2))
+    known = np.flatnonzero(np.isfinite(points).all(axis=1))
+    assert known.tolist() == [30, 48, 54]
+    assert points[known, 0].tolist() == [4, 6, 8]
+
+
+@pytest.mark.parametrize("n_points", [468, 478])
+def test_the_mesh_gives_all_68(n_points):
+    """Vertices of eye corners, nose tip and mouth corners, by MediaPipe's figure."""
+    points = to_68(np.arange(n_points)[:, None] * np.ones(2))
+    assert np.isfinite(points).all()
+    places = [36, 39, 42, 45, 30, 48, 54]
+    assert points[places, 0].tolist() == [33, 133, 362, 263, 4, 61, 291]
+
+
 def test_to_68_names_a_wrong_layout():
-    with pytest.raises(ValueError, match="49, 51, 66 or 68 points, got 5"):
-        to_68(np.zeros((4, 5, 2)))
+    with pytest.raises(ValueError, match="66, 68, 468 or 478 points, got 98"):
+        to_68(np.zeros((4, 98, 2)))
     with pytest.raises(ValueError, match=r"shape .*got \(3, 98\); reshape"):
         to_68(np.zeros((3, 98)))

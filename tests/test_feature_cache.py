@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ class Stop(Callback):
 
     def on_epoch_begin(self, net, **kwargs):
         if len(net.history) == 1:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_resumed_fit_reads_the_features_of_its_own_weights(made, tmp_path):

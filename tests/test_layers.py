@@ -31,6 +31,7 @@ BESIDE = {("model_selection", "metrics")}
 SERVES = {
     "_arrays": "exceptions",
     "_random": "exceptions",
+    "_warn": "exceptions",
     "_unwrap": "exceptions",
     "_rows": "faces",
     "_kept": "faces",
@@ -44,11 +45,12 @@ SERVES = {
     "_cache_files": "exceptions",
     "_video_index": "faces",
     "_video_store": "faces",
+    "_tables": "datasets",
     "_validation": "datasets",
 }
 MAY_IMPORT = {
     "torch": {"nn", "losses", "estimators"},
-    "skorch": {"estimators/_training"},
+    "skorch": {"estimators/_training", "estimators/_callbacks"},
     "cv2": {"faces", "datasets", "preprocessing"},
     "matplotlib": {"inspection", "_demo"},
 }

@@ -51,6 +51,7 @@ VALUES = {
     "estimator": MidpointClassifier(slope=1.0),
     "estimators": [("one", MidpointClassifier(slope=1.0))],
     "cv": SubjectKFold(2),
+    "thresholds": [0.9, 0.9, 0.9],
     "border_value": 200,
     "landmarks": "detected",
     "detector": a_face,

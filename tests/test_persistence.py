@@ -6,8 +6,10 @@ import pickle
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from sklearn.pipeline import make_pipeline
 from torch import nn
 
+import skfau
 from skfau.estimators import FaceAugmentation
 from tests.small import CLASSIFIERS, make_small
 
@@ -42,6 +44,21 @@ def test_a_loaded_classifier_is_the_saved_one(cls, saved, made):
     same = {k: v for k, v in clf.get_params(deep=False).items() if k != "augmentation"}
     same.pop("n_threads")
     assert {k: loaded.get_params()[k] for k in same} == same
+
+
+def test_the_class_is_found_by_its_name_alone_and_in_a_chain(
+    cls, saved, made, tmp_path
+):
+    clf, path = saved(cls)
+    skfau.save(make_pipeline(clf), tmp_path / "chain")
+    loaded = skfau.load(path), skfau.load(tmp_path / "chain")[-1]
+    for again in loaded:
+        assert type(again) is cls
+        np.testing.assert_array_equal(
+            again.predict_proba(made.data), clf.predict_proba(made.data)
+        )
+    assert loaded[1].history_ == clf.history_
+    assert str(loaded[1].get_params()) == str(loaded[0].get_params())
 
 
 def test_weights_load_into_the_bare_network(cls, saved):

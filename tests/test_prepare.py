@@ -275,3 +275,13 @@ def test_what_a_detector_is_bound_to_counts(made, tmp_path, make):
     assert len(prepare_with(1)) == len(prepare_with(1)) == 2
     with pytest.raises(DatasetError, match="aligned with other"):
         prepare_with(2)
+
+
+def test_five_points_are_kept_in_pixels_of_the_crop(tmp_path):
+    points = np.float32([(10, 15), (20, 15), (15, 20), (11, 25), (19, 25)])
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    faces = Faces(images, five_points=np.stack([points, points + 1]))
+    prepared = prepare(faces, ALIGNER, tmp_path / "out")
+    expected = ALIGNER.fit_transform(faces).column("five_points")
+    np.testing.assert_array_equal(prepared.column("five_points"), expected)
+    assert np.ptp(expected[0, :2, 0]) > 10

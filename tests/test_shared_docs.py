@@ -18,27 +18,30 @@ BEGINS = {
         'feature maps; ``"tiny"`` trains on a CPU in a minute.'
     ),
     "weights": (
-        'Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a '
-        "file of torchvision's state dict, or None for random weights."
+        'Initial weights of the backbone: ``"imagenet"`` (downloaded once and '
+        "checked), a file of torchvision's state dict, or None for random weights."
     ),
     "class_weight": "Weights of the AUs in the loss, from the training labels.",
     "lr_decay": "Factor that lowers the learning rate.",
     "aus": (
-        "AU number of each column of y. None takes the names of a DataFrame, or counts "
-        "from 0."
+        "AU number of each column of y. None takes the column names of a DataFrame, or "
+        "counts from 0."
     ),
     "image_size": (
         "Side of the network's input, pixels; faces of another size are resampled."
     ),
-    "grayscale": "Reduce colours to luma first.",
+    "grayscale": "Convert colours to grey (luma) first.",
     "augmentation": "Random changes to training batches.",
-    "lr": "Learning rate at the start.",
+    "lr": "Initial learning rate.",
     "weight_decay": "Weight decay of the optimiser.",
     "batch_size": "Faces per step and per forward pass.",
-    "init_from": "Fitted classifier, or file of `save`, to start from.",
+    "init_from": (
+        "Fitted classifier, fitted pipeline or search around one, or file of `save`, "
+        "to start from."
+    ),
     "precision": (
-        'Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are '
-        "float32."
+        'Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and '
+        "losses are float32."
     ),
     "history_": "Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.",
 }

@@ -182,12 +182,24 @@ def test_landmarks_in_shares_of_the_image_are_named(template, share):
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_missing_eyes_and_mouth_are_named(template):
+def test_points_that_a_template_lacks_are_named(template):
     faces = some_faces(1)
     faces[:, 36:] = np.nan
     _, matrices, problems = align(faces, template)
     assert np.isnan(matrices).all()
-    assert problems[0] == f"incomplete landmarks: template {template!r} needs others"
+    few = template in FIVE_POINT
+    needs = "30, 36 to 48 and 54, or the column 'five_points'"
+    needs = needs if few else "half of the points from 17 on"
+    assert problems[0] == f"incomplete landmarks: template {template!r} needs {needs}"
+
+
+@pytest.mark.parametrize("template", ["inner", "aunet", "box"])
+def test_five_points_are_too_few_for_the_inner_ones(template):
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    faces = Faces(images, five_points=some_faces(2)[:, :5])
+    with pytest.warns(MissingFaceWarning, match="2 of 2 faces"):
+        problems = FaceAligner(template=template).transform(faces).column("status")
+    assert problems[0].startswith(f"incomplete landmarks: template {template!r} needs")
 
 
 def test_one_bad_row_does_not_touch_the_others():

@@ -85,7 +85,7 @@ class SixthClassifier(BaseAUClassifier):
     warm_start : bool, default=False
         Let `fit` go on from the weights of the last fit.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     n_threads : int or None, default=None

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
 from skfau import Faces
@@ -153,11 +155,21 @@ def test_thresholds_are_learned_for_what_is_smoothed():
     np.testing.assert_array_equal(clf.thresholds_, best_f1_thresholds(y, proba))
 
 
-def test_thresholds_inside_are_kept():
+WITHIN = {
+    "itself": lambda clf: clf,
+    "pipeline": make_pipeline,
+    "search": lambda clf: GridSearchCV(clf, {}, cv=SubjectKFold(2), scoring=f1_scorer),
+    "smoother": SmoothedClassifier,
+    "frozen": lambda clf: FrozenEstimator(make_pipeline(clf).fit(*in_videos())),
+}
+
+
+@pytest.mark.parametrize("wrap", WITHIN.values(), ids=WITHIN)
+def test_thresholds_inside_are_kept(wrap):
     faces, y = in_videos()
-    inner = AUThresholdClassifier(MidpointClassifier())
-    clf = SmoothedClassifier(inner, width=3).fit(faces, y)
-    expected = clf.predict_proba(faces) >= clf.estimator_.thresholds_
+    given = AUThresholdClassifier(MidpointClassifier(), thresholds=[0.2, 0.5, 0.8])
+    clf = SmoothedClassifier(wrap(given), width=3).fit(faces, y)
+    expected = clf.predict_proba(faces) >= [0.2, 0.5, 0.8]
     np.testing.assert_array_equal(clf.predict(faces), expected)
 
 

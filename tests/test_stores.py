@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from skfau import Faces, _decoder_warnings, _stores
 from skfau.exceptions import FaceImageError
@@ -36,6 +37,8 @@ def write(path, image, *options):
     [
         (np.zeros((2, 8, 8, 3), np.float32), "float32.*scale floats"),
         (np.zeros((2, 8, 8, 3), np.uint16), "uint16.*divide 16 bits by 257"),
+        (torch.zeros((2, 8, 8, 3)), "float32.*scale floats"),
+        (torch.zeros((2, 3, 8, 8), dtype=torch.uint8), "channel axis"),
         (np.zeros((2, 3, 8, 8), np.uint8), "channel axis"),
         (np.zeros((2, 8, 8, 4), np.uint8), "alpha"),
         (np.zeros((8, 8, 3), np.uint8), r"image\[None\]"),
@@ -54,6 +57,8 @@ def test_arrays_that_are_no_images(images, match):
         ("face.jpg", r"Faces\.from_videos"),
         (Path("face.jpg"), "list of image paths"),
         (["a.jpg", 3], "entry 1 is"),
+        ([Image.new("RGB", (8, 8))], r"np.asarray\(image.convert\('RGB'\)\)"),
+        ([torch.zeros((8, 8, 3))], "entry 0 is .*Tensor"),
         ({"a": 1}, "sequence of image"),
         (Faces([]), "with_columns"),
     ],
@@ -92,6 +97,13 @@ def test_gray_images_are_repeated_to_three_channels():
     assert (images == gray[..., None]).all()
 
 
+def test_a_tensor_is_the_array_that_it_holds():
+    images = RNG.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
+    faces = Faces(torch.as_tensor(images))
+    np.testing.assert_array_equal(faces.images[...], images)
+    assert "3 rows" in repr(faces)
+
+
 def test_files_of_other_kinds_are_read_as_rgb(tmp_path):
     image = photo()
     paths = [tmp_path / f"{k}.png" for k in range(2)]
@@ -100,6 +112,27 @@ def test_files_of_other_kinds_are_read_as_rgb(tmp_path):
     cv2.imwrite(str(paths[1]), np.dstack([image[..., ::-1], clear]))
     for read in Faces(paths).read():
         np.testing.assert_array_equal(read, image)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_twelve_bits_in_sixteen_are_not_black(tmp_path, suffix):
+    image = RNG.integers(0, 4096, (16, 12, 3)).astype(np.uint16)
+    paths = [tmp_path / f"{k}{suffix}" for k in range(2)]
+    cv2.imwrite(str(paths[0]), image[..., ::-1])
+    cv2.imwrite(str(paths[1]), image[..., 0])
+    read = Faces(paths).read()
+    np.testing.assert_array_equal(read[0], image >> 4)
+    np.testing.assert_array_equal(read[1], np.repeat(image[..., :1] >> 4, 3, axis=-1))
+
+
+def test_a_dark_photograph_of_sixteen_bits_stays_dark(tmp_path):
+    """One bright pixel shows that values run up to 65535."""
+    image = np.full((16, 12, 3), 2000, np.uint16)
+    image[3, 4] = 5000
+    cv2.imwrite(str(tmp_path / "dark.png"), image)
+    assert Faces([tmp_path / "dark.png"]).images[0].max() == 5000 >> 8
+    cv2.imwrite(str(tmp_path / "black.png"), np.full((16, 12, 3), 9, np.uint8))
+    assert (Faces([tmp_path / "black.png"]).images[0] == 9).all()
 
 
 def test_photographs_are_turned_as_their_exif_tag_says(tmp_path):

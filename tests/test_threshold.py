@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
@@ -182,3 +183,46 @@ def test_unknown_subjects_and_row_folds_are_refused():
     clf.set_params(cv=GroupKFold(3)).fit(faces, y)
     with pytest.raises(ValueError, match="'metric' parameter"):
         clf.set_params(metric="accuracy").fit(faces, y)
+
+
+GIVEN = {
+    "in order": [0.1, 0.5, 0.9],
+    "by number": {1: 0.1, 12: 0.9},
+    "by name": {"AU01": 0.1, "AU12": 0.9},
+}
+
+
+@pytest.mark.parametrize("thresholds", GIVEN.values(), ids=GIVEN)
+def test_given_thresholds_cut_the_probabilities(thresholds):
+    faces, y = draw_faces()
+    nobody = Faces(faces.images[...])
+    inner = MidpointClassifier(slope=2.0, aus=(1, 6, 12))
+    clf = AUThresholdClassifier(inner, thresholds=thresholds).fit(nobody, y)
+    np.testing.assert_array_equal(clf.thresholds_, [0.1, 0.5, 0.9])
+    expected = inner.fit(faces, y).predict_proba(faces) >= [0.1, 0.5, 0.9]
+    np.testing.assert_array_equal(clf.predict(nobody), expected)
+
+
+def test_a_fitted_classifier_takes_thresholds_without_another_fit():
+    faces, y = draw_faces()
+    frozen = FrozenEstimator(MidpointClassifier(aus=(1, 6, 12)).fit(faces, y))
+    clf = AUThresholdClassifier(frozen, thresholds={6: 0.0}).fit(faces[:1], y[:1])
+    assert clf.estimator_ is frozen
+    assert clf.predict(faces)[:, 1].all()
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "aus", "message"),
+    [
+        ([0.5, 0.5], None, r"one number per AU, \(3,\); got shape \(2,\)"),
+        ([[0.5, 0.5, 0.5]], None, r"got shape \(1, 3\)"),
+        ([0.5, 0.5, 1.5], None, r"must be in \[0, 1\], got \[0.5, 0.5, 1.5\]"),
+        ({1: np.nan}, (1, 6, 12), r"must be in \[0, 1\]"),
+        ({1: 0.2, 5: 0.3}, (1, 6, 12), r"name the AUs \[5\].*it has \(1, 6, 12\)"),
+        ({1: 0.2}, None, "does not say which AUs.*Give one number per column"),
+    ],
+)
+def test_thresholds_that_fit_no_au_are_refused(thresholds, aus, message):
+    clf = AUThresholdClassifier(MidpointClassifier(aus=aus), thresholds=thresholds)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(*draw_faces())

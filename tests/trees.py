@@ -64,3 +64,28 @@ def write_tool_points(path, rows, extra):
         cells = [frame, *values, *([x] * 68), *([x] * 68)]
         lines.append(", ".join("" if c is None else str(c) for c in cells))
     path.write_text("\n".join(lines) + "\n")
+
+
+def write_tool_faces(path, rows, extra=("success",), n_points=68):
+    """Write rows of (frame, left edge, extras): faces 30 pixels wide and high.
+
+    Point k lies at the left edge + k % 31, k // 31 below the top; `extra` may be none.
+    """
+    names = [
+        "frame",
+        *extra,
+        *(f"{axis}_{k}" for axis in "xy" for k in range(n_points)),
+    ]
+    lines = [", ".join(names)]
+    down = [30 * k / (n_points - 1) for k in range(n_points)]
+    for frame, left, *values in rows:
+        across = [left + k % 31 for k in range(n_points)]
+        lines.append(", ".join(map(str, [frame, *values, *across, *down])))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_pts(path, points):
+    """Write points that count from 0 as iBUG does, from 1."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = "\n".join(f"{x + 1} {y + 1}" for x, y in points)
+    path.write_text(f"version: 1\nn_points: {len(points)}\n{{\n{rows}\n}}\n")

@@ -8,6 +8,7 @@ import numpy as np
 
 from skfau.datasets._image_files import is_video, one_source_each, read_images
 from skfau.datasets._landmark_files import (
+    check_any,
     landmark_files,
     landmark_folders,
     read_points,
@@ -122,6 +123,7 @@ def _find_recordings(root, subset, annotations, images, landmarks):
                 read=partial(_read, sources.get(name), path, points),
             )
         )
+    check_any(landmarks, folders, recordings)
     return recordings
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from skfau.datasets._image_files import is_video, one_source_each, read_images
 from skfau.datasets._landmark_files import (
+    check_any,
     landmark_files,
     landmark_folders,
     read_points,
@@ -170,7 +171,6 @@ def _load(name, root, aus, landmarks, first_frame, reading):
         first_frame=first_frame,
         about=_ABOUT[name],
         reading=reading,
-        stacklevel=6,
     )
 
 
@@ -196,6 +196,7 @@ def _find_recordings(root, landmarks):
                 read=partial(_read, source, label, levels, points),
             )
         )
+    check_any(landmarks, folders, recordings)
     return recordings, unread
 
 

@@ -14,6 +14,7 @@ from skfau.datasets._image_files import (
     read_images,
 )
 from skfau.datasets._landmark_files import (
+    check_any,
     landmark_files,
     landmark_folders,
     read_points,
@@ -127,6 +128,7 @@ def _find_recordings(root, images, camera, landmarks):
                 read=partial(_read, source, files, points),
             )
         )
+    check_any(landmarks, folders, recordings)
     return recordings
 
 

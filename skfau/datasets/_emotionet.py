@@ -2,7 +2,6 @@
 
 import os
 import re
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfau._stores import PathStore
+from skfau._warn import warn
 from skfau.datasets._image_files import IMAGE_SUFFIXES
 from skfau.datasets._index import read_indexed
 from skfau.datasets._recordings import NOT_CODED, Recording, check_aus, code_table
@@ -314,4 +314,4 @@ def _warn(subset, n_labels, lost):
         shown = ", ".join(lost[:5])
         told.append(f"{len(lost):,} labels have no image ({shown}, ...)")
     if told:
-        warnings.warn(f"{'; '.join(told)}.", DatasetWarning, stacklevel=4)
+        warn(f"{'; '.join(told)}.", DatasetWarning)

@@ -2,7 +2,6 @@
 
 import json
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from tqdm import tqdm
 from skfau import __version__
 from skfau._arrays import stamp
 from skfau._cache_files import cache_path, settled, write_arrays
+from skfau._warn import warn
 
 # Format of the index; raise it when a reader returns other records for equal files.
 _FORMAT = 3
@@ -103,11 +103,10 @@ def _write(path, keys, stamps, records):
     try:
         write_arrays(path, arrays)
     except OSError as error:
-        warnings.warn(
+        warn(
             f"the index {path} cannot be written ({error.strerror}), so the next load "
             "reads all files again; pass index=FILE in a folder that can be written, "
             "or index=None",
-            stacklevel=4,
         )
 
 

@@ -1,8 +1,8 @@
 """Published partitions of subjects, and the frames that a whole data set holds."""
 
-import warnings
 from typing import NamedTuple
 
+from skfau._warn import warn
 from skfau.exceptions import DatasetWarning
 
 # Parts in the order of JAA-Net's lists. Other codebases use the same parts in another
@@ -118,7 +118,7 @@ _EXPECTED = {
 }
 
 
-def warn_of_deviations(name, counts, lost, spare, subjects, stacklevel):
+def warn_of_deviations(name, counts, lost, spare, subjects):
     """Warn if a copy is not the published data set; return the recordings that differ.
 
     Parameters
@@ -133,8 +133,6 @@ def warn_of_deviations(name, counts, lost, spare, subjects, stacklevel):
         Number of images without a label of every recording.
     subjects : dict of str to str
         Subject of every recording.
-    stacklevel : int
-        As in `warnings.warn`.
 
     Returns
     -------
@@ -169,13 +167,12 @@ def warn_of_deviations(name, counts, lost, spare, subjects, stacklevel):
         f"rows per published part: {', '.join(parts)}" if parts else "",
     ]
     known = expected.lists.get(total)
-    warnings.warn(
+    warn(
         f"{expected.title} has {expected.n_frames:,} labelled frames, this copy "
         f"{total:,}{f' (as many as the lists of {known})' if known else ''}: "
         f"{'; '.join(filter(None, told))}. Figures of this copy do not compare with "
         "published ones; report.videos and report.deviating tell more.",
         DatasetWarning,
-        stacklevel=stacklevel,
     )
     return tuple(dict.fromkeys([*longer, *absent, *strange, *bare, *odd]))
 

@@ -32,11 +32,15 @@ class VideoReport(NamedTuple):
         Not in the data.
     without_landmarks : ndarray of int
         In the data, with NaN landmarks.
+    several_faces : ndarray of int
+        In the data; the file of landmarks shows more than one face. The landmarks
+        are of one person in all frames.
     """
 
     without_label: np.ndarray
     without_image: np.ndarray
     without_landmarks: np.ndarray
+    several_faces: np.ndarray
 
 
 class DataSet(NamedTuple):
@@ -142,7 +146,6 @@ def load_recordings(
     first_frame,
     about,
     reading,
-    stacklevel=5,
 ):
     """Read recordings and join them to the Bunch that a loader returns.
 
@@ -165,8 +168,6 @@ def load_recordings(
         Description of the data set, for ``DESCR``.
     reading : dict
         ``index``, ``n_jobs`` and ``verbose`` of `read_indexed`.
-    stacklevel : int, default=5
-        As in `warn_of_deviations`.
     """
     root = Path(data_set.root).absolute()
     name = (data_set.name, str(root), *map(str, data_set.options))
@@ -180,7 +181,7 @@ def load_recordings(
         target=np.concatenate([target for target, _ in labels]),
         intensity=_intensity(labels),
         aus=aus,
-        report=_report(data_set.name, recordings, joined, unread, stacklevel),
+        report=_report(data_set.name, recordings, joined, unread),
         DESCR=_describe(about, root, joined),
     )
 
@@ -211,7 +212,7 @@ def _intensity(labels):
     )
 
 
-def _report(name, recordings, joined, unread, stacklevel):
+def _report(name, recordings, joined, unread):
     unread = list(unread)
     for recording in recordings:
         odd = recording.record["unread"]
@@ -223,7 +224,6 @@ def _report(name, recordings, joined, unread, stacklevel):
         {video: len(report.without_image) for video, report in videos.items()},
         {video: len(report.without_label) for video, report in videos.items()},
         {r.name: r.subject for r in recordings},
-        stacklevel,
     )
     return Bunch(videos=videos, unread_files=unread, deviating=deviating)
 
@@ -245,7 +245,8 @@ def _join(recording, first):
     coded = np.flatnonzero(np.isin(frames, images))
     frames = frames[coded].astype(np.int64)
     points, bare = None, frames
-    known = record["seen"] + (1 - first if len(record["by_image"]) else 0)
+    shift = 1 - first if len(record["by_image"]) else 0
+    known, several = record["seen"] + shift, record["several"] + shift
     seen = np.isin(known, frames)
     if seen.any():
         points = np.full((len(frames), 68, 2), np.nan, np.float32)
@@ -255,6 +256,7 @@ def _join(recording, first):
         np.setdiff1d(images, record["frames"]),
         np.setdiff1d(record["frames"], images),
         bare,
+        frames[np.isin(frames, several)],
     )
     return _Rows(frames, np.searchsorted(images, frames), coded, points, report)
 

@@ -3,6 +3,7 @@
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._aunet import AUNetClassifier
 from skfau.estimators._base import BaseAUClassifier
+from skfau.estimators._chains import load, save
 from skfau.estimators._drml import DRMLClassifier
 from skfau.estimators._eacnet import EACNetClassifier
 from skfau.estimators._fau_transformer import FAUTransformerClassifier
@@ -41,4 +42,6 @@ __all__ = [
     "WSARLClassifier",
     "hog_baseline",
     "landmark_baseline",
+    "load",
+    "save",
 ]

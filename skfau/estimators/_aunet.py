@@ -36,71 +36,72 @@ from skfau.nn import AUNet
 class AUNetClassifier(BaseAUClassifier):
     """Facial AU detection with face alignment, AUNet (Yang et al., 2023).
 
-    A frozen network that finds facial landmarks gives the features. Their change from
-    an earlier to a later frame of the video is added. In training, an auto-encoder of
-    the labels asks of predictions that AUs go together as they do in the labels.
+    The features come from a frozen network that finds facial landmarks. Their change
+    from an earlier to a later frame of the video is added. In training, an auto-encoder
+    of the labels pulls predictions towards combinations of AUs that occur in the
+    labels.
 
     Parameters
     ----------
     backbone : {"fan", "resnet18", "resnet34", "resnet50", "tiny"}, default="fan"
-        The face alignment network, frozen, or a residual trunk that trains along
-        (ResNet-18-A of Table XIII).
+        ``"fan"`` is the face alignment network, frozen. The others are residual
+        backbones, trained with the other layers (ResNet-18-A of Table XIII).
     weights : {"imagenet"}, path or None, default=None
-        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
-        of torchvision's state dict, or None for random weights. For residual backbones
-        only.
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
+        file of torchvision's state dict, or None for random weights. For residual
+        backbones only.
     fan_weights : path or None, default=None
-        File of the published face alignment network (``2dfan2``). None trains one on
-        the training faces' landmarks before all else.
+        File of the published face alignment network (``2dfan2``). With None, one is
+        first trained on the landmarks of the training faces.
     fan_width : int, default=256
-        Its channels, and those of the layers behind it; a multiple of 16. 16 to 64
-        train on a CPU.
+        Channels of the face alignment network and of the layers after it; a multiple of
+        16. 16 to 64 can be trained on a CPU.
     fan_stacks : int, default=2
-        Its hourglasses.
+        Hourglasses of the face alignment network.
     fan_epochs : int, default=40
-        Passes over the training faces where it is trained here.
+        Passes over the training faces, if the face alignment network is trained.
     temporal : bool, default=True
         Compare each face with two other frames of its video (columns ``video`` and
         ``frame``).
     interval : int, default=10
-        Frames to each of them, T in the paper.
+        Distance to each of these two frames, in frames; T in the paper.
     static_share : float, default=0.9
-        Weight of the face's own maps where motion is added.
+        Weight of the face's own feature maps when motion is added to them.
     motion_share : float, default=0.1
-        Weight of motion there.
+        Weight of motion in that sum.
     label_vae : bool, default=True
         Train with the auto-encoder of labels, one per data set (column ``dataset``).
     latent_dim : int or None, default=None
-        Length of its code. None is 8 for the AUs of BP4D, 6 for DISFA's, else two
-        thirds of their number (5 for the 7 or 8 of Aff-Wild2).
+        Length of the auto-encoder's code. None is 8 for the AUs of BP4D, 6 for those of
+        DISFA, otherwise two thirds of the number of AUs (5 for the 7 or 8 of
+        Aff-Wild2).
     kl_weight : float, default=0.3
-        Weight lambda of the divergence in its training.
+        Weight lambda of the KL divergence when the auto-encoder is trained.
     consistency_weight : float, default=1.0
-        Weight gamma of the agreement it asks for.
+        Weight gamma of the auto-encoder's term in the loss.
     class_weight : {"soft_balance", "inverse_rate"} or None, default="inverse_rate"
         Weights of the AUs in the loss, from the training labels. Equation 1.
     feature_cache : path or None, default=None
-        Folder in which the frozen network's features of every frame are kept, in
-        float16 (8 MB a frame with ``fan_width=256`` at 256 px), so that it sees each
-        frame once. Only with ``augmentation=None``: changed pixels have features of
-        their own.
+        Folder that keeps the frozen network's features, so that those of each frame are
+        computed once: float16, 8 MB a frame with ``fan_width=256`` at 256 px. Only with
+        ``augmentation=None``, because changed pixels have other features.
     lr_decay : float, default=0.3
         Factor that lowers the learning rate. Applied every `lr_decay_epochs` epochs.
     lr_decay_epochs : int, default=4
         Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0.
     image_size : int, default=256
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=False
-        Reduce colours to luma first.
+        Convert colours to grey (luma) first.
     augmentation : FaceAugmentation, "published" or None, default="published"
-        Random changes to training batches. The three frames change alike.
+        Random changes to training batches. All three frames change in the same way.
         ``"published"`` is ``FaceAugmentation(rotation=15, scale=0.25, shift=0.05,
         brightness=0.15, contrast=0.3)``.
     lr : float, default=0.0001
-        Learning rate at the start. The optimiser is AdamW.
+        Initial learning rate. The optimiser is AdamW.
     weight_decay : float, default=0.0
         Weight decay of the optimiser.
     batch_size : int, default=64
@@ -114,48 +115,52 @@ class AUNetClassifier(BaseAUClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : AUNetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. All is copied but the
-        outputs of AUs that only one of them knows. The face alignment network is
-        neither trained again nor read from `fan_weights`.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. Everything is copied except the outputs of AUs that only one of the
+        two has. The face alignment network is neither trained again nor read from
+        `fan_weights`.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     label_vaes_ : dict of str to skfau.nn.LabelVAE
-        By data set, ``""`` without the column; not in the file of `save`, and after
-        `load` trained anew by the next `partial_fit`.
+        Auto-encoders by data set; the name is ``""`` without the column ``dataset``.
+        `save` does not write them; after `load` the next `partial_fit` trains new ones.
     fan_history_ : list of dict
-        ``train_loss`` per epoch of the face alignment network, where it was trained.
+        ``train_loss`` per epoch of the face alignment network, if it was trained.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.AUNet`.
     history_ : list of dict
-        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. Also the parts
         of the loss.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
     See Also
     --------
@@ -169,26 +174,26 @@ class AUNetClassifier(BaseAUClassifier):
     ``backbone="resnet18"``. Align faces with ``FaceAligner(template="aunet",
     output_size=256)`` for the published crop.
 
-    Several data sets at once (Tables VII to IX): concatenate their faces, label all
-    AUs of the union, NaN where a data set does not code one, and say in the column
-    ``dataset`` which row is whose.
+    To train on several data sets (Tables VII to IX), concatenate their faces. Give y a
+    column for every AU of any data set, with NaN where a data set does not code the AU,
+    and name the data set of each row in the column ``dataset``.
 
-    Where its video has no frame `interval` earlier or later (at its ends, in gaps), or
-    none with a face, a face is compared with itself. Single images, without the columns
-    ``video`` and ``frame``, have no motion: `predict` takes them so, `fit` warns.
-    Neighbours may be outside of the rows at hand, but ``FaceAligner`` in a pipeline
-    knows those rows only, and `feature_cache` keeps each selection anew: align all
-    faces first, then take rows.
-    Where there are landmarks, neighbours are aligned to the face by the centres of the
-    eyes, nose and corners of the mouth. It is their features that move, not their
-    pixels as in the paper: so a video's frames go through the trunk once each.
+    A face is compared with itself if its video has no frame `interval` earlier or later
+    (at its ends and in gaps), or if that frame shows no face. Single images, without
+    the columns ``video`` and ``frame``, have no motion: `predict` accepts them, `fit`
+    warns. Align all faces first, then select rows: neighbours may lie outside of the
+    selected rows. A ``FaceAligner`` in a pipeline sees the selected rows only, and
+    `feature_cache` would store every selection again. With landmarks, neighbours are
+    aligned to the face by the centres of the eyes, the nose and the corners of the
+    mouth. Unlike in the paper, the features are moved, not the pixels, so that each
+    frame of a video passes through the backbone once.
 
-    Departures: the authors also blur, compress and cut holes in training, turn by 13.5
-    degrees by a slip, and average the logits of a face and its mirror image at test.
-    The learning rate falls to 30 %, and agreement is averaged over the code, as in
-    their code; the text has by 30 %, and a sum.
-    `kl_weight` was picked from 0.1, 0.2 and 0.3; which, is not stated. A face alignment
-    network trained here knows the training faces only.
+    Departures: in training the authors also blur and compress images, cut holes into
+    them, and rotate by 13.5 degrees because of a bug. At test time they average the
+    logits of a face and of its mirror image. The learning rate falls to 30 % and the
+    auto-encoder's term is a mean, as in the released code; the paper has a fall by 30 %
+    and a sum. The paper chose `kl_weight` from 0.1, 0.2 and 0.3 and does not say which.
+    A face alignment network that is trained here has seen the training faces only.
 
     References
     ----------
@@ -327,7 +332,7 @@ class AUNetClassifier(BaseAUClassifier):
 
     def _pretrain(self, net, faces, labels, *, fresh):
         if fresh:
-            # The history of an earlier fit may be of another network.
+            # Drop the history of an earlier fit: it may be of another network.
             vars(self).pop("fan_history_", None)
         if self._trains_fan and any(name.startswith("trunk.") for name in fresh):
             self.fan_history_ = train_fan(
@@ -391,13 +396,13 @@ class AUNetClassifier(BaseAUClassifier):
         )
 
     def load_published(self, path):
-        """Become the classifier whose weights the authors published.
+        """Load the weights that the authors published.
 
         Parameters
         ----------
         path : path-like
-            Their file, such as ``bp4d_split1.pth`` (AUs as by default) or
-            ``disfa_split1.pth``; `fan_weights`, `aus` and `temporal` must go with it.
+            File of the authors, such as ``bp4d_split1.pth`` (the default AUs) or
+            ``disfa_split1.pth``; `fan_weights`, `aus` and `temporal` must match it.
 
         Returns
         -------

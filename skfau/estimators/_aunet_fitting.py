@@ -1,13 +1,13 @@
-"""What only `AUNetClassifier` trains: a face alignment network, label auto-encoders."""
+"""Trainings of `AUNetClassifier` alone: face alignment network, label auto-encoders."""
 
 import math
-import warnings
 
 import numpy as np
 import torch
 from tqdm import trange
 
 from skfau._columns import names_of
+from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._batches import FaceBatches, PreparedNetwork
 from skfau.estimators._neighbours import Neighbourhood
@@ -23,7 +23,7 @@ _FAN_AUGMENTATION = FaceAugmentation(
 )
 _FAN_LR = 1e-3
 _VAE_EPOCHS, _VAE_BATCH_SIZE, _VAE_LR = 100, 128, 1e-3
-# They keep these trainings' random streams apart from the classifier's.
+# Seed words: these trainings have other random streams than the classifier's.
 _FAN, _VAE = 101, 102
 
 
@@ -35,11 +35,9 @@ def warn_without_neighbours(faces, interval):
         if around.has_sides:
             reason = f"no video in X has two faces that are {interval} frames apart"
             remedy = "Set interval= by the column 'frame'; align before rows are taken"
-        warnings.warn(
+        warn(
             f"{reason}: no face has neighbours, and the temporal module learns "
             f"nothing. {remedy}, or pass temporal=False.",
-            UserWarning,
-            stacklevel=6,
         )
 
 
@@ -57,19 +55,19 @@ def check_landmarks(faces):
 def train_fan(module, faces, *, n_epochs, batch_size, device, seed, verbose):
     """Train the frozen network of a prepared `AUNet` on heatmaps of landmarks.
 
-    Squared error against Gaussians, Adam, a learning rate that falls as a cosine from
-    0.001; the faces are turned, scaled, shifted and mirrored at random.
+    The loss is the squared error against Gaussians. The learning rate of Adam falls
+    from 0.001 as a cosine. Faces are rotated, scaled, shifted and mirrored at random.
 
     Parameters
     ----------
     module : FrameNetwork
-        Its network's trunk is trained in place, and frozen again.
+        Its network's backbone is trained in place, then frozen again.
     faces : Faces
         With landmarks in every row.
     n_epochs, batch_size : int
         Passes over the faces, and faces per step.
     device : torch.device
-        Where the module is.
+        Device of the module.
     seed : int
         Fixes everything random.
     verbose : int
@@ -128,7 +126,7 @@ def datasets_of(faces):
 
 
 def dataset_numbers(faces, names):
-    """Return the place of each row's data set among names, -1 for one not there."""
+    """Return the index of each row's data set in `names`, -1 if it is not there."""
     numbers = np.full(len(faces), -1)
     if names:
         dataset = datasets_of(faces)
@@ -140,7 +138,7 @@ def dataset_numbers(faces, names):
 def fit_label_vaes(labels, dataset, aus, *, latent_dim, kl_weight, seed, verbose=0):
     """Train a `LabelVAE` on the labels of each data set.
 
-    Adam at 0.001, batches of 128, 100 epochs; the last one is kept.
+    Adam at 0.001, batches of 128, 100 epochs; the weights of the last one are kept.
 
     Parameters
     ----------
@@ -151,7 +149,7 @@ def fit_label_vaes(labels, dataset, aus, *, latent_dim, kl_weight, seed, verbose
     aus : tuple of int
         AU number of each column.
     latent_dim : int or None
-        Length of the codes; None is by data set, see `latent_dim_of`.
+        Length of the codes; None depends on the data set, see `latent_dim_of`.
     kl_weight : float
         Weight lambda of equation 2.
     seed : int
@@ -162,7 +160,7 @@ def fit_label_vaes(labels, dataset, aus, *, latent_dim, kl_weight, seed, verbose
     Returns
     -------
     vaes : dict of str to LabelVAE
-        By data set; one without a known label has none.
+        One per data set; data sets without a known label are left out.
     """
     vaes = {}
     for number, name in enumerate(np.unique(dataset)):
@@ -189,8 +187,9 @@ def fit_label_vaes(labels, dataset, aus, *, latent_dim, kl_weight, seed, verbose
 def latent_dim_of(aus):
     """Return the published length of the code for a data set that codes these AUs.
 
-    8 for the AUs of BP4D, 6 for DISFA's, 5 for those of Aff-Wild2 (2020); else two
-    thirds of their number, as it is but for DISFA.
+    8 for the AUs of BP4D, 6 for those of DISFA, 5 for those of Aff-Wild2 (2020). For
+    other AUs it is two thirds of their number, which fits all three data sets but
+    DISFA.
     """
     if set(aus) == set(DATASET_AUS["disfa"]):
         return 6

@@ -1,10 +1,9 @@
-"""Which AUs the columns of y are, how often they occur, which rows have a face."""
-
-import warnings
+"""AUs of y's columns, how often they occur, and which rows have a face."""
 
 import numpy as np
 
 from skfau._validation import bare_au
+from skfau._warn import warn
 from skfau.exceptions import LabelError
 from skfau.losses import inverse_rate_weights, soft_balance_weights
 
@@ -20,7 +19,7 @@ def resolve_aus(aus, y, n_columns):
     y : array-like or DataFrame
         Labels as the user gave them.
     n_columns : int
-        Their number of columns.
+        Number of columns of `y`.
     """
     names = getattr(y, "columns", None)
     if names is not None:
@@ -56,7 +55,7 @@ def au_number(name):
 def two_classes(n_aus):
     """Return `classes_`: two for every AU, as one 2-D array.
 
-    Every scorer of scikit-learn takes this form, for one, two and more labels.
+    All scorers of scikit-learn accept this form, for one, two or more AUs.
     """
     return np.tile([0, 1], (n_aus, 1))
 
@@ -64,7 +63,7 @@ def two_classes(n_aus):
 def count_labels(labels, aus):
     """Return positive and known labels per AU, int64 (2, n_aus).
 
-    An AU without one known label is an error; one that never occurs is a warning,
+    An AU without a known label is an error. An AU that never occurs is a warning,
     because a rare AU may be absent from a fold.
     """
     known = np.isfinite(labels).sum(axis=0)
@@ -79,12 +78,10 @@ def count_labels(labels, aus):
             "one known label. Leave it out of y and aus."
         )
     if (positive == 0).any():
-        warnings.warn(
+        warn(
             f"{name(positive == 0)} never occurs in the {len(labels)} training rows; "
             "its probabilities will say nothing. Leave it out, or use folds that "
             "balance the AUs (skfau.model_selection.SubjectKFold).",
-            UserWarning,
-            stacklevel=4,
         )
     return np.stack([positive, known])
 
@@ -95,7 +92,7 @@ def class_weights(kind, label_counts):
     Parameters
     ----------
     kind : {"soft_balance", "inverse_rate"} or None
-        None weighs all AUs alike.
+        None gives all AUs the same weight.
     label_counts : ndarray of shape (2, n_aus)
         What `count_labels` returns.
     """
@@ -107,9 +104,9 @@ def class_weights(kind, label_counts):
 
 
 def rows_with_face(faces):
-    """Return a bool array: which rows have at least one finite landmark.
+    """Return which rows have at least one finite landmark, bool (n,).
 
-    `Faces` without landmarks say nothing about missing faces, so all rows count.
+    Without landmarks it is unknown which faces are missing, so all rows count.
     """
     landmarks = faces.landmarks
     if landmarks is None:

@@ -5,6 +5,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _fitting, _persistence
 from skfau.estimators._augmentation import still
@@ -20,6 +21,7 @@ from skfau.estimators._batches import (
     logits_of,
     return_landmarks,
 )
+from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
 from skfau.estimators._parameters import SHARED_CONSTRAINTS, kept_parameters
 from skfau.estimators._system import LabelTargets, Task
@@ -28,7 +30,7 @@ from skfau.estimators._training import INIT, load_history, plain_history
 from skfau.metrics import au_f1_score
 
 
-class BaseAUClassifier(ClassifierMixin, BaseEstimator):
+class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
     A subclass declares its parameters in ``__init__``, stores them by
@@ -74,6 +76,47 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         Return the training data as whole batches.
     ``_apply_network(faces, select, method)``
         Run the network over faces.
+
+    What ``callbacks`` of skorch do here; a fit trains with copies of them. What cannot
+    do its work is refused with a reason before anything is trained:
+
+    ===================================  ===============================================
+    callback                             here
+    ===================================  ===============================================
+    ``LRScheduler``                      Every policy, by epoch or batch, if nothing
+                                         else sets the rate: ``lr_decay=1`` and
+                                         ``schedule=None``.
+    ``EarlyStopping``, ``Checkpoint``    With ``monitor=`` what is recorded before they
+                                         are called; ``load_best`` without
+                                         ``early_stopping``; no ``f_pickle``.
+    ``TrainEndCheckpoint``               Holds the weights that the fit ends with.
+    ``EpochScoring``                     Calls the classifier: on the held-out faces
+                                         with ``early_stopping=True``, on the training
+                                         faces, unchanged, with ``on_train=True``.
+    ``PassthroughScoring``               With ``on_train=True``: ``train_loss_best``.
+    ``GradientNormClipping``             Works.
+    ``Freezer``, ``Unfreezer``,          By names such as ``network.backbone.*``; one
+    ``ParamMapper``, ``Initializer``     that fits no weight is refused.
+    ``EpochTimer``, ``ProgressBar``      Work.
+    ``PrintLog``                         Prints with ``verbose=1``, or to its ``sink``.
+    ``TensorBoard`` and other loggers    Read the history.
+    ``BatchScoring``,                    Refused.
+    ``InputShapeSetter``,
+    ``LoadInitState``
+    your own                             ``on_*`` are called as by skorch.
+    ===================================  ===============================================
+
+    An epoch records ``train_loss``, the parts of the loss and, with early stopping on
+    held-out subjects, ``valid_f1``; there is no ``valid_loss``. A callback ends the
+    training with its epoch by raising KeyboardInterrupt, as ``EarlyStopping`` does;
+    all others still hear of that epoch. A user's Ctrl-C passes through. In
+    `partial_fit` a scheduler goes on where it was; other callbacks begin anew.
+
+    A file in ``checkpoint_dir`` belongs to the class, the data, the parameters, and the
+    callbacks that may change the training: all but those that score, print or log.
+    What callbacks have learned, attributes that end in an underscore, is kept with it.
+    A fit with more ``max_epochs`` goes on from the file of one with fewer, unless its
+    learning rates depend on that number; one that had stopped early stays as it is.
 
     Examples
     --------
@@ -206,6 +249,7 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             self.random_state,
             going_on,
             lambda: fit_fingerprint(type(self), self.get_params(False), faces, labels),
+            self.max_epochs,
         )
         train, held_out = (faces, labels), None
         if self.early_stopping:
@@ -214,17 +258,16 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             )
             held_out = _fitting.EarlyStopping(self._probabilities, *test, self.patience)
         with threads(self.n_threads):
-            net, fresh = self._start(*train, aus, seed, going_on)
-            resumed = checkpoint is not None and checkpoint.path.exists()
-            self._pretrain(net, *train, fresh=() if resumed else fresh)
+            net, fresh = self._start(*train, aus, seed, going_on, held_out)
+            state = _fitting.saved_state(checkpoint, net)
+            self._pretrain(net, *train, fresh=() if state else fresh)
             self.net_ = net
             # Resume first: cached features are keyed by the weights.
-            n_left = _fitting.resume(net, self.max_epochs, held_out, checkpoint)
+            n_left = _fitting.resume(net, self.max_epochs, held_out, state)
             batches = self._make_batches(net, *train)
+            how = n_left, self.max_epochs, held_out, checkpoint
             bar_name = type(self).__name__ if self.verbose else None
-            _fitting.train(
-                net, batches, n_left, self.max_epochs, held_out, checkpoint, bar_name
-            )
+            _fitting.train(net, batches, train, *how, bar_name)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -232,7 +275,9 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         """Train one epoch more on these faces, keeping optimiser and history.
 
         The first call also decides the class weights, from its own labels. There
-        is no early stopping and no checkpoint.
+        is no early stopping and no checkpoint. A copy (`copy.deepcopy`, pickle) goes on
+        exactly as the original; a classifier from a file of `save` warns, and begins
+        with a new optimiser.
 
         Parameters
         ----------
@@ -250,12 +295,16 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         faces, labels, aus = self._check_training(X, y, going_on)
         with threads(self.n_threads):
             net, fresh = getattr(self, "net_", None), ()
-            if not going_on:
+            if going_on:
+                net.use_callbacks(self.callbacks)
+                _persistence.warn_without_optimizer(net)
+            else:
                 seed = _fitting.draw_seed(self.random_state)
                 net, fresh = self._start(faces, labels, aus, seed)
             self._pretrain(net, faces, labels, fresh=fresh)
             self.net_ = net
-            net.run_epochs(self._make_batches(net, faces, labels), 1)
+            batches = self._make_batches(net, faces, labels)
+            net.run_epochs(batches, 1, data=(faces, labels))
         return self
 
     def _check_training(self, X, y, going_on):
@@ -267,24 +316,23 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         self._check_training_faces(faces, going_on=going_on)
         return *drop_faceless(faces, labels), aus
 
-    def _start(self, faces, labels, aus, seed, going_on=False):
+    def _start(self, faces, labels, aus, seed, going_on=False, held_out=None):
         """Return a new net and the names of its weights that start at random.
 
         The others are those of `net_` where a fit goes on, or come from `init_from`.
         """
-        previous = self.network_state() if going_on else None
         task = Task(aus, count_labels(labels, aus), labels)
         net = self._make_net(task, seed)
         _fitting.training_columns(net.system, faces, self._augmentation)
+        check_callbacks(net, held_out is not None)
         network, report = net.module_.network, None
         fresh = list(network.state_dict())
-        if previous is not None:
-            _persistence.load_state(network, previous)
+        if going_on:
+            _persistence.load_state(network, self.network_state())
+            _persistence.load_loss(net, _persistence.loss_state(self.net_))
             fresh = []
         elif self.init_from is not None:
-            report = _persistence.transfer(
-                network, aus, net.system.given, self.init_from, type(self).__name__
-            )
+            report = _persistence.transfer(net, aus, self.init_from, type(self))
             fresh = report["fresh"]
         if not going_on:
             # Should `_pretrain` fail, a half-trained network must not be found here.
@@ -294,8 +342,12 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             self.transferred_ = report
         return net, fresh
 
-    def _make_net(self, task, seed):
-        """Ask the system for its parts and compose a net of them."""
+    def _make_net(self, task, seed, made_with=None):
+        """Ask the system for its parts and compose a net of them.
+
+        `made_with` are the parameters of a net that is made again.
+        """
+        made_with = made_with or kept_parameters(self.get_params(False))
         device = resolve_device(self.device, or_cpu=not task.pretrained)
         stream = PrivateStream(device)
         stream.seed(seed, INIT)
@@ -303,12 +355,11 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
             system = self._system(task)
             net = _fitting.compose_net(
                 system,
-                {name: getattr(self, name) for name in SHARED_CONSTRAINTS},
+                {name: getattr(self, name) for name in SHARED_CONSTRAINTS} | made_with,
                 device=device,
                 seed=seed,
-                learning_rate_factor=self._learning_rate_factor,
             )
-        net.system, net.made_with = system, kept_parameters(self.get_params(False))
+        net.system, net.made_with, net.classifier = system, made_with, self
         return net
 
     def _describe(self, net, task):
@@ -318,10 +369,6 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         self.label_counts_ = task.label_counts
         for name, value in net.system.attributes.items():
             setattr(self, name, value)
-
-    def _learning_rate_factor(self, epoch):
-        """Return what `lr` is multiplied by in an epoch, counted from 0."""
-        return self.lr_decay ** (epoch // self.lr_decay_epochs)
 
     def _batch_parameters(self, net, faces):
         """Return how batches of faces are made, as arguments of `FaceBatches`."""
@@ -359,10 +406,10 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         -------
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
             In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
-            DataFrame with columns ``AU1``, ... after
+            DataFrame with columns ``AU1``, ... and rows named as the faces are, after
             ``set_output(predict_proba="pandas")``.
         """
-        return self._as_output(self._probabilities(X))
+        return self._as_output(self._probabilities(X), X)
 
     def _probabilities(self, X):
         return self._run(X, lambda outputs: torch.sigmoid(logits_of(outputs)))
@@ -436,38 +483,6 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         seen = return_landmarks(corners, image_shape, self.image_size, geometry)
         return tuple((seen + 0.5).ravel().tolist())
 
-    def set_output(self, *, predict_proba=None):
-        """Choose what `predict_proba` returns.
-
-        Parameters
-        ----------
-        predict_proba : {"default", "pandas"} or None, default=None
-            ``"pandas"`` gives a DataFrame with columns ``AU1``, ``AU2``, ... and
-            needs pandas. None changes nothing.
-
-        Returns
-        -------
-        self : object
-            The classifier.
-        """
-        if predict_proba not in {"default", "pandas", None}:
-            raise ValueError(
-                "predict_proba must be 'default', 'pandas' or None, "
-                f"got {predict_proba!r}."
-            )
-        if predict_proba is not None:
-            # scikit-learn's clone carries an attribute of this name along.
-            self._sklearn_output_config = {"predict_proba": predict_proba}
-        return self
-
-    def _as_output(self, probabilities):
-        config = getattr(self, "_sklearn_output_config", {})
-        if config.get("predict_proba") != "pandas":
-            return probabilities
-        from pandas import DataFrame
-
-        return DataFrame(probabilities, columns=[f"AU{au}" for au in self.aus_])
-
     # -- keeping --------------------------------------------------------------------
 
     @property
@@ -495,8 +510,10 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         ----------
         path : str or Path
             Of the safetensors file: weights, and a JSON header with the parameters,
-            the AUs and the history. Where the fit ran (device, threads, checkpoints,
-            callbacks) and ``init_from`` are not kept, nor is the optimiser.
+            the AUs, the history and the centres of a loss that has them. Where the fit
+            ran (device, threads, checkpoints, callbacks) and ``init_from`` are not
+            kept, nor is the optimiser, which would make the file three times as long:
+            `partial_fit` warns that it begins with a new one. Pickle keeps it.
 
         Raises
         ------
@@ -506,17 +523,23 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If parameters set after the fit are of a network of another shape.
         """
+        header, state = self._to_file()
+        parameters = _persistence.to_json(kept_parameters(self.get_params(False)))
+        _persistence.write_file(path, {**header, "parameters": parameters}, state)
+
+    def _to_file(self):
+        """Return what a file needs beside the parameters: a header and arrays."""
         check_is_fitted(self, "net_")
         self._check_described()
         header = {
             "class": type(self).__name__,
-            "parameters": kept_parameters(self.get_params(False)),
             "aus": self.aus_,
             "label_counts": self.label_counts_.tolist(),
             "constants": self.net_.system.given,
             "history": self.history_,
+            "loss": _persistence.loss_state(self.net_),
         }
-        _persistence.write_file(path, header, self.network_state())
+        return header, self.network_state()
 
     @classmethod
     def load(cls, path):
@@ -539,20 +562,28 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         """
         header, state = _persistence.read_file(path)
         _persistence.check_class(path, header["class"], cls.__name__)
-        new = cls(**_persistence.from_json(header["parameters"]))
+        parameters = _persistence.from_json(header["parameters"])
+        return cls._from_file(parameters, header | {"file": str(path)}, state)
+
+    @classmethod
+    def _from_file(cls, parameters, header, state):
+        """Return the classifier that has these parameters and gave `_to_file`."""
+        new = cls(**parameters)
         new.aus_ = tuple(header["aus"])
         new.label_counts_ = np.array(header["label_counts"], dtype=np.int64)
         net = new._remake_net({name: state[name] for name in header["constants"]})
         _persistence.load_state(net.module_.network, state)
+        _persistence.load_loss(net, _persistence.from_lists(header))
         load_history(net.history, header["history"])
+        net.loaded_from = header.get("file", "the file of this classifier")
         new._describe(net, Task(new.aus_, new.label_counts_))
         new.net_ = net
         return new
 
-    def _remake_net(self, buffers, seed=0):
+    def _remake_net(self, buffers, seed=0, made_with=None):
         """Return a net as the fitted one, to be filled with its weights."""
         task = Task(self.aus_, self.label_counts_, None, buffers, pretrained=False)
-        return self._make_net(task, seed)
+        return self._make_net(task, seed, made_with)
 
     def _check_described(self):
         """Raise if set_params after fit describes a network of another shape."""
@@ -583,11 +614,9 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         if net is not None:
             self._check_described()
             state["_network"] = {
-                "state": self.network_state(),
-                "history": self.history_,
-                "seed": net.seed,
-                "loss": {k: v.cpu() for k, v in net.criterion_.state_dict().items()},
-                "buffers": net.system.buffers,
+                "remade": (net.system.buffers, net.seed, net.made_with),
+                "training": _persistence.to_arrays(net.training_state(copied=True)),
+                "loaded_from": net.loaded_from,
             }
         return state
 
@@ -596,10 +625,9 @@ class BaseAUClassifier(ClassifierMixin, BaseEstimator):
         kept = state.pop("_network", None)
         super().__setstate__(state)
         if kept is not None:
-            self.net_ = self._remake_net(kept["buffers"], kept["seed"])
-            _persistence.load_state(self.net_.module_.network, kept["state"])
-            load_history(self.net_.history, kept["history"])
-            self.net_.criterion_.load_state_dict(kept["loss"])
+            self.net_ = net = self._remake_net(*kept["remade"])
+            net.load_training_state(_persistence.to_tensors(kept["training"]))
+            net.loaded_from = kept["loaded_from"]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,4 +1,4 @@
-"""Checkpoints: one file a fit, written atomically, found by what was fitted on what."""
+"""Checkpoints: one file per fit, written atomically, named by parameters and data."""
 
 import hashlib
 import json
@@ -10,23 +10,28 @@ import torch
 from torch import nn
 
 from skfau._arrays import stamp
+from skfau.estimators._callbacks import describe_callbacks
 
-FORMAT = 1
-# What changes how a fit is run or shown, but not what it computes.
-NEUTRAL_PARAMETERS = {"checkpoint_dir", "verbose", "callbacks", "n_threads"}
+FORMAT = 2
+# Parameters that change how a fit runs or is shown, not what it computes. `max_epochs`
+# is in the name of the file; `callbacks` count if they may change the training.
+NEUTRAL_PARAMETERS = {
+    *("checkpoint_dir", "verbose", "callbacks", "n_threads", "max_epochs"),
+}
 
 
 def fit_fingerprint(cls, parameters, faces, labels):
     """Return a hex digest of the class, the parameters and the data of one fit.
 
-    A checkpoint directory is cloned into every fold and candidate of a search.
-    Without the data in the name, a fold would go on from a network that has seen
-    its test subjects.
+    All folds and candidates of a search share one checkpoint directory. The digest
+    depends on the data, because otherwise a fold would continue from a network that has
+    seen its test subjects.
     """
     digest = hashlib.sha256(f"{FORMAT}:{cls.__qualname__}".encode())
     for name in sorted(parameters.keys() - NEUTRAL_PARAMETERS):
         digest.update(f"|{name}=".encode())
         _update(digest, parameters[name])
+    digest.update(describe_callbacks(parameters.get("callbacks")).encode())
     digest.update(faces.fingerprint().encode())
     digest.update(repr(labels.shape).encode())
     digest.update(np.ascontiguousarray(labels).tobytes())
@@ -46,7 +51,7 @@ def _update(digest, value):
     elif hasattr(value, "get_params"):
         digest.update(repr(sorted(value.get_params().items())).encode())
     elif isinstance(value, (str, Path)) and Path(value).is_file():
-        # The content counts, not how the path was written.
+        # Stamp the file, not its path: one file may be given as several paths.
         digest.update(repr(stamp(str(Path(value).resolve()))).encode())
     else:
         digest.update(repr(value).encode())
@@ -58,17 +63,21 @@ class Checkpoint:
     Parameters
     ----------
     directory : str or Path
-        Shared by any number of fits; made if it is not there.
+        Shared by any number of fits; created if it does not exist.
     fingerprint : str
         Names the file, see `fit_fingerprint`.
+    n_epochs : int
+        Of the whole fit. Each number has a file of its own: fits of a search run at the
+        same time, and one with fewer epochs must not end with more.
     """
 
-    def __init__(self, directory, fingerprint):
-        self.path = Path(directory) / f"{fingerprint}.pt"
+    def __init__(self, directory, fingerprint, n_epochs):
+        self.fingerprint, self.n_epochs = fingerprint, n_epochs
+        self.path = Path(directory) / f"{fingerprint}-{n_epochs}.pt"
         self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def save(self, state):
-        """Write `state` so that a reader sees the old file or the new one, whole.
+        """Write `state` atomically: readers see the whole old or the whole new file.
 
         Parameters
         ----------
@@ -90,9 +99,15 @@ class Checkpoint:
             finally:
                 os.close(folder)
 
-    def load(self):
-        """Return the saved state, or None where this fit has none yet."""
-        if not self.path.exists():
-            return None
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
+    def paths(self):
+        """Return the files that this fit may go on from, the longest fit first."""
+        found = {
+            int(path.stem.rpartition("-")[2]): path
+            for path in self.path.parent.glob(f"{self.fingerprint}-*.pt")
+        }
+        return [found[n] for n in sorted(found, reverse=True) if n <= self.n_epochs]
+
+    def load(self, path=None):
+        """Return the saved state of a file, by default of this fit's own."""
+        state = torch.load(path or self.path, map_location="cpu", weights_only=True)
         return dict(state, history=json.loads(state["history"]))

@@ -1,4 +1,4 @@
-"""What AUs look like, in words, and the vectors of a frozen sentence encoder for it."""
+"""Descriptions of AUs in words, and their vectors from a frozen sentence encoder."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from safetensors import safe_open
 from skfau.estimators._aus import au_number
 from skfau.facs import ACTION_UNITS
 
-#: Vectors of the descriptions in `skfau.facs`; `_make_text_matrix` writes it.
+#: File of the vectors of `skfau.facs`'s descriptions; `_make_text_matrix` writes it.
 MATRIX = Path(__file__).parent / "_text" / "all-MiniLM-L6-v2.safetensors"
 
 
@@ -69,11 +69,11 @@ def describe_as_vectors(aus, descriptions=None, text_encoder=None, words=False):
     descriptions : dict of int to str, sequence of str or None, default=None
         See `describe`.
     text_encoder : str, array-like or None, default=None
-        Name or folder of a sentence-transformers model; the vectors themselves,
-        (n_aus, d) or (n_aus, n_words, d); None is all-MiniLM-L6-v2, whose vectors of
-        this library's own descriptions come with it.
+        Name or folder of a sentence-transformers model; the vectors themselves, (n_aus,
+        d) or (n_aus, n_words, d); None is all-MiniLM-L6-v2. Its vectors of this
+        library's own descriptions are shipped.
     words : bool, default=False
-        A vector per word instead of their mean.
+        Return a vector per word instead of the mean over the words.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def describe_as_vectors(aus, descriptions=None, text_encoder=None, words=False):
 
 
 def digest(text):
-    """Return what a description is known by in the shipped matrix."""
+    """Return the key of a description in the shipped matrix."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -123,7 +123,7 @@ def shipped_vectors():
 
 
 def _refuse_stale(aus, texts, shipped):
-    """Raise where `skfau.facs` was edited and the matrix was not made again."""
+    """Raise if `skfau.facs` was edited but the matrix was not made again."""
     stale = [
         au
         for au, text in zip(aus, texts, strict=True)
@@ -166,7 +166,7 @@ def _refuse_twins(aus, keys, what):
 
 @lru_cache(maxsize=8)
 def _encode(texts, encoder, words):
-    """Return `encode` of a model by name; folds of a search share the result."""
+    """Return the vectors of an encoder by name, cached for the folds of a search."""
     vectors = encode(texts, load_encoder(encoder))
     if words:
         longest = max(map(len, vectors))
@@ -203,7 +203,7 @@ def load_encoder(name=None):
             "at their defaults, or pass vectors of your own as text_encoder."
         ) from error
     try:
-        # Building the model draws start weights, which loading then overwrites.
+        # Fork the generator: building the model draws weights, which loading replaces.
         with torch.random.fork_rng(devices=[]):
             return SentenceTransformer(name, device="cpu").eval()
     except (OSError, ValueError) as error:
@@ -215,7 +215,7 @@ def load_encoder(name=None):
 
 def encode(texts, model):
     """Return for each text the encoder's last vector per token, float32 (n, d)."""
-    # One at a time: in a batch, padding moves the last bits.
+    # Encode each text alone: padding in a batch changes the last bits.
     return [
         model.encode(text, output_value="token_embeddings", show_progress_bar=False)
         .float()

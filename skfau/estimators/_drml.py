@@ -19,35 +19,35 @@ from skfau.nn import DRML
 class DRMLClassifier(BaseAUClassifier):
     """Deep region and multi-label learning (Zhao et al., 2016).
 
-    Each of 8x8 patches of an aligned face has filters of its own; all AUs are learned
-    together. The first network of its kind, with which most papers compare.
+    Each of 8x8 patches of an aligned face has its own filters, and all AUs are learned
+    together. It was the first network of its kind; most papers compare with it.
 
     Parameters
     ----------
     channels : int, default=16
-        The unit of all widths; 2 to 8 train on a CPU.
+        Unit of all layer widths; 2 to 8 can be trained on a CPU.
     dropout : float, default=0.5
-        After each of the first two linear layers.
+        Dropout rate after each of the first two linear layers.
     region_layer : bool, default=True
-        False leaves it out: the paper's ConvNet.
+        Whether there is a region layer; False is the paper's ConvNet.
     lr_decay : float, default=0.1
         Factor that lowers the learning rate. Applied every `lr_decay_epochs` epochs.
     lr_decay_epochs : int, default=5
         Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0.
     image_size : int, default=170
         Side of the network's input, pixels; faces of another size are resampled. 66,
-        74, 82 and so on; better from 82.
+        74, 82 and so on; 82 or more is better.
     grayscale : bool, default=False
-        Reduce colours to luma first.
+        Convert colours to grey (luma) first.
     augmentation : FaceAugmentation, "published" or None, default="published"
         Random changes to training batches. ``"published"`` is
         ``FaceAugmentation(crop=0.15)``: flips, and random crops of 170 px from 200 px,
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
-        Learning rate at the start. The optimiser is SGD with momentum 0.9.
+        Initial learning rate. The optimiser is SGD with momentum 0.9.
     weight_decay : float, default=0.0005
         Weight decay of the optimiser.
     batch_size : int, default=128
@@ -61,31 +61,35 @@ class DRMLClassifier(BaseAUClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : DRMLClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. All but the last layer is
-        copied, and of that the outputs of the AUs that both know.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. Everything but the last layer is copied, and of the last layer the
+        outputs of the AUs that both have.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -95,23 +99,22 @@ class DRMLClassifier(BaseAUClassifier):
     history_ : list of dict
         Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
     See Also
     --------
     skfau.nn.DRML : The network.
     WSARLClassifier, JAANetClassifier : Region layers of several scales.
 
-    Notes
-    -----
-    The loss is cross entropy, summed over AUs with a known label and averaged over
-    faces. Settings are those of the authors' released solver; there the learning rate
-    falls every 4000 steps of 128 faces, about 5 passes over two thirds of BP4D. Its
-    450,000 steps are no number of epochs; 20 are ours. With few faces raise `lr`; from
-    0.005 on, narrow networks lost in the end what they had learned.
+    Notes ----- The loss is cross entropy, summed over AUs with a known label and
+    averaged over faces. The settings are those of the authors' released solver. Its
+    learning rate falls every 4000 steps of 128 faces, about 5 passes over two thirds of
+    BP4D. The solver counts 450,000 steps instead of epochs; 20 epochs are our choice.
+    With few faces raise `lr`, but keep it below 0.005: above, narrow networks lost at
+    the end what they had learned.
 
-    A label is 0 or 1 here, NaN if unknown; there 1, -1, and 0 if unknown. The mean
-    image is not subtracted; colours are normalised as for all networks here.
+    A label is 0, 1, or NaN if unknown; the authors write -1, 1, and 0 if unknown. The
+    mean image is not subtracted; colours are normalised as for all networks here.
 
     References
     ----------
@@ -177,6 +180,6 @@ class DRMLClassifier(BaseAUClassifier):
             dropout=self.dropout,
             region_layer=self.region_layer,
         )
-        # The mean over AUs times their number: the published loss is their sum.
+        # Weights of n_aus turn the loss's mean over AUs into the published sum.
         loss = WeightedBCE(np.full(task.n_aus, task.n_aus))
         return System(network, loss, partial(torch.optim.SGD, momentum=0.9))

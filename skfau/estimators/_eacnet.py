@@ -18,44 +18,46 @@ from skfau.nn import EACNet
 class EACNetClassifier(BaseAUClassifier):
     """Enhancing and cropping nets around VGG-19 (Li et al., 2018).
 
-    Landmarks say where each AU shows. There the first convolutions of two groups pass
-    to the groups' ends, and from there two crops per AU go through convolutions of
-    their own. Fitting and predicting need the column ``landmarks``.
+    Landmarks say where each AU shows. In two groups of convolutions, the first maps are
+    added to the last ones at these places. Then two crops per AU go through their own
+    convolutions. Fitting and predicting need the column ``landmarks``.
 
     Parameters
     ----------
     weights : {"imagenet"}, path or None, default=None
-        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
-        of torchvision's state dict, or None for random weights. The paper has
-        ``"imagenet"``; VGG-19 is 548 MB. With weights the first two groups of layers
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
+        file of torchvision's state dict, or None for random weights. The paper has
+        ``"imagenet"``; VGG-19 is 548 MB. With weights, the first two groups of layers
         are not trained.
     enhancing : bool, default=True
-        Let the AUs' places pass (E-Net).
+        Enhance the maps at the AUs' places (E-Net).
     cropping : bool, default=True
         Decide from the crops (C-Net); False decides from the whole face.
     channels : int, default=64
-        Of VGG-19's first group, all other widths follow it; 4 to 8 train on a CPU.
+        Channels of VGG-19's first group; all other widths are multiples of it. 4 to 8
+        can be trained on a CPU.
     embedding_dim : int, default=150
         Length of a crop's embedding.
     dropout : float, default=0.5
-        Around the linear layers before the logits.
+        Dropout rate around the linear layers before the logits.
     roi_convention : {"jaa", "eac", "aunet"}, default="eac"
         Which published landmark rule places the AUs; ``"eac"`` has none for AU9, AU25
         and AU26 of DISFA.
     smoothing : float, default=0.05
-        Of the loss, see `skfau.losses.EACNetLoss`.
+        Smoothing of the loss, see `skfau.losses.EACNetLoss`.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0. Numbers counted from 0 have no rule for ROIs.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0. Numbers counted from 0 have no rule for ROIs.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled. A
         multiple of 8, from 32.
     grayscale : bool, default=False
-        Reduce colours to luma first.
+        Convert colours to grey (luma) first.
     augmentation : FaceAugmentation or None, default=None
-        Random changes to training batches. Landmarks follow. The authors publish none.
+        Random changes to training batches. Landmarks move with the pixels. The authors
+        publish none.
     lr : float, default=0.0001
-        Learning rate at the start. The optimiser is SGD with Nesterov momentum 0.9.
+        Initial learning rate. The optimiser is SGD with Nesterov momentum 0.9.
     weight_decay : float, default=0.0
         Weight decay of the optimiser.
     batch_size : int, default=50
@@ -69,32 +71,36 @@ class EACNetClassifier(BaseAUClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : EACNetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. What all AUs share is
-        copied, and the branches of the AUs that both know. One with ``cropping=False``
-        gives the trained E-Net that the paper starts from.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. The layers that all AUs share are copied, and the branches of the
+        AUs that both have. The paper starts from a trained E-Net, a classifier with
+        ``cropping=False``.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -102,10 +108,10 @@ class EACNetClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.EACNet`.
     history_ : list of dict
-        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. Also the parts
         of the loss.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
     See Also
     --------
@@ -118,8 +124,8 @@ class EACNetClassifier(BaseAUClassifier):
     cropping=False``, ``E-Net`` is ``cropping=False``, ``C-Net`` ``enhancing=False``.
 
     Loss, batches and learning rate are those of the authors' released code, which
-    takes 1,000,000 faces for the C-Net, some 10 passes over two thirds of BP4D. They
-    presuppose ImageNet's weights; from random ones take a learning rate of 0.01.
+    trains the C-Net on 1,000,000 faces, about 10 passes over two thirds of BP4D. They
+    assume ImageNet's weights; with random weights use a learning rate of 0.01.
 
     References
     ----------
@@ -210,7 +216,7 @@ class EACNetClassifier(BaseAUClassifier):
         )
 
     def attention_maps(self, X):
-        """Return where landmarks let the network look for every AU.
+        """Return the places that the network enhances for every AU.
 
         Parameters
         ----------
@@ -220,8 +226,8 @@ class EACNetClassifier(BaseAUClassifier):
         Returns
         -------
         maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
-            In [0, 1], over the network's input (with ``augmentation.crop`` its central
-            window), a quarter of `image_size`; NaN in rows without a face. Their
-            maximum over the AUs is what enhances.
+            In [0, 1], of a quarter of `image_size`. They cover the network's input
+            (with ``augmentation.crop`` its central window). The network enhances by
+            their maximum over the AUs. NaN in rows without a face.
         """
         return self._run(X, lambda outputs: outputs[1]["attention_maps"])

@@ -22,9 +22,10 @@ from skfau.preprocessing import roi_heatmaps
 class FAUTransformerClassifier(BaseAUClassifier):
     """Facial action unit detection with transformers (Jacob and Stenger, 2021).
 
-    A trunk gives a feature map; an attention branch predicts one map per AU, supervised
-    by landmarks in training only; each AU's own branch embeds the features that its map
-    lets through; an encoder relates the embeddings; a perceptron turns them to logits.
+    A backbone gives a feature map. An attention branch predicts one map per AU, which
+    landmarks supervise in training only. Each AU's own branch embeds the features that
+    its map selects. An encoder relates the embeddings, and a perceptron turns them into
+    logits.
 
     Parameters
     ----------
@@ -32,31 +33,31 @@ class FAUTransformerClassifier(BaseAUClassifier):
         A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
         maps; ``"tiny"`` trains on a CPU in a minute. The paper has ``"inception_v3"``.
     weights : {"imagenet"}, path or None, default=None
-        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
-        of torchvision's state dict, or None for random weights. The paper has
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
+        file of torchvision's state dict, or None for random weights. The paper has
         ``"imagenet"``.
     embedding_dim : int, default=128
         Length of an AU's embedding.
     multi_task : bool, default=True
         One branch per AU; False is the plain CNN of Table 4.
     attention : bool, default=True
-        Attention branch (``E_att`` and the maps).
+        Whether there is an attention branch (``E_att`` and the maps).
     attention_supervision : bool, default=True
         Compare attention maps with ROI heatmaps; fitting then needs ``landmarks`` or
         ``heatmaps``, predicting does not.
     roi_convention : {"jaa", "eac", "aunet"}, default="jaa"
         Which published landmark rule places the ROIs.
     encoder_layers : int, default=3
-        Depth of the transformer encoder; 0 leaves it out.
+        Layers of the transformer encoder; 0 is no encoder.
     n_heads : int, default=8
         Attention heads of the encoder.
     feed_forward : bool, default=True
-        Feed-forward part of the encoder's layers.
+        Whether the encoder's layers have a feed-forward part.
     positional_encoding : {"relative", "trigonometric"} or None, default="relative"
         How the encoder tells the AUs apart.
     class_weight : {"soft_balance", "inverse_rate"} or None, default="soft_balance"
-        Weights of the AUs in the loss, from the training labels. Only its label terms
-        have them.
+        Weights of the AUs in the loss, from the training labels. Only the label terms
+        of the loss use them.
     attention_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
         Label losses of the attention branch (equation 3).
     classifier_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
@@ -66,23 +67,23 @@ class FAUTransformerClassifier(BaseAUClassifier):
     tversky_beta : float, default=0.75
         Weight of false negatives; alpha = beta = 0.5 is the Dice loss.
     map_loss : {"huber", "l1", "l2"}, default="huber"
-        Distance of attention maps (equation 2, delta 0.5).
+        Distance between attention maps and heatmaps (equation 2, delta 0.5).
     center_loss : {"contrastive", "center"} or None, default="contrastive"
         Loss on the embeddings: equation 5, the centre loss of Wen et al., or none.
     loss_weights : tuple of 4 float, default=(0.33, 0.33, 0.15, 0.15)
-        Of attention, classifier, maps and centres (equation 1).
+        Weights of the losses of attention, classifier, maps and centres (equation 1).
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0. Numbers counted from 0 have no rule for ROIs.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0. Numbers counted from 0 have no rule for ROIs.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=True
-        Reduce colours to luma first. The paper does.
+        Convert colours to grey (luma) first. The paper does.
     augmentation : FaceAugmentation or None, default=None
         Random changes to training batches. The paper has none.
     lr : float, default=0.0001
-        Learning rate at the start. The optimiser is Adam. The paper fine-tunes on DISFA
-        with 1e-5.
+        Initial learning rate. The optimiser is Adam. The paper fine-tunes on DISFA with
+        1e-5.
     weight_decay : float, default=0.0
         Weight decay of the optimiser.
     batch_size : int, default=32
@@ -96,31 +97,35 @@ class FAUTransformerClassifier(BaseAUClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : FAUTransformerClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. The backbone and the
-        encoder are copied, and the branches of the AUs that both know.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. The backbone and the encoder are copied, and the branches of the AUs
+        that both have.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -130,10 +135,10 @@ class FAUTransformerClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.FAUTransformer`.
     history_ : list of dict
-        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. Also the parts
         of the loss.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
     See Also
     --------
@@ -153,12 +158,12 @@ class FAUTransformerClassifier(BaseAUClassifier):
     tversky_beta=0.5``, JAA-Net's weights by ``class_weight="inverse_rate"``. Maps by
     L1 and L2: `map_loss`.
 
-    Where the paper is silent or misprinted: the label losses carry the logarithm and
-    the sign that equation 4 lacks; the Tversky sums run over the batch, because over
-    one face a negative label has no gradient; class weights are scaled to mean 1;
-    embedding size, heads, layer widths, batch size and the ellipses of the ROIs are
-    not published. `weights` is None by default so that nothing is downloaded
-    unasked; the paper starts from ImageNet.
+    The paper has gaps and misprints. Here the label losses have the logarithm and the
+    sign that equation 4 lacks. The Tversky sums run over the batch, because over one
+    face a negative label has no gradient. Class weights are scaled to mean 1. Embedding
+    size, heads, layer widths, batch size and the ellipses of the ROIs are not
+    published. `weights` is None by default, so that nothing is downloaded unless you
+    ask for it; the paper starts from ImageNet.
 
     References
     ----------
@@ -249,7 +254,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
     def _system(self, task):
         network = FAUTransformer(
             task.n_aus,
-            # A module of the user's is a parameter: fit must not train it.
+            # Copy the backbone: a module is a parameter, and fit must not train it.
             copy.deepcopy(self.backbone),
             weights=self.weights if task.pretrained else None,
             embedding_dim=self.embedding_dim,
@@ -298,7 +303,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB.
         head : {"classifier", "attention"}, default="classifier"
-            Which of the network's two predictions; the paper reports the first.
+            Which of the network's two predictions to return; the paper reports the
+            first.
 
         Returns
         -------
@@ -309,16 +315,17 @@ class FAUTransformerClassifier(BaseAUClassifier):
         Raises
         ------
         ValueError
-            If the attention branch is asked for and there is none.
+            If `head` is ``"attention"`` and there is no attention branch.
         """
         if head == "classifier":
             return super().predict_proba(X)
         if head != "attention":
             raise ValueError(f"head must be 'classifier' or 'attention', got {head!r}.")
         self._need_attention("head='attention'")
-        return self._as_output(
-            self._run(X, lambda outputs: torch.sigmoid(outputs[1]["attention_logits"]))
+        probabilities = self._run(
+            X, lambda outputs: torch.sigmoid(outputs[1]["attention_logits"])
         )
+        return self._as_output(probabilities, X)
 
     def attention_maps(self, X):
         """Return where the network looks for every AU (Figures 5 and 6).
@@ -331,8 +338,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
         Returns
         -------
         maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
-            In [0, 1], over the network's input (with ``augmentation.crop`` its central
-            window), 12x12 for the default trunk; NaN in rows without a face.
+            In [0, 1], 12x12 for the default backbone. They cover the network's input
+            (with ``augmentation.crop`` its central window). NaN in rows without a face.
 
         Raises
         ------
@@ -423,7 +430,7 @@ class MapTargets:
 
 
 def find_map_column(faces):
-    """Return which column of the faces tells where their AUs are."""
+    """Return the name of the column that locates the AUs."""
     for name in ("heatmaps", "landmarks"):
         if name in faces.columns:
             return name

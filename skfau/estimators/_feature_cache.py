@@ -9,14 +9,14 @@ import torch
 
 from skfau._arrays import digest, hash_array
 
-# To be raised when features of the same frames and weights become others.
+# Raise it when the same frames and weights give other features.
 _FORMAT = "1"
 
 
 def check_cacheable(folder, backbone, augmentation):
-    """Raise if features are to be kept that are not the same whenever it sees a frame.
+    """Raise if the features of a frame would not be the same every time.
 
-    Without a folder all is well.
+    Without a folder nothing is kept, and nothing can be wrong.
     """
     if folder is None:
         return
@@ -37,18 +37,18 @@ class FeatureCache:
     """The basic features of all frames of one store, float16, in one file.
 
     The file is named after the frames' content, the frozen network's weights and the
-    preparation of its input: other frames or weights go to another file. It is sparse
-    where nothing has been computed yet. Fits in several processes may share it, and
-    may be interrupted: what was not written whole is computed again.
+    preparation of its input: other frames or weights go to another file. It is sparse:
+    frames that have not been computed yet take no space. Fits in several processes may
+    share the file and may be interrupted: an incomplete entry is computed again.
 
     Parameters
     ----------
     folder : path-like
-        Where the file is; made if it is not there.
+        Folder of the file; created if it does not exist.
     module : FrameNetwork
-        Computes what is missing.
+        Computes missing features.
     neighbourhood : Neighbourhood
-        Of faces of the store; gives the frames' pixels.
+        Gives the pixels of the store's frames.
     batch_size : int
         Frames per forward pass.
     """
@@ -72,24 +72,24 @@ class FeatureCache:
         self._entries = np.load(self.path, mmap_mode="r")
 
     def read(self, rows, which="features"):
-        """Return what is kept of store rows, computing what is missing.
+        """Return the features of store rows; compute and keep those that are missing.
 
         Parameters
         ----------
         rows : ndarray of shape (m,), dtype intp
             Store rows.
         which : {"features", "half"}, default="features"
-            In full, or at the half resolution of neighbours.
+            Features in full, or at the half resolution that neighbours have.
 
         Returns
         -------
         features : ndarray of shape (m, channels, h, w), dtype float16
-            Channels last in memory, as convolutions like it.
+            Channels last in memory, which is faster for convolutions.
 
         Raises
         ------
         ValueError
-            If features are beyond float16.
+            If a feature is too large for float16.
         OSError
             If the disk is full, or the file is not the one that was opened.
         """
@@ -119,8 +119,8 @@ class FeatureCache:
     def _write(self, rows, kept):
         entries = self._entries
         starts = [entries.offset + int(row) * entries.itemsize for row in rows]
-        # Write to the file, not through the map: there a full disk ends the process
-        # without a word.
+        # Write to the file, not through the map: with a full disk, the map would end
+        # the process without a message.
         with self.path.open("r+b") as file:
             for i, start in enumerate(starts):
                 entry = np.zeros((), entries.dtype)
@@ -130,7 +130,8 @@ class FeatureCache:
                 file.write(entry.tobytes())
             file.flush()
             os.fsync(file.fileno())
-            # Mark rows as done last: another process may be reading, or this one end.
+            # Mark rows as done last: other processes may read, and this one may be
+            # stopped.
             kind, within = entries.dtype.fields["done"]
             for start in starts:
                 file.seek(start + within)
@@ -147,7 +148,8 @@ class FeatureCache:
         fields = [(name, np.float16, value.shape[1:]) for name, value in one.items()]
         entry = np.dtype([*fields, ("done", np.uint16)])
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Not the number of the process, which threads and containers have in common.
+        # Name the partial file by a random number: threads and containers can share the
+        # number of the process.
         partial = self.path.with_suffix(f".{uuid4().hex}.partial")
         try:
             np.lib.format.open_memmap(partial, "w+", entry, (n_frames,))
@@ -159,12 +161,13 @@ class FeatureCache:
 
     def _give_name(self, partial):
         """Move a new file to its place, unless another process was faster."""
-        # Unlike a rename a link never replaces what another process has begun.
+        # Link the file: unlike a rename, a link never replaces another process's file.
         try:
             self.path.hardlink_to(partial)
         except FileExistsError:
             return
         except OSError:
-            # Some removable and network disks have no links. Of two that begin at once
-            # there, `_write` tells one to start again.
+            # Rename it where the disk has no links (some removable and network disks).
+            # If two processes begin at once there, `_write` tells one of them to start
+            # again.
             partial.replace(self.path)

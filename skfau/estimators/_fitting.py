@@ -78,7 +78,7 @@ def hold_out_subjects(faces, labels, fraction, seed):
     return (faces[train], labels[train]), (faces[test], labels[test])
 
 
-def find_checkpoint(directory, random_state, going_on, fingerprint):
+def find_checkpoint(directory, random_state, going_on, fingerprint, n_epochs):
     """Return the checkpoint of this very fit, None where none was asked for.
 
     `fingerprint` is a function: a digest of the data is made only where it is needed.
@@ -95,10 +95,10 @@ def find_checkpoint(directory, random_state, going_on, fingerprint):
             "checkpoint_dir does not go with warm_start: the file would not say which "
             "weights the fit began from. Set one of them to its default."
         )
-    return Checkpoint(directory, fingerprint())
+    return Checkpoint(directory, fingerprint(), n_epochs)
 
 
-def compose_net(system, parameters, *, device, seed, learning_rate_factor):
+def compose_net(system, parameters, *, device, seed):
     """Return a training net of a system's parts.
 
     Parameters
@@ -111,8 +111,6 @@ def compose_net(system, parameters, *, device, seed, learning_rate_factor):
         Where to train.
     seed : int
         Of the fit.
-    learning_rate_factor : callable
-        What `lr` is multiplied by in an epoch, counted from 0.
     """
     prepare = system.prepare or PreparedNetwork
     module = prepare(
@@ -130,46 +128,61 @@ def compose_net(system, parameters, *, device, seed, learning_rate_factor):
         batch_size=parameters["batch_size"],
         device=device,
         seed=seed,
-        callbacks=list(copy.deepcopy(parameters["callbacks"]) or []),
-        learning_rate_factor=learning_rate_factor,
+        callbacks=parameters["callbacks"],
+        verbose=parameters["verbose"],
+        learning_rate_factor=decay_of(**parameters),
         lr_factors=system.lr_factors,
     )
 
 
-def resume(net, n_epochs, held_out, checkpoint):
-    """Bring a net to where its checkpoint is; return how many epochs are left."""
-    state = checkpoint.load() if checkpoint else None
+def decay_of(lr_decay, lr_decay_epochs, **others):
+    """Return what `lr` is multiplied by in an epoch from 0; None for a constant."""
+    if lr_decay == 1:
+        return None
+    return lambda epoch: lr_decay ** (epoch // lr_decay_epochs)
+
+
+def saved_state(checkpoint, net):
+    """Return the state from which a fit goes on; None where it begins.
+
+    A fit of fewer epochs was the same fit so far, if it had the same learning rates.
+    """
+    for path in checkpoint.paths() if checkpoint else ():
+        state = checkpoint.load(path)
+        if state["rates"] == net.planned_rates(len(state["history"])):
+            return state
+    return None
+
+
+def resume(net, n_epochs, held_out, state):
+    """Bring a net to a saved state; return how many epochs are left."""
     if state is None:
         return n_epochs
     net.load_training_state(state)
     if held_out:
         held_out.load_state(state["early_stopping"])
-    return 0 if state["finished"] else n_epochs - len(net.history)
+    return 0 if state["stopped"] else n_epochs - len(net.history)
 
 
-def train(net, batches, n_left, n_epochs, held_out, checkpoint, bar_name=None):
+def train(net, batches, data, n_left, n_epochs, held_out, checkpoint, bar_name=None):
     """Train a net for the epochs that are left of all, keeping each one.
 
     `bar_name` stands before a progress bar; None shows none.
     """
 
-    def after_epoch(net):
-        finished = held_out(net) if held_out else False
-        if checkpoint:
-            state = net.training_state()
-            state["early_stopping"] = held_out.state() if held_out else None
-            state["finished"] = finished or len(net.history) == n_epochs
-            checkpoint.save(state)
-        return finished
+    def keep(stopped):
+        state = net.training_state()
+        state["early_stopping"] = held_out.state() if held_out else None
+        state["stopped"] = stopped
+        state["rates"] = net.planned_rates(len(net.history))
+        checkpoint.save(state)
 
-    if n_left:
-        bar = None
-        if bar_name:
-            n_batches = -(-len(batches) // net.batch_size)
-            bar = ProgressBar(n_epochs, n_batches, bar_name)
-        net.run_epochs(batches, n_left, after_epoch, bar)
-    if held_out:
-        held_out.restore_best(net)
+    bar = None
+    if bar_name and n_left:
+        n_batches = -(-len(batches) // net.batch_size)
+        bar = ProgressBar(n_epochs, n_batches, bar_name)
+    keep = keep if checkpoint else None
+    net.run_epochs(batches, n_left, data=data, held_out=held_out, keep=keep, bar=bar)
 
 
 class EarlyStopping:
@@ -195,6 +208,7 @@ class EarlyStopping:
         self.best_f1 = -np.inf
         self.stale_epochs = 0
         self.best_module = None
+        self.best_loss = None
 
     def __call__(self, net):
         """Score the epoch just done; return True when it is time to stop."""
@@ -210,13 +224,15 @@ class EarlyStopping:
                 name: tensor.detach().cpu().clone()
                 for name, tensor in net.module_.state_dict().items()
             }
+            self.best_loss = copy.deepcopy(net.criterion_.state_dict())
         else:
             self.stale_epochs += 1
         return self.stale_epochs >= self.patience
 
     def restore_best(self, net):
-        """Put the best epoch's weights into the network."""
+        """Put the best epoch's weights into the network, and centres into the loss."""
         net.module_.load_state_dict(self.best_module)
+        net.criterion_.load_state_dict(self.best_loss)
 
     def state(self):
         """Return what a resumed fit needs."""
@@ -224,6 +240,7 @@ class EarlyStopping:
             "best_f1": self.best_f1,
             "stale_epochs": self.stale_epochs,
             "best_module": self.best_module,
+            "best_loss": self.best_loss,
         }
 
     def load_state(self, state):
@@ -231,3 +248,4 @@ class EarlyStopping:
         self.best_f1 = state["best_f1"]
         self.stale_epochs = state["stale_epochs"]
         self.best_module = state["best_module"]
+        self.best_loss = state["best_loss"]

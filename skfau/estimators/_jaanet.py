@@ -16,51 +16,53 @@ from skfau.facs import DATASET_AUS, to_68
 from skfau.losses import JAANetLoss
 from skfau.nn import JAANet
 
-# The released code's; its paper sums over the map's cells instead.
+# Weights of the refinement loss in the released code; the paper sums over cells.
 _REFINEMENT_WEIGHTS = {"ijcv": 0.0, "eccv": 2e-4}
 
 
 class JAANetClassifier(BaseAUClassifier):
     """Action units and landmarks together, by adaptive attention (Shao et al., 2021).
 
-    Filters of each face region's own, at several scales, give maps that all share. One
-    branch finds the landmarks; they place an attention map per AU, which the AU's own
-    convolutions refine. Fitting needs landmarks, predicting does not.
+    Each face region has its own filters, at several scales. They give feature maps that
+    all AUs share. One branch finds the landmarks. They place an attention map per AU,
+    which the AU's own convolutions refine. Fitting needs landmarks, predicting does
+    not.
 
     Parameters
     ----------
     variant : {"ijcv", "eccv"}, default="ijcv"
-        The journal's version, or the conference's, with which most papers compare; see
-        `skfau.nn.JAANet`.
+        Version of the journal, or of the conference, with which most papers compare;
+        see `skfau.nn.JAANet`.
     channels : int, default=8
-        The unit of all widths; 2 to 4 train on a CPU.
+        Unit of all layer widths; 2 to 4 can be trained on a CPU.
     n_landmarks : {49, 68}, default=49
-        Landmarks to find: 68 without the jaw and the inner lip corners, or all.
+        Number of landmarks to find: all 68, or 49 without the jaw and the inner lip
+        corners.
     roi_convention : {"jaa", "eac", "aunet"}, default="jaa"
         Which published landmark rule places the attention maps.
     landmark_weight : float, default=0.5
         Weight of the landmarks' loss.
     class_weight : {"soft_balance", "inverse_rate"} or None, default="inverse_rate"
-        Weights of the AUs in the loss, from the training labels. Only its label terms
-        have them.
+        Weights of the AUs in the loss, from the training labels. Only the label terms
+        of the loss use them.
     lr_decay : float, default=0.3
         Factor that lowers the learning rate. Applied every `lr_decay_epochs` epochs.
     lr_decay_epochs : int, default=2
         Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0. Numbers counted from 0 have no rule for ROIs.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0. Numbers counted from 0 have no rule for ROIs.
     image_size : int, default=176
         Side of the network's input, pixels; faces of another size are resampled. A
         multiple of 16, from 32.
     grayscale : bool, default=False
-        Reduce colours to luma first.
+        Convert colours to grey (luma) first.
     augmentation : FaceAugmentation, "published" or None, default="published"
         Random changes to training batches. ``"published"`` is
         ``FaceAugmentation(crop=0.12)``: flips, and random crops of 176 px from 200 px,
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.01
-        Learning rate at the start. The optimiser is SGD with Nesterov momentum 0.9.
+        Initial learning rate. The optimiser is SGD with Nesterov momentum 0.9.
     weight_decay : float, default=0.0005
         Weight decay of the optimiser.
     batch_size : int, default=8
@@ -74,32 +76,35 @@ class JAANetClassifier(BaseAUClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : JAANetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. What all AUs share is
-        copied, and the branches of the AUs that both know, as from BP4D to DISFA in the
-        paper.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. The layers that all AUs share are copied, and the branches of the
+        AUs that both have, as from BP4D to DISFA in the paper.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -107,25 +112,24 @@ class JAANetClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.JAANet`.
     history_ : list of dict
-        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. Also the parts
         of the loss.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
     See Also
     --------
     skfau.nn.JAANet : The network, and where it departs from the released one.
     skfau.losses.JAANetLoss : The loss.
 
-    Notes
-    -----
-    Optimiser, learning rates and weights are those of the authors' PyTorch code. An
-    epoch there is one pass over some 100,000 faces: with fewer faces the learning rate
-    falls too early; raise `lr_decay_epochs` and `max_epochs`. As the landmarks start in
-    the middle of the image, attention means nothing before they are learned.
+    Notes ----- Optimiser, learning rates and weights are those of the authors' PyTorch
+    code. An epoch there is one pass over some 100,000 faces: with fewer faces the
+    learning rate falls too early; raise `lr_decay_epochs` and `max_epochs`. All
+    landmarks start in the middle of the image, so attention maps mean nothing before
+    the landmarks are learned.
 
-    `FaceAligner` with ``output_size=200`` gives the faces that the crops are taken
-    from.
+    `FaceAligner` with ``output_size=200`` gives faces of the size that the published
+    crops are taken from.
 
     References
     ----------
@@ -225,14 +229,14 @@ class JAANetClassifier(BaseAUClassifier):
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB.
         refined : bool, default=True
-            As each AU's own convolutions refine them, or where the landmarks place
-            them.
+            Return the maps that the AUs' own convolutions refined, or those that the
+            landmarks place.
 
         Returns
         -------
         maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
-            In [0, 1], over the network's input (with ``augmentation.crop`` its central
-            window), a quarter of `image_size`; NaN in rows without a face.
+            In [0, 1], of a quarter of `image_size`. They cover the network's input
+            (with ``augmentation.crop`` its central window). NaN in rows without a face.
         """
         name = "refined_maps" if refined else "attention_maps"
         return self._run(X, lambda outputs: outputs[1][name])
@@ -262,5 +266,5 @@ class LandmarkTargets(LabelTargets):
     """Targets of a loss that also compares landmarks."""
 
     def columns(self, faces):
-        """Return the one column."""
+        """Return the name of the landmarks' column."""
         return ("landmarks",)

@@ -17,7 +17,7 @@ from skfau.nn import MLGCN, MSCAM, label_graph
 
 
 class _LabelGraphClassifier(BaseAUClassifier):
-    """What both share: everything but the network."""
+    """All that both classes share: everything but the network."""
 
     _parameter_constraints = {
         **BaseAUClassifier._parameter_constraints,
@@ -80,7 +80,7 @@ class _LabelGraphClassifier(BaseAUClassifier):
             task.n_aus,
             text,
             graph,
-            # A module of the user's is a parameter: fit must not train it.
+            # Copy the backbone: a module is a parameter, and fit must not train it.
             copy.deepcopy(self.backbone),
             weights=self.weights if task.pretrained else None,
             hidden_dim=self.hidden_dim,
@@ -115,9 +115,9 @@ class MLGCNClassifier(_LabelGraphClassifier):
         maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
         px.
     weights : {"imagenet"}, path or None, default=None
-        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
-        of torchvision's state dict, or None for random weights. The paper has random
-        weights.
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
+        file of torchvision's state dict, or None for random weights. The paper has
+        random weights.
     descriptions : dict, sequence of str or None, default=None
         What the AUs look like: a dict by AU number describes some, `skfau.facs` the
         others; a sequence describes all AUs, in the order of `aus`. Other texts than
@@ -127,29 +127,30 @@ class MLGCNClassifier(_LabelGraphClassifier):
         model; or the vectors themselves, (n_aus, d), one row per AU; None is
         all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library.
     graph : {"correlation", "conditional"}, default="correlation"
-        Which graph the training labels give, see `skfau.nn.label_graph`: that of the
-        SEV-Net paper, or ML-GCN's own.
+        How the training labels give a graph, see `skfau.nn.label_graph`: as in the
+        SEV-Net paper, or as in ML-GCN's own.
     positive_threshold : float, default=0.2
         Correlation above which two AUs are joined.
     negative_threshold : float, default=-0.03
         Correlation below which two AUs are joined with a negative sign.
     conditional_threshold : float, default=0.4
-        Conditional probability that joins, for ``graph="conditional"``.
+        Conditional probability from which on two AUs are joined, for
+        ``graph="conditional"``.
     hidden_dim : int, default=1024
         Width between the two graph convolutions.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0. Numbers counted from 0 have no descriptions.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0. Numbers counted from 0 have no descriptions.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=False
-        Reduce colours to luma first.
+        Convert colours to grey (luma) first.
     augmentation : FaceAugmentation, "published" or None, default="published"
         Random changes to training batches. ``"published"`` is
         ``FaceAugmentation(crop=0.125)``: flips, and random crops of 224 px from 256 px,
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
-        Learning rate at the start. The optimiser is Adam.
+        Initial learning rate. The optimiser is Adam.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -165,31 +166,35 @@ class MLGCNClassifier(_LabelGraphClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : MLGCNClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. The backbone is copied, and
-        all that AUs share. Descriptions and graph are this classifier's own.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. The backbone and all other weights that AUs share are copied.
+        Descriptions and graph are not.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -197,31 +202,30 @@ class MLGCNClassifier(_LabelGraphClassifier):
     text_ : ndarray of shape (n_aus, d), dtype float32
         Vectors of the descriptions that the network was trained with.
     label_graph_ : ndarray of shape (n_aus, n_aus), dtype float32
-        What `skfau.nn.label_graph` made of the training labels.
+        Graph of the training labels, see `skfau.nn.label_graph`.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.MLGCN`.
     history_ : list of dict
         Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
     See Also
     --------
     skfau.nn.MLGCN : The network.
     MSCAMClassifier : The same graph with attention.
-    SEVNetClassifier : What it is compared with.
+    SEVNetClassifier : The network that it is compared with.
 
-    Notes
-    -----
-    Trained like SEV-Net, and guided by the same vectors in place of the embeddings of
-    the AUs' names, so that the two differ in nothing but the network.
+    Notes ----- It is trained like SEV-Net and uses the same vectors, not embeddings of
+    the AUs' names. The two differ in nothing but the network.
 
-    Published and default: cross entropy summed over AUs, averaged over faces (here
-    over AUs too; Adam does not see the factor), Adam at 0.001, times 0.85 after every
-    epoch, batches of 100, at most 50 epochs "with early stopping", whose criterion is
-    not stated: ``early_stopping=True`` is the one here, off by default because it needs
-    subjects; by epoch 50 the learning rate is a 3000th. Align faces to 256 px. Random
-    start weights.
+    The defaults are the published settings: random initial weights, Adam at 0.001,
+    times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
+    px. The published loss is the cross entropy, summed over AUs and averaged over
+    faces; here it is averaged over AUs, too, a factor that does not change the steps of
+    Adam. The paper stops early and does not say when. ``early_stopping=True`` decides
+    by the F1 of held-out subjects. It is off by default because it needs subjects; by
+    epoch 50 the learning rate is a 3000th of the initial one.
 
     References
     ----------
@@ -247,9 +251,9 @@ class MLGCNClassifier(_LabelGraphClassifier):
 class MSCAMClassifier(_LabelGraphClassifier):
     """Cross-modality attention on a graph of labels, MS-CAM (You et al., 2020).
 
-    Graph convolutions over the graph of the training labels embed each AU's vector;
-    each attends to the face by its cosine with the feature maps; one linear layer,
-    shared by all AUs, classifies what it finds there.
+    Graph convolutions over the graph of the training labels embed each AU's vector.
+    Each embedding attends to the face by its cosine with the feature maps. One linear
+    layer, shared by all AUs, classifies the attended features.
 
     Parameters
     ----------
@@ -258,9 +262,9 @@ class MSCAMClassifier(_LabelGraphClassifier):
         maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
         px.
     weights : {"imagenet"}, path or None, default=None
-        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
-        of torchvision's state dict, or None for random weights. The paper has random
-        weights.
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
+        file of torchvision's state dict, or None for random weights. The paper has
+        random weights.
     descriptions : dict, sequence of str or None, default=None
         What the AUs look like: a dict by AU number describes some, `skfau.facs` the
         others; a sequence describes all AUs, in the order of `aus`. Other texts than
@@ -270,29 +274,30 @@ class MSCAMClassifier(_LabelGraphClassifier):
         model; or the vectors themselves, (n_aus, d), one row per AU; None is
         all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library.
     graph : {"correlation", "conditional"}, default="correlation"
-        Which graph the training labels give, see `skfau.nn.label_graph`: that of the
-        SEV-Net paper, or ML-GCN's own.
+        How the training labels give a graph, see `skfau.nn.label_graph`: as in the
+        SEV-Net paper, or as in ML-GCN's own.
     positive_threshold : float, default=0.2
         Correlation above which two AUs are joined.
     negative_threshold : float, default=-0.03
         Correlation below which two AUs are joined with a negative sign.
     conditional_threshold : float, default=0.4
-        Conditional probability that joins, for ``graph="conditional"``.
+        Conditional probability from which on two AUs are joined, for
+        ``graph="conditional"``.
     hidden_dim : int, default=1024
         Width between the two graph convolutions.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0. Numbers counted from 0 have no descriptions.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0. Numbers counted from 0 have no descriptions.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=False
-        Reduce colours to luma first.
+        Convert colours to grey (luma) first.
     augmentation : FaceAugmentation, "published" or None, default="published"
         Random changes to training batches. ``"published"`` is
         ``FaceAugmentation(crop=0.125)``: flips, and random crops of 224 px from 256 px,
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
-        Learning rate at the start. The optimiser is Adam.
+        Initial learning rate. The optimiser is Adam.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -308,31 +313,35 @@ class MSCAMClassifier(_LabelGraphClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : MSCAMClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. The backbone is copied, and
-        all that AUs share. Descriptions and graph are this classifier's own.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. The backbone and all other weights that AUs share are copied.
+        Descriptions and graph are not.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -340,31 +349,30 @@ class MSCAMClassifier(_LabelGraphClassifier):
     text_ : ndarray of shape (n_aus, d), dtype float32
         Vectors of the descriptions that the network was trained with.
     label_graph_ : ndarray of shape (n_aus, n_aus), dtype float32
-        What `skfau.nn.label_graph` made of the training labels.
+        Graph of the training labels, see `skfau.nn.label_graph`.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.MSCAM`.
     history_ : list of dict
         Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
     See Also
     --------
     skfau.nn.MSCAM : The network.
     MLGCNClassifier : The same graph without attention.
-    SEVNetClassifier : What it is compared with.
+    SEVNetClassifier : The network that it is compared with.
 
-    Notes
-    -----
-    Trained like SEV-Net, and guided by the same vectors in place of the embeddings of
-    the AUs' names, so that the two differ in nothing but the network.
+    Notes ----- It is trained like SEV-Net and uses the same vectors, not embeddings of
+    the AUs' names. The two differ in nothing but the network.
 
-    Published and default: cross entropy summed over AUs, averaged over faces (here
-    over AUs too; Adam does not see the factor), Adam at 0.001, times 0.85 after every
-    epoch, batches of 100, at most 50 epochs "with early stopping", whose criterion is
-    not stated: ``early_stopping=True`` is the one here, off by default because it needs
-    subjects; by epoch 50 the learning rate is a 3000th. Align faces to 256 px. Random
-    start weights.
+    The defaults are the published settings: random initial weights, Adam at 0.001,
+    times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
+    px. The published loss is the cross entropy, summed over AUs and averaged over
+    faces; here it is averaged over AUs, too, a factor that does not change the steps of
+    Adam. The paper stops early and does not say when. ``early_stopping=True`` decides
+    by the F1 of held-out subjects. It is off by default because it needs subjects; by
+    epoch 50 the learning rate is a 3000th of the initial one.
 
     References
     ----------
@@ -397,7 +405,7 @@ class MSCAMClassifier(_LabelGraphClassifier):
         Returns
         -------
         maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
-            Each of sum 1, over the network's input (with ``augmentation.crop`` its
-            central window), 7x7 for the default trunk; NaN in rows without a face.
+            Each of sum 1, 7x7 for the default backbone. They cover the network's input
+            (with ``augmentation.crop`` its central window). NaN in rows without a face.
         """
         return self._run(X, lambda outputs: outputs[1]["attention_maps"])

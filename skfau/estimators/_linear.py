@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skfau._tables import TableOutput
 from skfau._validation import (
     Interval,
     StrOptions,
@@ -34,8 +35,8 @@ from skfau.preprocessing import (
 _DESCRIPTORS = {"hog": HOGFeatures, "lbp": LBPFeatures}
 
 
-class _LinearPerAU(ClassifierMixin, BaseEstimator):
-    """One linear classifier of scikit-learn per AU; what both kinds share."""
+class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
+    """One linear classifier of scikit-learn per AU; all that both classes share."""
 
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="neither")],
@@ -69,7 +70,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
             If `y` holds other values, does not fit `X` or `aus`, or leaves an AU
             without one known label.
         TypeError, ValueError
-            If `X` is no table of numbers.
+            If `X` is not a table of numbers.
         """
         X = self._check_features(X, reset=True)
         labels = check_au_labels(y, n_samples=len(X))
@@ -114,7 +115,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If `X` is no table of numbers, or has other columns than in `fit`.
+            If `X` is not a table of numbers, or has other columns than in `fit`.
         """
         check_is_fitted(self)
         X = self._check_features(X, reset=False)
@@ -123,7 +124,7 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         return margins.astype(np.float32)
 
     def _check_features(self, X, *, reset):
-        """Return X as a 2-D array of floats; `reset` notes its columns."""
+        """Return X as a 2-D array of floats; `reset` stores its column names."""
         if isinstance(X, Faces):
             raise TypeError(
                 "X must be rows of features, got Faces; put HOGFeatures, LBPFeatures "
@@ -135,11 +136,11 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         )
 
     def predict_proba(self, X):
-        """Return the margins through a sigmoid.
+        """Return the sigmoid of the margins.
 
-        They order the faces as the margins do and are 0.5 where the classifier changes
-        its mind. Only those of a logistic regression with ``class_weight=None`` say
-        how often the AU occurs.
+        They rank the faces as the margins do, and the prediction changes at 0.5. Only
+        with a logistic regression and ``class_weight=None`` do they say how often the
+        AU occurs.
 
         Parameters
         ----------
@@ -149,9 +150,11 @@ class _LinearPerAU(ClassifierMixin, BaseEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
-            In [0, 1]; NaN in rows that are not finite.
+            In [0, 1]; NaN in rows that are not finite. A DataFrame with columns
+            ``AU1``, ... and the index of `X` after
+            ``set_output(predict_proba="pandas")``.
         """
-        return expit(self.decision_function(X))
+        return self._as_output(expit(self.decision_function(X)), X)
 
     def predict(self, X):
         """Return which AUs occur.
@@ -209,8 +212,8 @@ class AULinearSVC(_LinearPerAU):
     class_weight : {"balanced"} or None, default="balanced"
         Weigh the rows of rare AUs, as in scikit-learn.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0.
 
     Attributes
     ----------
@@ -221,7 +224,7 @@ class AULinearSVC(_LinearPerAU):
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -272,8 +275,8 @@ class AULogisticRegression(_LinearPerAU):
     class_weight : {"balanced"} or None, default="balanced"
         Weigh the rows of rare AUs, as in scikit-learn.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0.
 
     Attributes
     ----------
@@ -284,7 +287,7 @@ class AULogisticRegression(_LinearPerAU):
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -333,8 +336,8 @@ def hog_baseline(
 ):
     """Return the classical chain: align, describe, standardise, one machine per AU.
 
-    What detectors of AUs were before networks, and what networks have to beat. It
-    learns from hundreds of faces in seconds, on any computer.
+    AUs were detected like this before there were networks, and networks have to be
+    better. It learns from hundreds of faces in seconds, on any computer.
 
     Parameters
     ----------
@@ -343,7 +346,7 @@ def hog_baseline(
     output_size : int, default=112
         Side of the aligned faces, pixels.
     C : float, default=0.0001
-        Of `AULinearSVC`.
+        Inverse strength of the penalty of `AULinearSVC`.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y.
     **options : dict
@@ -352,13 +355,13 @@ def hog_baseline(
     Returns
     -------
     pipeline : sklearn.pipeline.Pipeline
-        Of the steps ``align``, ``features``, ``scale`` and ``svm``, which take part in
-        `cross_val_score`, `GridSearchCV` and all else that takes a classifier.
+        Its steps are ``align``, ``features``, ``scale`` and ``svm``. It works with
+        `cross_val_score`, `GridSearchCV` and everything else that takes a classifier.
 
     Raises
     ------
     ValueError
-        If `features` is something else.
+        If `features` has another value.
 
     Examples
     --------
@@ -384,21 +387,21 @@ def hog_baseline(
 def landmark_baseline(*, C=0.1, aus=DATASET_AUS["bp4d"]):
     """Return the chain of shape: align, landmarks, standardise, one model per AU.
 
-    What can be told from where the landmarks are. It sees no wrinkle and a network
-    hardly a shift by a pixel, so that the two together know more than either
+    It uses the positions of the landmarks alone. It sees no wrinkles, and a network
+    hardly sees a shift by one pixel, so that both together know more than one of them
     (`AUVotingClassifier`).
 
     Parameters
     ----------
     C : float, default=0.1
-        Of `AULogisticRegression`.
+        Inverse strength of the penalty of `AULogisticRegression`.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y.
 
     Returns
     -------
     pipeline : sklearn.pipeline.Pipeline
-        Of the steps ``align``, ``features``, ``scale`` and ``logistic``.
+        Its steps are ``align``, ``features``, ``scale`` and ``logistic``.
 
     Examples
     --------

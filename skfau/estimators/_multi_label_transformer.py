@@ -16,7 +16,7 @@ from skfau.facs import DATASET_AUS
 from skfau.losses import MultiLabelTransformerLoss
 from skfau.nn import MultiLabelTransformer
 
-# The released rates of the trunk, and of the others by the divisor of Vaswani's rule.
+# Released learning rate of the backbone, and divisor in the rates of other parts.
 _RELEASED_LR = 5e-5
 _RELEASED_SCALE = 25_000
 
@@ -24,9 +24,9 @@ _RELEASED_SCALE = 25_000
 class MultiLabelTransformerClassifier(BaseAUClassifier):
     """Multi-label classification with transformers (Tallec et al., 2022).
 
-    Every position of a trunk's last maps is a patch. Patches attend to each other; a
-    learned token per AU attends to the other tokens and to the patches, layer by
-    layer, and becomes the AU's logit. No landmarks.
+    Every position of a backbone's last maps is a patch. Patches attend to each other. A
+    learned token per AU attends to the other tokens and to the patches, layer by layer,
+    and becomes the AU's logit. Landmarks are not needed.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 8x8
         patches at 299 px.
     weights : {"imagenet"}, path or None, default=None
-        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
-        of torchvision's state dict, or None for random weights. The released code has
-        ``"imagenet"``.
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
+        file of torchvision's state dict, or None for random weights. The released code
+        has ``"imagenet"``.
     embedding_dim : int, default=128
         Length of a token.
     encoder_layers : int, default=1
@@ -60,30 +60,31 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     dice_weight : float, default=0.0
         Weight of `skfau.losses.WeightedDice`; 0.5 as released, none in the paper.
     schedule : {"released"} or None, default="released"
-        Learning rates: see the notes. None gives all weights that of the trunk.
+        Schedule of the learning rates, see the notes. None gives all weights the rate
+        of the backbone.
     warmup_epochs : float, default=2.5
         Epochs in which the released schedule rises.
     lr_decay : float, default=0.99
         Factor that lowers the learning rate. Applied after every epoch, to the
         backbone's.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0.
     image_size : int, default=299
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=False
-        Reduce colours to luma first.
+        Convert colours to grey (luma) first.
     augmentation : FaceAugmentation, "published" or None, default="published"
         Random changes to training batches. ``"published"`` is
         ``FaceAugmentation(mixup=0.4, brightness=0.1, channel_drop=0.3, rotation=36,
         scale=0.1, label_smoothing=0.1)``, with flips. None changes nothing.
     lr : float, default=5e-05
-        Learning rate at the start. The optimiser is AdamW. It is the rate of the
-        backbone, and those of the other parts scale with it. The paper has 5e-4 in runs
+        Initial learning rate. The optimiser is AdamW. It is the rate of the backbone;
+        the rates of the other parts are proportional to it. The paper has 5e-4 in runs
         on several data sets.
     weight_decay : float, default=1.0
-        Weight decay of the optimiser. Each step takes this times the learning rate off
-        every weight.
+        Weight decay of the optimiser. Each step shrinks every weight by this share
+        times the learning rate.
     batch_size : int, default=64
         Faces per step and per forward pass.
     max_epochs : int, default=10
@@ -95,31 +96,35 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : MultiLabelTransformerClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. What all AUs share is
-        copied, and the tokens of the AUs that both know.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. The layers that all AUs share are copied, and the tokens of the AUs
+        that both have.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -130,10 +135,10 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         The trained net; ``net_.module_.network`` is the
         `skfau.nn.MultiLabelTransformer`.
     history_ : list of dict
-        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. Also the parts
         of the loss.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
     See Also
     --------
@@ -142,24 +147,22 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     skfau.model_selection.SmoothedClassifier : Its moving average over a video.
     skfau.model_selection.AUThresholdClassifier : Its threshold per AU.
 
-    Notes
-    -----
-    The section on experiments is empty in print. All sizes, rates and augmentations are
-    those of the authors' code, layers and loss by default those of the paper. The
-    submission to the challenge is ``decoder="released", class_weight="inverse_rate",
-    dice_weight=0.5, weights="imagenet"``, then a moving average over each video and a
-    threshold per AU.
+    Notes ----- The paper's section on experiments is empty. So sizes, rates and
+    augmentations are those of the authors' code; layers and loss are by default those
+    of the paper. The submission to the challenge is ``decoder="released",
+    class_weight="inverse_rate", dice_weight=0.5, weights="imagenet"``, then a moving
+    average over each video and a threshold per AU.
 
-    The schedule with B faces a batch, tokens of length d, and n steps an epoch: the
-    trunk has ``lr * lr_decay ** epoch``; the patches' encoder and the AUs' decoder
-    ``lr / 5e-5 * B * L / 25000 / sqrt(d) * min(1 / sqrt(step), step /
-    (warmup_epochs * n) ** 1.5)`` with L the number of patches and of AUs. It falls
-    with the number of steps an epoch: with few faces, lower `lr`, or take
+    The schedule, with B faces in a batch, tokens of length d, and n steps in an epoch:
+    the backbone has the rate ``lr * lr_decay ** epoch``. The patches' encoder and the
+    AUs' decoder have ``lr / 5e-5 * B * L / 25000 / sqrt(d) * min(1 / sqrt(step), step /
+    (warmup_epochs * n) ** 1.5)``, where L is the number of patches or of AUs. These
+    rates are higher if an epoch has fewer steps: with few faces, lower `lr`, or use
     ``schedule=None`` with an `lr` of your own.
 
-    Departures: steps count from 1, so that the first one moves something; with
-    AdamW, weight decay follows every schedule of its own accord; what turns into the
-    image from outside is black, not reflected; brightness is not clipped.
+    Departures: steps count from 1, so that the first one changes the weights. Weight
+    decay follows every schedule, as always with AdamW. Pixels from outside of a rotated
+    image are black, not reflected. Brightness is not clipped.
 
     References
     ----------
@@ -248,7 +251,7 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     def _system(self, task):
         network = MultiLabelTransformer(
             task.n_aus,
-            # A module of the user's is a parameter: fit must not train it.
+            # Copy the backbone: a module is a parameter, and fit must not train it.
             copy.deepcopy(self.backbone),
             weights=self.weights if task.pretrained else None,
             image_size=self.image_size,
@@ -275,7 +278,7 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         )
 
     def _schedule(self, n_tokens):
-        """Return the learning rate's factor for a part that takes so many tokens."""
+        """Return the learning rate's factor for a part that takes `n_tokens` tokens."""
         if self.schedule is None:
             return None
         scale = self.batch_size / _RELEASED_SCALE / self.embedding_dim**0.5
@@ -298,9 +301,9 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         Returns
         -------
         maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
-            Mean over layers and heads, each of sum 1, over the network's input (with
-            ``augmentation.crop`` its central window), 8x8 for the default trunk; NaN
-            in rows without a face.
+            Mean over layers and heads, each of sum 1, 8x8 for the default backbone.
+            They cover the network's input (with ``augmentation.crop`` its central
+            window). NaN in rows without a face.
         """
         return self._run(
             X, lambda layers: layers.mean(dim=(1, 2)), method="attention_maps"

@@ -31,7 +31,7 @@ class Neighbourhood:
     Parameters
     ----------
     faces : Faces
-        With the columns ``video`` and ``frame``; without them nobody has neighbours.
+        With the columns ``video`` and ``frame``; without them no face has neighbours.
     interval : int or None
         Frames from a face to its neighbours; None for no neighbours.
 
@@ -66,7 +66,7 @@ class Neighbourhood:
         return tuple(self.faces.image_shape)
 
     def gather(self, store_rows, image_size, **how):
-        """Return what a network is shown of store rows, see `gather`."""
+        """Return the network's inputs for store rows, see `gather`."""
         inputs, _ = gather(self.frames, store_rows, image_size=image_size, **how)
         images = inputs["images"]
         if self.has_sides and images.shape[1:3] != self.image_shape:
@@ -98,11 +98,11 @@ class Neighbourhood:
         Parameters
         ----------
         rows : ndarray of shape (m,)
-            Which faces.
+            Rows of the faces.
         image_size : int
             Side of the network's input, pixels.
         geometry : Geometry or None, default=None
-            What all three frames are put through.
+            How all three frames are moved.
         mix : CutMix or None, default=None
             How the faces of the batch were mixed.
 
@@ -132,7 +132,7 @@ def _five_points(landmarks):
 
 
 def _aligning(own, other):
-    """Return affine maps from own points to the other frame's, the identity if none."""
+    """Return affine maps from own points to the other's, the identity if unknown."""
     other = np.where(np.isnan(own), np.nan, other)
     moves = invert_similarity(fit_similarity(other, own))
     known = np.isfinite(moves).all(axis=(1, 2), keepdims=True)
@@ -149,7 +149,7 @@ class FrameBatches(FaceBatches):
     labels : ndarray of shape (n, n_aus), dtype float32
         0, 1 or NaN for unknown.
     neighbourhood : Neighbourhood
-        Of the same faces.
+        Neighbourhood of the same faces.
     datasets : ndarray of shape (n,), dtype int
         Number of each row's data set.
     **parameters : dict
@@ -186,11 +186,11 @@ class FeatureBatches(torch.utils.data.Dataset):
     labels : ndarray of shape (n, n_aus), dtype float32
         0, 1 or NaN for unknown.
     neighbourhood : Neighbourhood
-        Of the training rows.
+        Neighbourhood of the training rows.
     datasets : ndarray of shape (n,), dtype int
         Number of each row's data set.
     cache : FeatureCache
-        Where they are read.
+        Cache that the features are read from.
     image_size : int
         Side of the input of the network that made the features, pixels.
     """
@@ -317,7 +317,7 @@ def _summaries(module, around, augmentation, cache_dir, batch_size):
 
 
 def _video_order(faces):
-    """Return the rows such that frames of a video follow each other."""
+    """Return the rows in an order in which frames of a video follow each other."""
     names = [n for n in ("subject", "video", "frame") if n in faces.columns]
     keys = [faces.column(name) for name in names] or [faces.rows]
     keys = [np.unique(key, return_inverse=True)[1] for key in keys]
@@ -325,10 +325,10 @@ def _video_order(faces):
 
 
 def _windows(summary, store_rows, order, batch_size):
-    """Yield rows and the arguments of `AUNet.compare`, each frame's computed once.
+    """Yield rows and the arguments of `AUNet.compare`; each frame is computed once.
 
-    Held are the summaries of one batch and of the frames that later batches compare
-    with it: in the order of the videos no more than a batch and twice the interval.
+    The summaries of one batch are held, and of the frames that later batches need. In
+    the order of the videos these are at most a batch and twice the interval.
     """
     starts = range(0, len(order), batch_size)
     last_use = np.full(store_rows.max() + 1, -1)

@@ -35,7 +35,7 @@ SHARED_CONSTRAINTS = {
     "verbose": ["verbose"],
     "random_state": ["random_state"],
 }
-# How and where a fit ran; a loaded classifier starts with the defaults.
+# Parameters of how and where a fit ran; a loaded classifier has their defaults.
 NOT_SAVED = {
     *("init_from", "checkpoint_dir", "feature_cache"),
     *("callbacks", "device", "n_threads"),
@@ -43,5 +43,5 @@ NOT_SAVED = {
 
 
 def kept_parameters(parameters):
-    """Return the parameters, of all, that say what a classifier is."""
+    """Return those parameters that `save` writes."""
     return {name: value for name, value in parameters.items() if name not in NOT_SAVED}

@@ -1,15 +1,18 @@
-"""Fitted classifiers as one safetensors file, and weights from one to another."""
+"""Save fitted classifiers in one file each, and copy weights from one to another."""
 
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from skfau import __version__
 from skfau._unwrap import find_classifier
+from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.nn import transfer_state
 
@@ -17,26 +20,94 @@ FORMAT = 1
 
 
 def write_file(path, header, state):
-    """Write a fitted classifier; see `BaseAUClassifier.save`."""
-    parameters = {k: _to_json(k, v) for k, v in header["parameters"].items()}
-    header = {
-        "skfau_format": FORMAT,
-        "skfau_version": __version__,
-        **header,
-        "parameters": parameters,
-    }
-    save_file(state, Path(path), metadata={"skfau": json.dumps(header)})
+    """Write a header and arrays by name, so that a reader sees a whole file or none."""
+    header = {"skfau_format": FORMAT, "skfau_version": __version__, **header}
+    text = json.dumps(header, default=_plain)
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    content = save(state, {"skfau": text, "sha256": _digest(text, state)})
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _digest(text, state):
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(state):
+        array = state[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def to_json(parameters):
+    """Return parameters by name as the header of a file holds them."""
+    return {name: _to_json(name, value) for name, value in parameters.items()}
 
 
 def load_state(network, state):
-    """Put arrays by name into a network."""
+    """Load arrays into a network by their names."""
     network.load_state_dict({k: torch.as_tensor(array) for k, array in state.items()})
 
 
-def check_same_shapes(fitted, described, changed):
-    """Raise if a network is of other shapes than the one that was fitted.
+def loss_state(net):
+    """Return what a net's loss knows of each AU (centres), as arrays by name."""
+    axes = getattr(net.criterion_, "au_axes", dict)()
+    state = net.criterion_.state_dict()
+    return {name: state[name].cpu().numpy() for name in axes}
 
-    `changed` has what the parameters that were set since were in the fit.
+
+def load_loss(net, state):
+    """Put arrays of `loss_state` into a loss, as far as it has them in that shape."""
+    own = net.criterion_.state_dict()
+    given = {
+        name: torch.as_tensor(array).to(own[name])
+        for name, array in state.items()
+        if name in own
+    }
+    given = {k: v for k, v in given.items() if v.shape == own[k].shape}
+    net.criterion_.load_state_dict(own | given)
+
+
+def to_arrays(state):
+    """Return a state with an array in the place of each tensor."""
+    return _map(state, torch.Tensor, lambda tensor: tensor.detach().cpu().numpy())
+
+
+def to_tensors(state):
+    """Return a state of `to_arrays` with its tensors."""
+    return _map(state, np.ndarray, torch.tensor)
+
+
+def _map(state, kind, function):
+    if isinstance(state, dict):
+        return {key: _map(value, kind, function) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(_map(value, kind, function) for value in state)
+    return function(state) if isinstance(state, kind) else state
+
+
+def warn_without_optimizer(net):
+    """Warn, once, that training goes on from a file that holds no optimiser."""
+    if net.loaded_from is not None:
+        warn(
+            f"{net.loaded_from} holds no optimiser, so that partial_fit begins with a "
+            "new one and its first steps are others than those of the classifier that "
+            "was saved. Keep a pickle of a classifier that is to go on as if it had "
+            "never stopped."
+        )
+        net.loaded_from = None
+
+
+def check_same_shapes(fitted, described, changed):
+    """Raise if the parameters describe a network of other shapes than the fitted one.
+
+    `changed` holds the parameters that were set since, with their values in the fit.
     """
     fitted, described = (
         {k: v.shape for k, v in network.state_dict().items()}
@@ -75,7 +146,8 @@ def check_class(path, found, expected):
     """Raise if a file holds a classifier of another class."""
     if found != expected:
         raise ValueError(
-            f"{path} holds a {found}, not a {expected}; call {found}.load."
+            f"{path} holds a {found}, not a {expected}; call skfau.load, which reads "
+            "either."
         )
 
 
@@ -91,57 +163,52 @@ def _from_json(value):
 
 
 def read_file(path):
-    """Return the header and the arrays of a saved classifier."""
+    """Return the header and the arrays of a file by `write_file`."""
     try:
         with safe_open(Path(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         header = json.loads(metadata["skfau"])
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        if not isinstance(header, dict):
+            raise TypeError("its header is no JSON object")
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is not a classifier saved by skfau ({error}). Expected a file "
-            "written by the save method."
+            "written by the save method, or by skfau.save."
         ) from error
     if header.get("skfau_format") != FORMAT:
         raise ValueError(
             f"{path} has format {header.get('skfau_format')}, written by skfau "
             f"{header.get('skfau_version')}; this version reads format {FORMAT}."
         )
+    # Files of the first versions have no digest.
+    if "sha256" in metadata and metadata["sha256"] != _digest(metadata["skfau"], state):
+        raise ValueError(
+            f"{path} is damaged: its content is not what was written. Copy it again."
+        )
     return header, state
 
 
-def transfer(network, aus, given, source, class_name):
-    """Copy what two classifiers share into a fresh network; return a report.
+def transfer(net, aus, source, cls):
+    """Copy what two classifiers share into a fresh net; return a report.
 
     Parameters
     ----------
-    network : nn.Module
-        Fresh; takes the weights.
+    net : TrainingNet
+        Fresh; its network and its loss take what they share with the source's.
     aus : tuple of int
         Its AU numbers.
-    given : list of str
-        Entries of its state that are its own, whatever the source has.
     source : BaseAUClassifier, or str or Path
         A fitted classifier of the same class, anything fitted around one, or the path
         of a saved one.
-    class_name : str
-        Name of the class that the network belongs to.
+    cls : type
+        Class that the net belongs to.
     """
-    if isinstance(source, (str, Path)):
-        header, arrays = read_file(source)
-        name, source_aus = header["class"], header["aus"]
-    else:
-        classifier = find_classifier(source)
-        if not hasattr(classifier, "network_state"):
-            raise ValueError(
-                "init_from must be a fitted classifier or the path of a saved one; "
-                f"got {source!r}, which is not fitted."
-            )
-        name, source_aus = type(classifier).__name__, classifier.aus_
-        arrays = classifier.network_state()
-    if name != class_name:
+    name, source_aus, arrays, loss = _source(source)
+    network = net.module_.network
+    if name != cls.__name__:
         raise ValueError(
-            f"init_from holds a {name}; a {class_name} can only start "
+            f"init_from holds a {name}; a {cls.__name__} can only start "
             "from its own kind."
         )
     if not hasattr(network, "au_axes") and tuple(source_aus) != aus:
@@ -150,12 +217,41 @@ def transfer(network, aus, given, source, class_name):
             f"{type(network).__name__} does not say which of its weights belong to "
             "single AUs. Give it a method au_axes(), as the networks of skfau.nn have."
         )
+    taught = {k: array for k, array in arrays.items() if k not in net.system.given}
+    report = _transfer(network, taught, source_aus, aus)
+    _transfer(net.criterion_, loss, source_aus, aus)
+    return report
+
+
+def _source(source):
+    """Return class name, AUs, network state and loss state of a source."""
+    if isinstance(source, (str, Path)):
+        header, arrays = read_file(source)
+        return header["class"], header["aus"], arrays, from_lists(header)
+    classifier = find_classifier(source)
+    if not hasattr(classifier, "network_state"):
+        raise ValueError(
+            "init_from must be a fitted classifier or the path of a saved one; "
+            f"got {source!r}, which is not fitted."
+        )
+    arrays = classifier.network_state()
+    loss = loss_state(classifier.net_)
+    return type(classifier).__name__, classifier.aus_, arrays, loss
+
+
+def from_lists(header):
+    """Return the loss state of a file's header; older files have none."""
+    loss = header.get("loss", {})
+    return {name: np.array(rows, np.float32) for name, rows in loss.items()}
+
+
+def _transfer(module, arrays, source_aus, aus):
     state, report = transfer_state(
-        {k: torch.as_tensor(array) for k, array in arrays.items() if k not in given},
+        {name: torch.as_tensor(array) for name, array in arrays.items()},
         tuple(source_aus),
-        network.state_dict(),
+        module.state_dict(),
         aus,
-        network.au_axes() if hasattr(network, "au_axes") else {},
+        module.au_axes() if hasattr(module, "au_axes") else {},
     )
-    network.load_state_dict(state)
+    module.load_state_dict(state)
     return report

@@ -15,8 +15,8 @@ from skfau.nn import PooledNet
 class ResNetClassifier(BaseAUClassifier):
     """A residual network, global average pooling and one linear layer.
 
-    The baseline of Yang et al. (2021), with the training of their SEV-Net: what a
-    system adds shows against it.
+    The baseline of Yang et al. (2021), trained like their SEV-Net. A comparison with it
+    shows what a system adds.
 
     Parameters
     ----------
@@ -25,22 +25,22 @@ class ResNetClassifier(BaseAUClassifier):
         maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
         px.
     weights : {"imagenet"}, path or None, default=None
-        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
-        of torchvision's state dict, or None for random weights. The paper has random
-        weights.
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
+        file of torchvision's state dict, or None for random weights. The paper has
+        random weights.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=False
-        Reduce colours to luma first.
+        Convert colours to grey (luma) first.
     augmentation : FaceAugmentation, "published" or None, default="published"
         Random changes to training batches. ``"published"`` is
         ``FaceAugmentation(crop=0.125)``: flips, and random crops of 224 px from 256 px,
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
-        Learning rate at the start. The optimiser is Adam.
+        Initial learning rate. The optimiser is Adam.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -56,31 +56,34 @@ class ResNetClassifier(BaseAUClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : ResNetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. The backbone is copied, and
-        the outputs of the AUs that both know.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. The backbone is copied, and the outputs of the AUs that both have.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -90,24 +93,21 @@ class ResNetClassifier(BaseAUClassifier):
     history_ : list of dict
         Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
-    See Also
-    --------
-    skfau.nn.PooledNet : The network.
-    SEVNetClassifier : The same trunk, guided by descriptions of the AUs.
+    See Also -------- skfau.nn.PooledNet : The network. SEVNetClassifier : The same
+    backbone, guided by descriptions of the AUs.
 
-    Notes
-    -----
-    ``"resnet34"``, ``"resnet50"`` and every other trunk of `skfau.nn.make_backbone`
-    do as well.
+    Notes ----- ``"resnet34"``, ``"resnet50"`` and all other backbones of
+    `skfau.nn.make_backbone` work as well.
 
-    Published and default: cross entropy summed over AUs, averaged over faces (here
-    over AUs too; Adam does not see the factor), Adam at 0.001, times 0.85 after every
-    epoch, batches of 100, at most 50 epochs "with early stopping", whose criterion is
-    not stated: ``early_stopping=True`` is the one here, off by default because it needs
-    subjects; by epoch 50 the learning rate is a 3000th. Align faces to 256 px. Random
-    start weights.
+    The defaults are the published settings: random initial weights, Adam at 0.001,
+    times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
+    px. The published loss is the cross entropy, summed over AUs and averaged over
+    faces; here it is averaged over AUs, too, a factor that does not change the steps of
+    Adam. The paper stops early and does not say when. ``early_stopping=True`` decides
+    by the F1 of held-out subjects. It is off by default because it needs subjects; by
+    epoch 50 the learning rate is a 3000th of the initial one.
 
     References
     ----------
@@ -164,7 +164,7 @@ class ResNetClassifier(BaseAUClassifier):
         self._set_parameters(locals())
 
     def _system(self, task):
-        # A module of the user's is a parameter: fit must not train it.
+        # Copy the backbone: a module is a parameter, and fit must not train it.
         backbone = copy.deepcopy(self.backbone)
         weights = self.weights if task.pretrained else None
         network = PooledNet(task.n_aus, backbone, weights)

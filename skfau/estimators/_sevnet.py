@@ -24,9 +24,10 @@ from skfau.nn import SEVNet
 class SEVNetClassifier(BaseAUClassifier):
     """Semantic embedding and visual feature, SEV-Net (Yang et al., 2021).
 
-    A frozen sentence encoder has read a description of every AU. A transformer encoder
-    relates these; each attends to the face by its cosine with the feature maps; one
-    linear layer, shared by all AUs, classifies what it finds there.
+    A frozen sentence encoder turns a description of every AU into a vector. A
+    transformer encoder relates the vectors. Each of them attends to the face by its
+    cosine with the feature maps. One linear layer, shared by all AUs, classifies the
+    attended features.
 
     Parameters
     ----------
@@ -35,9 +36,9 @@ class SEVNetClassifier(BaseAUClassifier):
         maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
         px.
     weights : {"imagenet"}, path or None, default=None
-        Where the backbone starts: ``"imagenet"`` (downloaded once and checked), a file
-        of torchvision's state dict, or None for random weights. The paper has random
-        weights.
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
+        file of torchvision's state dict, or None for random weights. The paper has
+        random weights.
     descriptions : dict, sequence of str or None, default=None
         What the AUs look like: a dict by AU number describes some, `skfau.facs` the
         others; a sequence describes all AUs, in the order of `aus`. Other texts than
@@ -51,28 +52,28 @@ class SEVNetClassifier(BaseAUClassifier):
         with an attention of its own (needs the extra ``text``, or vectors (n_aus,
         n_words, d)). None is the network without text: a learned vector per AU.
     encoder_layers : int, default=2
-        Depth of the Inter-AU encoder; 0 leaves it out.
+        Layers of the Inter-AU encoder; 0 is no encoder.
     n_heads : int, default=6
-        Its attention heads.
+        Attention heads of the Inter-AU encoder.
     hidden_dim : int, default=768
-        Its width.
+        Width of the Inter-AU encoder.
     feed_forward_dim : int, default=1024
-        Width of the perceptron in its layers.
+        Width of the perceptrons in the Inter-AU encoder.
     dropout : float, default=0.1
         Dropout rate of the encoder; not published.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0. Numbers counted from 0 have no descriptions.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0. Numbers counted from 0 have no descriptions.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=False
-        Reduce colours to luma first.
+        Convert colours to grey (luma) first.
     augmentation : FaceAugmentation, "published" or None, default="published"
         Random changes to training batches. ``"published"`` is
         ``FaceAugmentation(crop=0.125)``: flips, and random crops of 224 px from 256 px,
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
-        Learning rate at the start. The optimiser is Adam.
+        Initial learning rate. The optimiser is Adam.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -88,31 +89,35 @@ class SEVNetClassifier(BaseAUClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : SEVNetClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. The backbone is copied, and
-        all that AUs share. Descriptions are this classifier's own.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. The backbone and all other weights that AUs share are copied.
+        Descriptions are not.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -124,30 +129,28 @@ class SEVNetClassifier(BaseAUClassifier):
     history_ : list of dict
         Per epoch ``train_loss`` and, with early stopping, ``valid_f1``.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
-    See Also
-    --------
-    skfau.nn.SEVNet : The network, and where it departs from the paper.
-    ResNetClassifier, MLGCNClassifier, MSCAMClassifier : What it is compared with.
+    See Also -------- skfau.nn.SEVNet : The network, and where it departs from the
+    paper. ResNetClassifier, MLGCNClassifier, MSCAMClassifier : Networks to compare it
+    with.
 
-    Notes
-    -----
-    The text side sees no image: prediction computes it once and costs what the trunk
-    costs. The paper's encoder is BERT-large with 1024-wide vectors; pass such a model
-    as `text_encoder`. Its descriptions are taken from the FACS manual; those of
-    `skfau.facs` are ours.
+    Notes ----- The text does not depend on the image: prediction encodes it once, and
+    costs hardly more than the backbone. The paper's encoder is BERT-large with
+    1024-wide vectors; pass such a model as `text_encoder`. The paper's descriptions are
+    taken from the FACS manual; those of `skfau.facs` are ours.
 
     Ablations are settings: ``encoder_layers=0`` (no Inter-AU attention),
     ``text_level="word"``, ``text_level=None`` (no text), and `ResNetClassifier` (no
     attention at all).
 
-    Published and default: cross entropy summed over AUs, averaged over faces (here
-    over AUs too; Adam does not see the factor), Adam at 0.001, times 0.85 after every
-    epoch, batches of 100, at most 50 epochs "with early stopping", whose criterion is
-    not stated: ``early_stopping=True`` is the one here, off by default because it needs
-    subjects; by epoch 50 the learning rate is a 3000th. Align faces to 256 px. Random
-    start weights.
+    The defaults are the published settings: random initial weights, Adam at 0.001,
+    times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
+    px. The published loss is the cross entropy, summed over AUs and averaged over
+    faces; here it is averaged over AUs, too, a factor that does not change the steps of
+    Adam. The paper stops early and does not say when. ``early_stopping=True`` decides
+    by the F1 of held-out subjects. It is off by default because it needs subjects; by
+    epoch 50 the learning rate is a 3000th of the initial one.
 
     References
     ----------
@@ -226,7 +229,7 @@ class SEVNetClassifier(BaseAUClassifier):
         network = SEVNet(
             task.n_aus,
             text,
-            # A module of the user's is a parameter: fit must not train it.
+            # Copy the backbone: a module is a parameter, and fit must not train it.
             copy.deepcopy(self.backbone),
             weights=self.weights if task.pretrained else None,
             encoder_layers=self.encoder_layers,
@@ -259,8 +262,8 @@ class SEVNetClassifier(BaseAUClassifier):
         Returns
         -------
         maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
-            Each of sum 1, over the network's input (with ``augmentation.crop`` its
-            central window), 7x7 for the default trunk; NaN in rows without a face.
+            Each of sum 1, 7x7 for the default backbone. They cover the network's input
+            (with ``augmentation.crop`` its central window). NaN in rows without a face.
         """
         return self._run(X, lambda outputs: outputs[1]["attention_maps"])
 
@@ -270,8 +273,8 @@ class SEVNetClassifier(BaseAUClassifier):
         Parameters
         ----------
         X : Faces, ndarray of shape (n_samples, height, width, 3) or None, default=None
-            Faces, RGB. They do not change the relations, which descriptions alone
-            decide; with them there is a matrix per face, as other classifiers give.
+            Faces, RGB. The relations depend on the descriptions only. With faces, there
+            is a matrix per face, as in other classifiers.
 
         Returns
         -------
@@ -294,10 +297,10 @@ class SEVNetClassifier(BaseAUClassifier):
         return np.where(seen[:, None, None], relations, np.float32(np.nan))
 
     def zero_shot_proba(self, X, aus, descriptions=None):
-        """Return probabilities of AUs that no training label told of.
+        """Return probabilities of AUs that had no training labels.
 
-        An AU's description is all that the network needs to look for it. Whether what
-        it finds means anything is for labelled faces to say: measure before use.
+        The network needs nothing but a description to look for an AU. Measure on
+        labelled faces how well it finds the AU before you use the probabilities.
 
         Parameters
         ----------
@@ -306,8 +309,9 @@ class SEVNetClassifier(BaseAUClassifier):
         aus : sequence of int
             AU numbers, or names such as ``"AU25"``, none of them in `aus_`.
         descriptions : dict, sequence of str, ndarray or None, default=None
-            As in the constructor; None takes a dict from there, and `skfau.facs`
-            besides. An array holds the vectors (n, d) of the same sentence encoder.
+            As in the constructor; None takes those of a dict given there, and
+            `skfau.facs` for other AUs. An array holds the vectors (n, d) of the same
+            sentence encoder.
 
         Returns
         -------
@@ -320,10 +324,9 @@ class SEVNetClassifier(BaseAUClassifier):
             If an AU was trained, has no description or one that does not fit, or the
             classifier knows no text.
 
-        Notes
-        -----
-        In the Inter-AU encoder each new AU joins the trained ones, alone: its
-        probability does not depend on the other new ones. The paper has no such use.
+        Notes ----- In the Inter-AU encoder each new AU joins the trained ones alone, so
+        that its probability does not depend on other new AUs. The paper does not do
+        this.
         """
         check_is_fitted(self, "net_")
         text = self._new_text(tuple(map(au_number, aus)), descriptions)

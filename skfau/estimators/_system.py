@@ -1,4 +1,4 @@
-"""What a published system answers, once per fit: plain values."""
+"""A published system as plain values, and the task that it is made for."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Task(NamedTuple):
-    """What a system may know of the data before it makes a network.
+    """What is known of the data before the network is made.
 
     Attributes
     ----------
@@ -19,8 +19,8 @@ class Task(NamedTuple):
     labels : ndarray of shape (n, n_aus), dtype float32, or None
         Training labels; None where a fitted network is made again.
     buffers : dict of str to ndarray, or None
-        Of a network that is made again: the entries of its state that it was given,
-        see `System.buffers`. None for a new network.
+        If a fitted network is made again, the entries of its state that were given to
+        it, see `System.buffers`. None for a new network.
     pretrained : bool
         Whether to read the weights of a backbone from their file.
     """
@@ -42,7 +42,7 @@ class Task(NamedTuple):
 
 
 class LabelTargets:
-    """What most losses compare the outputs with: labels, and no column of the faces."""
+    """Targets of most losses: labels, and no column of the faces."""
 
     def columns(self, faces):
         """Return which of ``landmarks`` and ``heatmaps`` `__call__` takes.
@@ -83,26 +83,26 @@ class System(NamedTuple):
     ----------
     network : nn.Module
         Takes float images (n, 3, s, s), normalised as for ImageNet, and returns logits
-        (n, n_aus), or ``(logits, aux)`` with a dict of what its loss needs besides.
+        (n, n_aus), or ``(logits, aux)`` with a dict of what else its loss needs.
     loss : nn.Module
         Called as ``loss(outputs, targets)``; returns a scalar.
     optimizer : callable or None, default=None
         Makes the optimiser from parameters, ``lr`` and ``weight_decay``; None is Adam.
     lr_factors : dict of str to callable or None, default={}
-        Submodules of the network with a parameter group of their own, and what the
-        group multiplies `lr` by: a function of the step, from 1, and of the steps an
-        epoch; None follows the schedule of all other weights.
+        Submodules of the network with their own parameter group, and the group's factor
+        of `lr`: a function of the step, counted from 1, and of the steps in an epoch.
+        None is the schedule of all other weights.
     inputs : tuple of str, default=()
         Columns that the network takes beside the images, in prediction as well:
         ``("landmarks",)`` or nothing.
     targets : object or None, default=None
-        What the loss compares the outputs with: ``columns(faces)`` names the columns
-        that it takes, of ``landmarks`` and ``heatmaps``; called with the labels and
-        these columns of a batch, it returns a dict of arrays. None is
-        ``{"labels": labels}`` alone.
+        Makes the targets of the loss. ``columns(faces)`` names the columns that it
+        takes, out of ``landmarks`` and ``heatmaps``. Called with the labels and these
+        columns of a batch, it returns a dict of arrays. None gives ``{"labels":
+        labels}`` alone.
     buffers : dict of str to ndarray or None, default={}
-        Entries of the network's state that it is given and not taught. `init_from`
-        leaves them alone; None stands for one that this network does without.
+        Entries of the network's state that are given, not learned. `init_from` does not
+        copy them. None stands for an entry that this network does not have.
     attributes : dict of str to object, default={}
         Fitted attributes of the classifier.
     prepare : callable or None, default=None

@@ -1,16 +1,17 @@
 """torch's process-wide state: device, precision, threads, private random streams."""
 
 import threading
-import warnings
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-# torch's default generators are process-wide, so two fits in two threads must
-# take turns while one of them has put its own state in their place.
+from skfau._warn import warn
+
+# Lock for torch's default generators: they are process-wide, so fits in two threads
+# must take turns in putting their own state into them.
 _SWAP_LOCK = threading.RLock()
-# Fits and predictions that want a thread count now, and the count before them.
+# Lock for the thread count, number of users that have set it, and count before.
 _LOCK = threading.Lock()
 _users, _before = 0, None
 
@@ -18,23 +19,32 @@ _users, _before = 0, None
 def resolve_device(device, *, or_cpu=False):
     """Return the torch.device for a name; "auto" is the GPU where there is one.
 
-    Where a CUDA device is named and there is none, `or_cpu` warns and takes the CPU.
+    If a GPU is named but missing, `or_cpu` warns and takes the CPU.
     """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(device)
-    missing = device.type == "cuda" and not torch.cuda.is_available()
+        device = next((name for name in there if there[name]), "cpu")
+    try:
+        device = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            "device must be 'auto', 'cpu', 'cuda' (or 'cuda:1', ...), 'mps' or a "
+            f"torch.device, got {device!r}."
+        ) from error
+    missing = not there.get(device.type, True)
+    kind = "Apple GPU (MPS)" if device.type == "mps" else "CUDA device"
     if missing and or_cpu:
-        warnings.warn(
+        warn(
             f"This classifier was fitted with device={str(device)!r}; torch sees no "
-            "CUDA device here, so it is loaded onto the CPU.",
-            UserWarning,
-            stacklevel=2,
+            f"{kind} here, so it is loaded onto the CPU.",
         )
         return torch.device("cpu")
     if missing:
         raise ValueError(
-            f"device={str(device)!r} was asked for, but torch sees no CUDA device. "
+            f"device={str(device)!r} was asked for, but torch sees no {kind}. "
             "Use device='auto' or device='cpu'."
         )
     return device
@@ -62,7 +72,7 @@ def threads(n_threads):
     try:
         yield
     finally:
-        # Fits may overlap in threads: only the last to leave knows what was before.
+        # Restore the count after the last user: fits may overlap in threads.
         with _LOCK:
             _users -= 1
             if not _users:
@@ -84,7 +94,7 @@ class PrivateStream:
     Parameters
     ----------
     device : torch.device
-        Device whose default generator is swapped as well when it is a CUDA one.
+        Device whose default generator is swapped as well when it is a GPU.
     """
 
     def __init__(self, device):
@@ -110,7 +120,8 @@ class PrivateStream:
                 self._states = self._exchange(outside)
 
     def _devices(self):
-        return [torch.device("cpu"), self.device][: 1 + (self.device.type == "cuda")]
+        gpu = self.device.type in ("cuda", "mps")
+        return [torch.device("cpu"), self.device][: 1 + gpu]
 
     def _exchange(self, new):
         old = [torch.get_rng_state()]
@@ -118,4 +129,7 @@ class PrivateStream:
         if self.device.type == "cuda":
             old.append(torch.cuda.get_rng_state(self.device))
             torch.cuda.set_rng_state(new[1], self.device)
+        elif self.device.type == "mps":
+            old.append(torch.mps.get_rng_state())
+            torch.mps.set_rng_state(new[1])
         return old

@@ -1,14 +1,23 @@
-"""The one file that knows skorch: how a prepared network is trained."""
+"""How a prepared network is trained, by skorch."""
 
 import copy
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
+from skorch.dataset import Dataset
 from tqdm import tqdm
 
 from skfau.estimators._batches import keep_batch
+from skfau.estimators._callbacks import (
+    callback_state,
+    check_callbacks,
+    load_callback_state,
+    monitored,
+    noted_interrupts,
+    refuse_monitor,
+)
 from skfau.estimators._torch_state import PrivateStream, derive_seed
 
 # Words that keep the streams of one seed apart.
@@ -31,6 +40,41 @@ class TrainingNet(NeuralNet):
         self.learning_rate_factor = learning_rate_factor
         self.lr_factors = lr_factors
 
+    # What callbacks learned before, until the next training begins.
+    resumed_ = None
+    # File of `save`, which holds no optimiser, until the next training begins.
+    loaded_from = None
+
+    @property
+    def schedule(self):
+        """What sets the learning rate beside `lr`, in words; "" if nothing does."""
+        parts = [name for name, factor in (self.lr_factors or {}).items() if factor]
+        decay = ["lr_decay"] if self.learning_rate_factor is not None else []
+        return ", ".join(decay + parts)
+
+    def planned_rates(self, n_epochs):
+        """Return the factors of `lr` in the first epochs, of ten steps each."""
+        factors = [f for f in (self.lr_factors or {}).values() if f]
+        return [
+            [1.0 if self.learning_rate_factor is None else self.learning_rate_factor(e)]
+            + [factor(10 * e + 1, 10) for factor in factors]
+            for e in range(n_epochs)
+        ]
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        """Leave frozen parts of the loss out: some come only after the first step."""
+        loss = {id(p) for p in self.criterion_.parameters() if not p.requires_grad}
+        trained = [each for each in named_parameters if id(each[1]) not in loss]
+        return super().get_params_for_optimizer(prefix, trained)
+
+    def use_callbacks(self, callbacks):
+        """Take other callbacks, if they are not those that the net was made with."""
+        if callbacks is not self.given_callbacks:
+            self.given_callbacks = callbacks
+            self.callbacks = list(copy.deepcopy(callbacks) or [])
+            self.initialize_callbacks()
+            check_callbacks(self, held_out=False)
+
     def get_default_callbacks(self):
         """Return none: `record_epoch_means` keeps the history."""
         return []
@@ -49,10 +93,21 @@ class TrainingNet(NeuralNet):
         self.order.manual_seed(derive_seed(self.seed, ORDER, epoch))
         batches.rng = np.random.default_rng([self.seed, AUGMENT, epoch])
         if self.learning_rate_factor is not None:
-            for group in self.optimizer_.param_groups:
-                group["lr"] = self.lr * self.learning_rate_factor(epoch)
+            for number in range(len(self.optimizer_.param_groups)):
+                self._set_rate(number, self.learning_rate_factor(epoch))
         self.n_steps_ = -(-len(batches) // self.batch_size)
         self.step_ = epoch * self.n_steps_
+
+    def _set_rate(self, number, factor):
+        """Set the learning rate of a parameter group, which no one else may set."""
+        group = self.optimizer_.param_groups[number]
+        if group["lr"] != self.rates_.get(number, group["lr"]):
+            raise ValueError(
+                f"a callback set the learning rate to {group['lr']}, and the schedule "
+                f"of {self.schedule} sets it, too. Set that to its constant value "
+                "(lr_decay=1, schedule=None), or leave the callback out."
+            )
+        group["lr"] = self.rates_[number] = self.lr * factor
 
     @property
     def order(self):
@@ -63,11 +118,9 @@ class TrainingNet(NeuralNet):
         """Take one optimiser step on the private stream, then let centres follow."""
         self.step_ += 1
         # Groups of `lr_factors` come first, that of all other weights last.
-        groups = zip(self.optimizer_.param_groups, self.lr_factors or {}, strict=False)
-        for group, name in groups:
-            if self.lr_factors[name] is not None:
-                factor = self.lr_factors[name](self.step_, self.n_steps_)
-                group["lr"] = self.lr * factor
+        for number, factor in enumerate((self.lr_factors or {}).values()):
+            if factor is not None:
+                self._set_rate(number, factor(self.step_, self.n_steps_))
         with self.stream():
             step = super().train_step(batch, **fit_params)
         if hasattr(self.criterion_, "after_step"):
@@ -80,49 +133,150 @@ class TrainingNet(NeuralNet):
                 self.history.record_batch(name, value)
         return step
 
-    def run_epochs(self, batches, n_epochs, after_epoch=None, bar=None):
-        """Train `n_epochs`; `after_epoch(net)` returning True ends the run.
+    def predict_proba(self, X):
+        """Return the classifier's probabilities: callbacks score by them."""
+        return self.classifier.predict_proba(X)
 
-        Unlike skorch's ``fit`` it lets ``KeyboardInterrupt`` through: a caller that
-        searches over parameters must not go on with a half-trained network.
+    def predict(self, X):
+        """Return the classifier's predictions."""
+        return self.classifier.predict(X)
+
+    def score(self, X, y):
+        """Return the classifier's score."""
+        return self.classifier.score(X, y)
+
+    def run_epochs(
+        self,
+        batches,
+        n_epochs,
+        *,
+        data=(None, None),
+        held_out=None,
+        keep=None,
+        bar=None,
+    ):
+        """Train `n_epochs`.
+
+        Unlike skorch's ``fit`` it lets a user's ``KeyboardInterrupt`` through: a caller
+        that searches over parameters must not go on with a half-trained network. One
+        that a callback raises ends the training with its epoch.
+
+        Parameters
+        ----------
+        batches : Dataset
+            Serves whole batches.
+        n_epochs : int
+            Passes over them.
+        data : tuple of (Faces, ndarray)
+            Rows of the batches and their labels, for callbacks.
+        held_out : EarlyStopping or None
+            Called after each epoch; True ends the training.
+        keep : callable or None
+            ``keep(stopped)`` is called last in each epoch.
+        bar : ProgressBar or None
+            Shows how far the training is.
         """
         usual = self.callbacks_
         if bar is not None:
             self.callbacks_ = [*usual, ("progress", bar.initialize())]
         try:
-            self._run_epochs(batches, n_epochs, after_epoch)
+            with noted_interrupts() as self.interrupts_:
+                self._run_epochs(batches, n_epochs, data, held_out, keep)
         finally:
             self.callbacks_ = usual
             if bar is not None:
                 bar.bar_.close()
 
-    def _run_epochs(self, batches, n_epochs, after_epoch):
-        self.notify("on_train_begin", X=batches, y=None)
+    def _run_epochs(self, batches, n_epochs, data, held_out, keep):
+        self.stopped_, self.rates_ = False, {}
+        self.begin_training(*data)
         iterator = self.get_iterator(batches, training=True)
+        test = held_out and Dataset(held_out.faces, held_out.labels)
+        rows = None if data[0] is None else Dataset(*data)
+        on_epoch = {"dataset_train": rows, "dataset_valid": test}
         for _ in range(n_epochs):
             self.begin_epoch(batches)
-            on_epoch = {"dataset_train": batches, "dataset_valid": None}
-            self.notify("on_epoch_begin", **on_epoch)
+            with self.stream():
+                self.notify("on_epoch_begin", **on_epoch)
             self.run_single_epoch(
                 iterator, training=True, prefix="train", step_fn=self.train_step
             )
             self.record_epoch_means()
             self.refuse_divergence()
-            finished = after_epoch is not None and after_epoch(self)
+            stopped = held_out is not None and held_out(self)
             self.notify("on_epoch_end", **on_epoch)
-            # Epochs keep their means; rows per batch would grow with the frames.
-            self.history[-1]["batches"].clear()
-            if finished:
+            stopped = stopped or self.stopped_
+            # Epochs keep their means; rows per batch would grow with the frames. File
+            # names of skorch's checkpoints may ask for the last one.
+            del self.history[-1]["batches"][:-1]
+            if keep is not None:
+                keep(stopped)
+            if stopped:
                 break
-        self.notify("on_train_end", X=batches, y=None)
+        if held_out is not None:
+            held_out.restore_best(self)
+        self.notify("on_train_end", X=data[0], y=data[1])
+
+    def begin_training(self, X, y):
+        """Tell the callbacks; schedulers go on from where they were."""
+        states = self.resumed_ or self.callback_states(schedule_only=True)
+        self.resumed_ = None
+        groups = [
+            {k: v for k, v in group.items() if k != "params"}
+            for group in self.optimizer_.param_groups
+        ]
+        for name, callback in self.callbacks_:
+            known = "lr_scheduler_" in states.get(name, {})
+            if isinstance(callback, LRScheduler) and self.history and not known:
+                raise ValueError(
+                    f"LRScheduler was not there in the first {len(self.history)} "
+                    "epochs, so that it cannot say which rate is next. Fit anew with "
+                    "it; warm_start=True keeps the weights."
+                )
+        self.notify("on_train_begin", X=X, y=y)
+        for name, callback in self.callbacks_:
+            if states.get(name):
+                load_callback_state(callback, states[name])
+        if self.history:
+            # A scheduler that is made again would take a step of its own.
+            for group, values in zip(self.optimizer_.param_groups, groups, strict=True):
+                group.update(values)
+
+    def callback_states(self, *, schedule_only=False):
+        """Return what the callbacks have learned, by name."""
+        if self.resumed_:
+            return self.resumed_
+        return {
+            name: state
+            for name, callback in self.callbacks_
+            if (state := callback_state(callback, schedule_only=schedule_only))
+        }
+
+    def notify(self, method_name, **arguments):
+        """Call every callback, also after one has ended the training."""
+        getattr(self, method_name)(self, **arguments)
+        for _, callback in self.callbacks_:
+            if method_name == "on_epoch_end":
+                row = self.history[-1]
+                if monitored(callback) not in row:
+                    refuse_monitor(callback, row.keys() - {"batches"})
+            self.interrupts_.clear()
+            try:
+                getattr(callback, method_name)(self, **arguments)
+            except KeyboardInterrupt:
+                if self.interrupts_:
+                    raise
+                self.stopped_ = True
 
     def record_epoch_means(self):
-        """Average the loss and its parts over the epoch, weighted by batch size."""
+        """Average what all batches have recorded, weighted by batch size."""
         rows = self.history[-1, "batches"]
         sizes = [row["train_batch_size"] for row in rows]
         for name in rows[0]:
-            if name != "train_batch_size":
-                values = [row[name] for row in rows]
+            values = [row.get(name) for row in rows]
+            # Callbacks may record what has no mean, or not in every batch.
+            numbers = all(isinstance(value, (int, float)) for value in values)
+            if numbers and name != "train_batch_size":
                 self.history.record(name, float(np.average(values, weights=sizes)))
 
     def refuse_divergence(self):
@@ -138,13 +292,18 @@ class TrainingNet(NeuralNet):
                 f"{loss}. Lower lr (it is {self.lr})."
             )
 
-    def training_state(self):
-        """Return everything a resumed run needs, as tensors and plain values."""
+    def training_state(self, *, copied=False):
+        """Return everything a resumed run needs, as tensors and plain values.
+
+        Of the callbacks, a copy keeps what the next call to train would go on from:
+        where the learning rate is.
+        """
         return {
             "module": self.module_.state_dict(),
             "criterion": self.criterion_.state_dict(),
             "optimizer": self.optimizer_.state_dict(),
             "history": plain_history(self.history),
+            "callbacks": self.callback_states(schedule_only=copied),
         }
 
     def load_training_state(self, state):
@@ -153,6 +312,7 @@ class TrainingNet(NeuralNet):
         self.criterion_.load_state_dict(state["criterion"])
         self.optimizer_.load_state_dict(copy.deepcopy(state["optimizer"]))
         load_history(self.history, state["history"])
+        self.resumed_ = state["callbacks"]
 
 
 class ProgressBar(Callback):
@@ -186,7 +346,11 @@ class ProgressBar(Callback):
 def plain_history(history):
     """Return skorch's history as a list of one flat dict per epoch, JSON-ready."""
     return [
-        {name: value for name, value in epoch.items() if name != "batches"}
+        {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in epoch.items()
+            if name != "batches"
+        }
         for epoch in history
     ]
 
@@ -212,6 +376,7 @@ def make_training_net(
     callbacks,
     learning_rate_factor,
     lr_factors=None,
+    verbose=0,
 ):
     """Compose an initialised `TrainingNet`; nothing global is seeded."""
     groups = [(f"network.{name}.*", {}) for name in lr_factors or {}]
@@ -227,11 +392,14 @@ def make_training_net(
         iterator_train__shuffle=True,
         iterator_train__generator=torch.Generator(),
         iterator_train__collate_fn=keep_batch,
-        callbacks=callbacks,
+        callbacks=list(copy.deepcopy(callbacks) or []),
         device=device,
-        verbose=0,
+        verbose=verbose,
+        # Callbacks that score then ask `predict` about faces, not about batches.
+        use_caching=False,
         seed=seed,
         learning_rate_factor=learning_rate_factor,
         lr_factors=lr_factors,
     )
+    net.given_callbacks = callbacks
     return net.initialize()

@@ -18,9 +18,10 @@ from skfau.nn import WSARL
 class WSARLClassifier(BaseAUClassifier):
     """Facial action units by attention and relation learning (Shao et al., 2018).
 
-    Filters of each face region's own, at several scales, give maps that all AUs share.
-    Each AU's branch weighs channels, then positions; a fully connected CRF over the
-    pixels refines the latter. Only AU labels teach the attention: no landmarks.
+    Each face region has its own filters, at several scales. They give feature maps that
+    all AUs share. Each AU's branch weighs channels, then positions. A fully connected
+    CRF over the pixels refines the weights of the positions. Attention is learned from
+    AU labels alone, without landmarks.
 
     Parameters
     ----------
@@ -28,27 +29,27 @@ class WSARLClassifier(BaseAUClassifier):
         The paper's first version, or the authors' later one as they released it; see
         `skfau.nn.WSARL`.
     channels : int, default=8
-        The paper's c, in which all widths are counted; 2 to 4 train on a CPU.
+        Unit of all layer widths, c in the paper; 2 to 4 can be trained on a CPU.
     region_layer : {"auto", "parallel", "hierarchical"} or None, default="auto"
         Multi-scale region layer, or plain convolutions. ``"auto"`` is ``"parallel"``,
         with ``variant="arl"`` ``"hierarchical"``.
     channel_attention : bool, default=True
         Weigh the channels of each AU's maps.
     spatial_attention : bool, default=True
-        Weigh their positions.
+        Weigh the positions of each AU's maps.
     crf : bool, default=True
         Refine spatial attention by a CRF.
     crf_iterations : int or None, default=None
         Mean-field iterations; None is 10, with ``"arl"`` 5.
     crf_scale : int or None, default=None
-        How many times the side of the attention maps (a quarter of `image_size`) the
-        CRF works at. None is 4, the image's own pixels, with ``"arl"`` 1.
+        Side of the CRF's maps, as a multiple of the side of the attention maps (a
+        quarter of `image_size`). None is 4, the image's own pixels, with ``"arl"`` 1.
     crf_widths : tuple of 3 float or None, default=None
         Alpha, beta and gamma of equation 7; None is (14, 13, 0.75), with ``"arl"``
         (160, 3, 3). Alpha and gamma count positions of the attention maps.
     crf_weights : tuple of 2 float or None, default=None
-        Weights of the appearance and the smoothness kernel, from where they are
-        learned; None is (1, 0.5), with ``"arl"`` (5, 3).
+        Initial weights of the appearance and the smoothness kernel, which are learned;
+        None is (1, 0.5), with ``"arl"`` (5, 3).
     class_weight : {"soft_balance", "inverse_rate"} or None, default="inverse_rate"
         Weights of the AUs in the loss, from the training labels. Equation 2.
     energy_weight : float, default=0.0
@@ -59,19 +60,19 @@ class WSARLClassifier(BaseAUClassifier):
     lr_decay_epochs : int, default=2
         Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y. None takes the names of a DataFrame, or counts
-        from 0.
+        AU number of each column of y. None takes the column names of a DataFrame, or
+        counts from 0.
     image_size : int, default=176
         Side of the network's input, pixels; faces of another size are resampled. A
         multiple of 16, from 32.
     grayscale : bool, default=False
-        Reduce colours to luma first.
+        Convert colours to grey (luma) first.
     augmentation : FaceAugmentation, "published" or None, default="published"
         Random changes to training batches. ``"published"`` is
         ``FaceAugmentation(crop=0.12)``: flips, and random crops of 176 px from 200 px,
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.006
-        Learning rate at the start. The optimiser is SGD with momentum 0.9.
+        Initial learning rate. The optimiser is SGD with momentum 0.9.
     weight_decay : float, default=0.0005
         Weight decay of the optimiser.
     batch_size : int, default=8
@@ -85,32 +86,35 @@ class WSARLClassifier(BaseAUClassifier):
     patience : int, default=5
         Epochs without a better F1 before training stops.
     init_from : WSARLClassifier, path or None, default=None
-        Fitted classifier, or file of `save`, to start from. The trunk is copied, and
-        the branches of the AUs that both know, as from BP4D to DISFA in the paper.
+        Fitted classifier, fitted pipeline or search around one, or file of `save`, to
+        start from. The backbone is copied, and the branches of the AUs that both have,
+        as from BP4D to DISFA in the paper.
     warm_start : bool, default=False
-        Let `fit` go on from the weights of the last fit.
+        Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
-        Folder from which the same fit resumes, bit-equal on a CPU; needs an int seed.
+        Folder of checkpoints. The same fit resumes from there, bit-equal on a CPU;
+        needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
-        Called during training.
+        Called during training; `BaseAUClassifier` lists which of them work, and how.
     device : str, default="auto"
         ``"auto"`` is the GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the network; ``"auto"`` is bfloat16 on a GPU. Weights and losses are float32.
-        So is the CRF.
+        Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
+        losses are float32. So is the CRF.
     n_threads : int or None, default=None
-        torch threads; None leaves them. Only equal counts give bit-equal results.
+        Number of torch threads; None keeps torch's own. Only equal numbers give
+        bit-equal results.
     verbose : int, default=0
         1 shows a progress bar.
     random_state : int, RandomState instance or None, default=None
-        Fixes all that is random in a fit, without touching global generators.
+        Fixes everything random in a fit, without touching global generators.
 
     Attributes
     ----------
     aus_ : tuple of int
         AU numbers, in the order of the columns.
     n_aus_ : int
-        Their number.
+        Number of AUs.
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
@@ -118,10 +122,10 @@ class WSARLClassifier(BaseAUClassifier):
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.WSARL`.
     history_ : list of dict
-        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. With the parts
+        Per epoch ``train_loss`` and, with early stopping, ``valid_f1``. Also the parts
         of the loss.
     transferred_ : object
-        What `init_from` gave, and what began afresh; set only when it was used.
+        Which weights came from `init_from` and which are new; only set if it was used.
 
     See Also
     --------
@@ -141,12 +145,12 @@ class WSARLClassifier(BaseAUClassifier):
     `lr_decay_epochs` and `max_epochs`. ``variant="arl"`` steps with Nesterov's
     momentum, as released.
 
-    Departures: weights start from Xavier's distribution (160 steps on made faces led to
-    a training F1 of 0.97 with it, 0.24 with the released Gaussian of 0.01); biases have
-    the learning rate and decay of all weights, not twice the rate and none, because
-    batch norm takes most of them out again. The kernels' widths and weights of
+    Departures: initial weights have Xavier's distribution. After 160 steps on made
+    faces the training F1 was 0.97 with it and 0.24 with the released Gaussian of 0.01.
+    Biases have the same learning rate and decay as weights, not twice the rate and no
+    decay, because batch norm removes most of them. Widths and weights of the kernels of
     ``"wsarl"`` are not published, so they are ours. Those released for ``"arl"``
-    saturate: within few steps maps are all 0 or all 1, and attention stops telling
+    saturate: within a few steps maps are all 0 or all 1, and attention no longer tells
     positions apart; ``crf_weights=(1, 0.5)`` learned faster.
 
     References
@@ -258,14 +262,15 @@ class WSARLClassifier(BaseAUClassifier):
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB.
         refined : bool, default=True
-            After the CRF, or before it. Without a CRF both are the same.
+            Return the maps after the CRF, or before it. Without a CRF both are the
+            same.
 
         Returns
         -------
         maps : ndarray of shape (n_samples, n_aus, h, w), dtype float32
-            In [0, 1], over the network's input (with ``augmentation.crop`` its central
-            window), at the size that the CRF works at, or without one a quarter of
-            `image_size`; NaN in rows without a face.
+            In [0, 1], of the size of the CRF's maps, or without a CRF of a quarter of
+            `image_size`. They cover the network's input (with ``augmentation.crop`` its
+            central window). NaN in rows without a face.
 
         Raises
         ------

@@ -52,6 +52,10 @@ class _CenterBase(nn.Module):
             totals, counts = totals + self._tally[0], counts + self._tally[1]
         self._tally = totals, counts
 
+    def au_axes(self):
+        """Return the axes of the state's entries along which AUs lie."""
+        return {"centers": (0,)}
+
     @torch.no_grad()
     def after_step(self):
         """Move the centres, once per optimiser step and after it."""

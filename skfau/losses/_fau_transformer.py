@@ -155,6 +155,11 @@ class FAUTransformerLoss(nn.Module):
         self.parts = {name: value.detach() for name, value in parts.items()}
         return sum(parts.values())
 
+    def au_axes(self):
+        """Return the axes of the state's entries along which AUs lie: the centres'."""
+        own = self.center_loss.au_axes() if self.center_loss is not None else {}
+        return {f"center_loss.{name}": axes for name, axes in own.items()}
+
     def after_step(self):
         """Move the centres, once per optimiser step and after it."""
         if self.center_loss is not None:

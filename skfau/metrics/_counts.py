@@ -1,12 +1,11 @@
 """Parts of all scores: checked labels, confusion counts, the absent-AU rule."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau._columns import as_numbers, names_of
 from skfau._validation import check_au_labels, check_au_names
+from skfau._warn import warn
 from skfau.exceptions import LabelError
 
 AVERAGES = ("macro", "pooled", None)
@@ -159,7 +158,7 @@ def check_rules(average, absent):
         raise ValueError(f"absent must be one of {ABSENT_RULES}, got {absent!r}")
 
 
-def summarize(values, n_known, average, absent, score_name, stacklevel=3):
+def summarize(values, n_known, average, absent, score_name):
     """Apply the absent-AU rule to per-AU `values` (NaN = undefined) and average.
 
     Parameters
@@ -171,8 +170,6 @@ def summarize(values, n_known, average, absent, score_name, stacklevel=3):
     average, absent : see `au_f1_score`
     score_name : str
         Used in the warning and the error.
-    stacklevel : int, default=3
-        Frames between the warning and the user's call.
 
     Returns
     -------
@@ -191,10 +188,9 @@ def summarize(values, n_known, average, absent, score_name, stacklevel=3):
                 f"{text}. Leave these AUs out, or choose absent='skip' (they do not "
                 "enter the mean) or absent='zero'."
             )
-        warnings.warn(
+        warn(
             f"{text}. The score is NaN and does not enter the mean; absent='zero' "
             "counts an AU without positives as 0, absent='error' refuses it.",
             UndefinedMetricWarning,
-            stacklevel=stacklevel,
         )
     return values if average is None else float(nan_mean(values))

@@ -1,11 +1,10 @@
 """Scores of dependencies: whether predicted AUs occur together as in the labels."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau._validation import check_au_labels
+from skfau._warn import warn
 from skfau.metrics._counts import check_same_shape, confusion
 
 _AVERAGES = ("macro", None)
@@ -165,7 +164,7 @@ def au_dependency_f1_score(y_true, y_pred, *, average="macro"):
         return np.divide(2 * tp, n_predicted + n_true, out=score, where=pairs)
     if not pairs.any():
         text = "dependency F1 is undefined: no two AUs occur together in y_true"
-        warnings.warn(text, UndefinedMetricWarning, stacklevel=2)
+        warn(text, UndefinedMetricWarning)
         return float("nan")
     # Precision is 0 / 1 without predictions: tp is 0 there.
     precision = np.mean(tp[pairs] / np.maximum(n_predicted[pairs], 1))

@@ -63,7 +63,7 @@ def _score(kernel, name, y_true, y_score, average, absent):
     curves = [cut_points(*pair)[1:] for pair in zip(y_true.T, y_score.T, strict=True)]
     values = np.array([kernel(tp, fp) for tp, fp in curves])
     n_known = np.array([tp[-1] + fp[-1] if len(tp) else 0 for tp, fp in curves])
-    return summarize(values, n_known, average, absent, name, stacklevel=4)
+    return summarize(values, n_known, average, absent, name)
 
 
 def au_roc_auc_score(y_true, y_score, *, average="macro", absent="skip"):

@@ -21,7 +21,7 @@ def _score(kernel, name, y_true, y_pred, average, absent):
     if average == "pooled":
         counts = counts.sum(axis=-1, keepdims=True)
     n_known = counts.sum(axis=0)
-    return summarize(kernel(counts), n_known, average, absent, name, stacklevel=4)
+    return summarize(kernel(counts), n_known, average, absent, name)
 
 
 def au_f1_score(y_true, y_pred, *, average="macro", absent="skip"):

@@ -1,7 +1,6 @@
 """Fits of several estimators in parallel; one may fail without stopping the others."""
 
 import traceback
-import warnings
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -11,6 +10,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.utils.parallel import Parallel, delayed
 
 from skfau._unwrap import find_aus
+from skfau._warn import warn
 from skfau.metrics import compare_predictions
 from skfau.metrics._registry import get_metric
 from skfau.model_selection._out_of_fold import check_response, take_labels
@@ -107,7 +107,7 @@ def _outcomes(estimators, folds, error_score, n_jobs, verbose):
         if outcome.error:
             reason = outcome.error.strip().splitlines()[-1]
             text = f"{label} failed and is left out: {reason}"
-            warnings.warn(text, FitFailedWarning, stacklevel=3)
+            warn(text, FitFailedWarning)
         if verbose:
             state = "failed" if outcome.error else "done"
             seconds = f"{outcome.seconds:.1f} s"

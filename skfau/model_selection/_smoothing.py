@@ -5,6 +5,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from skfau._tables import like
+from skfau._unwrap import layers
 from skfau._validation import (
     HasMethods,
     Interval,
@@ -173,6 +175,9 @@ class SmoothedClassifier(WrappedClassifier):
 
     Notes
     -----
+    `predict` cuts the smoothed probabilities at the ``thresholds_`` of a classifier
+    inside, which may lie in a pipeline or search, else at 0.5.
+
     Only faces that are passed together are averaged, so pass whole videos. Folds of
     subjects, such as `SubjectKFold`, do not divide videos.
 
@@ -235,8 +240,9 @@ class SmoothedClassifier(WrappedClassifier):
 
         Returns
         -------
-        y_proba : ndarray of shape (n_samples, n_aus)
-            NaN rows where there is no face.
+        y_proba : ndarray or DataFrame of shape (n_samples, n_aus)
+            NaN rows where there is no face; a DataFrame if ``set_output`` chose one,
+            here or of ``estimator_``.
 
         Raises
         ------
@@ -246,13 +252,14 @@ class SmoothedClassifier(WrappedClassifier):
             If two faces claim the same frame of a video.
         """
         faces = check_faces(X, need=("video", "frame"))
-        return ProbabilitySmoother(self.width).transform(
-            super().predict_proba(faces), faces
-        )
+        y_proba = super().predict_proba(faces)
+        smoothed = ProbabilitySmoother(self.width).transform(y_proba, faces)
+        return like(smoothed, y_proba)
 
     @property
     def _thresholds(self):
-        return getattr(self.estimator_, "thresholds_", 0.5)
+        inside = (getattr(m, "thresholds_", None) for m, _ in layers(self.estimator_))
+        return next((each for each in inside if each is not None), 0.5)
 
 
 def _videos(faces):

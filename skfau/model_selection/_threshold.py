@@ -4,7 +4,13 @@ from numbers import Integral
 
 import numpy as np
 
-from skfau._validation import HasMethods, StrOptions, _fit_context, check_au_labels
+from skfau._validation import (
+    HasMethods,
+    StrOptions,
+    _fit_context,
+    bare_au,
+    check_au_labels,
+)
 from skfau.metrics._ranking import check_scores, cut_points
 from skfau.model_selection._out_of_fold import (
     check_subjects_apart,
@@ -89,13 +95,20 @@ class AUThresholdClassifier(WrappedClassifier):
     probabilities together. Then it fits the classifier on all rows. Test data are not
     used, unlike in a search for thresholds on the fold that is scored.
 
+    Thresholds that are known are given: ``thresholds=``. Then ``fit`` fits the
+    classifier on all rows, and needs no subjects.
+
     Parameters
     ----------
     estimator : classifier
         ``predict_proba`` returns (n_samples, n_aus); may be a pipeline.
+    thresholds : dict, array-like of shape (n_aus,) or None, default=None
+        Probabilities from which AUs count as present, in [0, 1]: by AU, as in
+        ``{12: 0.3}``, where the other AUs keep 0.5, or in the order of the AUs. None
+        learns them.
     cv : int, splitter or iterable of (train, test), default=None
         Folds of the training subjects; None means ``SubjectKFold(3)``. Folds must not
-        divide a subject.
+        divide a subject. Like `metric` and `n_jobs`, only for learned thresholds.
     metric : {"f1", "skew_normalized_f1"}, default="f1"
         What the thresholds maximise.
     n_jobs : int, default=None
@@ -104,7 +117,7 @@ class AUThresholdClassifier(WrappedClassifier):
     Attributes
     ----------
     thresholds_ : ndarray of shape (n_aus,), dtype float64
-        See `best_f1_thresholds`; 0.5 for an AU without positives.
+        Those given, or see `best_f1_thresholds`; 0.5 for an AU without positives.
     estimator_ : classifier
         Fitted on all rows.
     classes_ : ndarray of shape (n_aus, 2)
@@ -114,7 +127,9 @@ class AUThresholdClassifier(WrappedClassifier):
 
     Notes
     -----
-    Fitting costs one additional fit per fold.
+    Learning costs one additional fit per fold. A classifier that is fitted already
+    takes thresholds without another fit:
+    ``AUThresholdClassifier(FrozenEstimator(clf), thresholds={12: 0.3}).fit(X, y)``.
 
     Examples
     --------
@@ -137,25 +152,29 @@ class AUThresholdClassifier(WrappedClassifier):
 
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict_proba"])],
+        "thresholds": [dict, "array-like", None],
         "cv": ["cv_object"],
         "metric": [StrOptions({"f1", "skew_normalized_f1"})],
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator, *, cv=None, metric="f1", n_jobs=None):
+    def __init__(
+        self, estimator, *, thresholds=None, cv=None, metric="f1", n_jobs=None
+    ):
         self.estimator = estimator
+        self.thresholds = thresholds
         self.cv = cv
         self.metric = metric
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y):
-        """Learn thresholds on held-out subjects, then fit on all rows.
+        """Learn thresholds on held-out subjects, if not given, then fit on all rows.
 
         Parameters
         ----------
         X : Faces
-            With the column ``subject``.
+            With the column ``subject`` if thresholds are learned.
         y : array-like of shape (n_samples, n_aus)
             Labels in {0, 1, NaN}.
 
@@ -167,23 +186,66 @@ class AUThresholdClassifier(WrappedClassifier):
         Raises
         ------
         MissingColumnError
-            If the subjects are not known.
+            If the subjects are needed and not known.
         ValueError
-            If a fold trains on a subject it tests on, or there are too few subjects.
+            If a fold trains on a subject it tests on, or there are too few subjects;
+            if given thresholds are not one per AU, outside [0, 1], or of other AUs.
         """
         labels = check_au_labels(y, n_samples=len(X))
         y = keep_names(y, labels)
+        if self.thresholds is None:
+            self.thresholds_ = self._learn(X, y, labels)
+            return self._fit_on_all(X, y)
+        given = _check_given(self.thresholds, labels.shape[1])
+        self._fit_on_all(X, y)
+        self.thresholds_ = _in_order(given, getattr(self, "aus_", None))
+        return self
+
+    def _learn(self, X, y, labels):
         subjects = subjects_of(X)
         splits = make_splits(_DEFAULT_FOLDS if self.cv is None else self.cv, X, labels)
         check_subjects_apart(
             splits, subjects, "thresholds must be learned on other people"
         )
         y_proba = oof_predict_proba(self.estimator, X, y, cv=splits, n_jobs=self.n_jobs)
-        self.thresholds_ = best_f1_thresholds(
+        return best_f1_thresholds(
             labels, y_proba, skew_normalized=self.metric == "skew_normalized_f1"
         )
-        return self._fit_on_all(X, y)
 
     @property
     def _thresholds(self):
         return self.thresholds_
+
+
+def _check_given(thresholds, n_aus):
+    """Return given thresholds, an array or a dict by AU, after a look at the values."""
+    by_au = isinstance(thresholds, dict)
+    values = np.array(list(thresholds.values()) if by_au else thresholds, np.float64)
+    if values.ndim != 1 or not (by_au or len(values) == n_aus):
+        raise ValueError(
+            f"thresholds must be a dict by AU, or one number per AU, ({n_aus},); got "
+            f"shape {values.shape}."
+        )
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"thresholds must be in [0, 1], got {thresholds!r}.")
+    return dict(zip(thresholds, values, strict=True)) if by_au else values
+
+
+def _in_order(thresholds, aus):
+    """Return thresholds in the order of the AUs."""
+    if not isinstance(thresholds, dict):
+        return thresholds
+    if aus is None:
+        raise ValueError(
+            "thresholds are given by AU, but the classifier does not say which AUs its "
+            "columns are (it has no aus_). Give one number per column."
+        )
+    columns = [bare_au(au) for au in aus]
+    given = {bare_au(au): value for au, value in thresholds.items()}
+    others = [au for au in given if au not in columns]
+    if others:
+        raise ValueError(
+            f"thresholds name the AUs {others}, which the classifier does not know; it "
+            f"has {tuple(aus)}."
+        )
+    return np.array([given.get(au, _DEFAULT_THRESHOLD) for au in columns])

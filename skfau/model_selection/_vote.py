@@ -5,6 +5,7 @@ from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._tables import like
 from skfau._unwrap import find_aus
 from skfau._validation import _BaseComposition, _fit_context, check_au_labels
 from skfau.model_selection._out_of_fold import check_response, keep_names
@@ -132,8 +133,9 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
 
         Returns
         -------
-        y_proba : ndarray of shape (n_samples, n_aus)
-            NaN rows where one of them finds no face.
+        y_proba : ndarray or DataFrame of shape (n_samples, n_aus)
+            NaN rows where one of them finds no face; a DataFrame if ``set_output``
+            chose one, here or of the first classifier.
 
         Raises
         ------
@@ -146,7 +148,8 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
             check_response(each, "predict_proba", X, n_aus) for each in self.estimators_
         ]
         clipped = np.clip(probabilities, _CLIPPED, 1 - _CLIPPED)
-        return expit(np.mean(logit(clipped), axis=0))
+        average = like(expit(np.mean(logit(clipped), axis=0)), probabilities[0])
+        return self._as_output(average, X)
 
     def get_params(self, deep=True):
         """Return the parameters, with ``deep`` also those of the classifiers.

@@ -7,12 +7,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._tables import TableOutput
 from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
 from skfau.metrics import au_f1_score
 
 
-class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class WrappedClassifier(
+    TableOutput, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Base of classifiers that change the output of one or more AU classifiers."""
 
     @property
@@ -44,11 +47,12 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
         Returns
         -------
-        y_proba : ndarray of shape (n_samples, n_aus)
-            NaN rows where there is no face.
+        y_proba : ndarray or DataFrame of shape (n_samples, n_aus)
+            NaN rows where there is no face; a DataFrame if ``set_output`` chose one,
+            here or of ``estimator_``.
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
+        return self._as_output(self.estimator_.predict_proba(X), X)
 
     def predict(self, X):
         """Predict an AU as present if its probability reaches its threshold.
@@ -63,7 +67,7 @@ class WrappedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         y_pred : ndarray of shape (n_samples, n_aus), dtype float32
             0 or 1; NaN rows where there is no face.
         """
-        y_proba = self.predict_proba(X)
+        y_proba = np.asarray(self.predict_proba(X))
         predicted = (y_proba >= self._thresholds).astype(np.float32)
         return np.where(np.isnan(y_proba), np.float32(np.nan), predicted)
 

@@ -1,12 +1,12 @@
 """`FaceAligner`: faces in any photograph to crops of one size and position."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
+from skfau._tables import FacesOutput
 from skfau._validation import (
     Interval,
     StatelessMixin,
@@ -14,11 +14,13 @@ from skfau._validation import (
     _fit_context,
     check_faces,
 )
+from skfau._warn import warn
 from skfau.exceptions import (
     MissingFaceError,
     MissingFaceWarning,
     SeveralFacesWarning,
 )
+from skfau.facs import to_68
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._people import detect_landmarks
 from skfau.preprocessing._similarity import (
@@ -31,9 +33,10 @@ from skfau.preprocessing._warp import AlignedImages
 
 _BLOCK = 4096  # rows whose transforms are computed at once
 _SHOWN = 5  # rows named in a warning
+_GIVEN = ("landmarks", "five_points")  # columns of points, the preferred first
 
 
-class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
+class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
     """Align faces by landmarks and crop them to one size.
 
     Each face is moved by one similarity (rotation, scale, shift), fitted in closed
@@ -50,7 +53,8 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
         What is aligned to what; see Notes.
     landmarks : {"auto", "given", "detected"}, default="auto"
         Where landmarks come from: the column ``landmarks`` if there is one, else the
-        detector ("auto"); only the column ("given"); only the detector ("detected").
+        column ``five_points``, else the detector ("auto"); only a column ("given");
+        only the detector ("detected").
         Detected and given points are never mixed: a NaN row in the column stays
         without a face.
     detector : "mesh" or callable, default="mesh"
@@ -99,6 +103,11 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
     face. Here the box is the mean face's (jaw to jaw, chin to hairline), placed by the
     51 inner points, so that it works without jaw points and does not depend on the
     detector; "box" keeps the aspect ratio instead of stretching the box to a square.
+    A column ``five_points`` (n, 5, 2) holds what RetinaFace, MTCNN and YuNet find: the
+    eye on the left of the image, the other eye, the tip of the nose, the corner of the
+    mouth on the left, the other corner. It serves the templates of these five points;
+    of the aligned ``landmarks`` only 30, 48 and 54 are then known.
+
     On the mean face the first two templates show the same square as "jaa".
 
     Pixel coordinates have (0, 0) at the centre of the top-left pixel. Aligned pixels
@@ -181,7 +190,7 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
         self : FaceAligner
             This transformer.
         """
-        check_faces(X, need=self._needed_columns())
+        check_faces(X, need=self._needed_columns(X))
         return self
 
     def transform(self, X):
@@ -212,7 +221,7 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             If faces are to be detected in rows that are people of one image.
         """
         self._validate_params()
-        faces = check_faces(X, need=self._needed_columns())
+        faces = check_faces(X, need=self._needed_columns(X))
         source, status, counted = self._source_landmarks(faces)
         landmarks = np.empty((len(faces), 68, 2), dtype=np.float32)
         matrices = np.empty((len(faces), 2, 3))
@@ -221,7 +230,7 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             matrices[rows], problems = align_landmarks(
                 points, self.template, self.output_size
             )
-            landmarks[rows] = apply_similarity(matrices[rows], points)
+            landmarks[rows] = apply_similarity(matrices[rows], to_68(points))
             told = (status[rows] != "") & (problems != "")
             status[rows] = np.where(told, status[rows], problems)
         self._report(status, counted.get("n_faces"))
@@ -233,9 +242,11 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             border_value=self.border_value,
             n_jobs=self.n_jobs,
         )
-        return faces.with_images(
-            images, landmarks=landmarks, matrix=matrices, status=status, **counted
-        )
+        found = {"landmarks": landmarks, "matrix": matrices, "status": status}
+        if "five_points" in faces.columns:
+            points = faces.column("five_points")
+            found["five_points"] = apply_similarity(matrices, points)
+        return faces.with_images(images, **found, **counted)
 
     def inverse_transform(self, X, landmarks=None):
         """Move landmarks of aligned faces back to their source images.
@@ -269,16 +280,20 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
             )
         return apply_similarity(invert_similarity(faces.column("matrix")), points)
 
-    def _needed_columns(self):
-        return ("landmarks",) if self.landmarks == "given" else ()
+    def _needed_columns(self, X):
+        has_five = "five_points" in getattr(X, "columns", ())
+        return ("landmarks",) if self.landmarks == "given" and not has_five else ()
 
     def _source_landmarks(self, faces):
         """Return a function of row slices, why rows lack landmarks, other columns."""
-        if self.landmarks != "detected" and "landmarks" in faces.columns:
+        given = [
+            c for c in _GIVEN if c in faces.columns and self.landmarks != "detected"
+        ]
+        if given:
             status = np.full(len(faces), "", dtype=object)
             if "status" in faces.columns:
                 status[:] = faces.column("status")
-            return lambda rows: faces.column("landmarks", rows), status, {}
+            return lambda rows: faces.column(given[0], rows), status, {}
         if "person" in faces.columns and len(np.unique(faces.rows)) < len(faces):
             raise ValueError(
                 "several rows of these faces are people of one image: searched again, "
@@ -296,14 +311,13 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
 
     def _report(self, status, n_faces):
         if n_faces is not None and (n_faces > 1).any():
-            warnings.warn(
+            warn(
                 f"{(n_faces > 1).sum()} of {len(n_faces)} images show several faces; "
                 "one of them is used (the largest, in a video the person whose faces "
                 "are largest in total). The column 'n_faces' has their number; "
                 "skfau.preprocessing.find_faces gives a row to each.",
                 SeveralFacesWarning,
                 # Over _report, transform and scikit-learn's wrapper of it.
-                stacklevel=4,
             )
         missing = np.flatnonzero(status != "")
         if not len(missing):
@@ -318,10 +332,9 @@ class FaceAligner(StatelessMixin, TransformerMixin, BaseEstimator):
                 f'{message} Leave such rows out, or set on_missing="warn" to keep them '
                 "as black images with NaN landmarks."
             )
-        warnings.warn(
+        warn(
             f"{message} They stay as black images with NaN landmarks; the column "
             "'status' tells why.",
             MissingFaceWarning,
             # Over _report, transform and scikit-learn's wrapper of it.
-            stacklevel=4,
         )

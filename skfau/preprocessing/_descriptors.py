@@ -4,8 +4,10 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import gen_batches
 
+from skfau._tables import name_rows
 from skfau._validation import Interval, StatelessMixin, _fit_context, check_faces
 
 # ITU-R BT.601 luma.
@@ -77,7 +79,9 @@ class _FaceDescriptor(StatelessMixin, TransformerMixin, BaseEstimator):
         ValueError
             If a parameter is invalid or the faces are too small for it.
         """
-        self._check_size(check_faces(X).image_shape)
+        shape = check_faces(X).image_shape
+        self._check_size(shape)
+        self.image_shape_ = tuple(int(side) for side in shape)
         return self
 
     def transform(self, X):
@@ -91,7 +95,8 @@ class _FaceDescriptor(StatelessMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape (n_samples, n_features), dtype float32
-            NaN in rows without a face.
+            NaN in rows without a face. After ``set_output(transform="pandas")`` a
+            DataFrame, whose index names the faces.
 
         Raises
         ------
@@ -112,7 +117,34 @@ class _FaceDescriptor(StatelessMixin, TransformerMixin, BaseEstimator):
             features[rows] = described
         if faces.landmarks is not None:
             features[np.isnan(faces.landmarks).all(axis=(1, 2))] = np.nan
-        return features
+        return name_rows(self, features, faces)
+
+    def get_feature_names_out(self, input_features=None):
+        """Return what the features are of faces of the size in `fit`.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of shape (n_features,), dtype object
+            Where each feature lies, row and column from 0, and which bin it is.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`, since the size of the faces decides.
+        """
+        if not hasattr(self, "image_shape_"):
+            # scikit-learn looks for these words: `transform` needs no `fit`.
+            raise NotFittedError(
+                f"{type(self).__name__} does not provide get_feature_names_out before "
+                "fit: the size of the faces decides; call fit first."
+            )
+        rows, columns = (side // self.cell_size for side in self.image_shape_)
+        return np.array(self._names(rows, columns), dtype=object)
 
     def _check_size(self, image_shape):
         needed = self.cell_size * self._cells_needed()
@@ -141,6 +173,11 @@ class HOGFeatures(_FaceDescriptor):
         Bins over 180 degrees.
     batch_size : int, default=64
         Faces at a time, which bounds the memory.
+
+    Attributes
+    ----------
+    image_shape_ : tuple of (int, int)
+        Height and width of the faces in `fit`, pixels.
 
     See Also
     --------
@@ -198,6 +235,17 @@ class HOGFeatures(_FaceDescriptor):
         blocks = np.minimum(_unit_length(blocks), _CLIP)
         return _unit_length(blocks).reshape(len(grey), -1)
 
+    def _names(self, rows, columns):
+        size = range(self.block_size)
+        return [
+            f"hog_block{row}_{column}_cell{y}_{x}_bin{k}"
+            for row in range(rows - self.block_size + 1)
+            for column in range(columns - self.block_size + 1)
+            for y in size
+            for x in size
+            for k in range(self.n_orientations)
+        ]
+
 
 def _unit_length(blocks):
     squared = np.square(blocks).sum(axis=-1, keepdims=True)
@@ -213,6 +261,11 @@ class LBPFeatures(_FaceDescriptor):
         Side of a cell, pixels.
     batch_size : int, default=64
         Faces at a time, which bounds the memory.
+
+    Attributes
+    ----------
+    image_shape_ : tuple of (int, int)
+        Height and width of the faces in `fit`, pixels.
 
     See Also
     --------
@@ -259,3 +312,11 @@ class LBPFeatures(_FaceDescriptor):
         cells = _histograms(_UNIFORM[patterns], counted, _N_UNIFORM, self.cell_size)
         cells /= cells.sum(axis=-1, keepdims=True)
         return np.sqrt(cells).reshape(len(grey), -1)
+
+    def _names(self, rows, columns):
+        return [
+            f"lbp_cell{row}_{column}_bin{k}"
+            for row in range(rows)
+            for column in range(columns)
+            for k in range(_N_UNIFORM)
+        ]

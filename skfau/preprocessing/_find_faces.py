@@ -1,17 +1,9 @@
-"""`find_faces`: one row per face from images and videos of any number of people.
-
-People of a video (rows with the columns ``video`` and ``frame``) are told apart by
-position and size alone; see `track_people`. A person keeps the number over missing
-frames, in thinned videos, after a short occlusion, and on coming back to about the same
-place. Somebody else who takes that place has the number, too; who comes back elsewhere
-has a new one; two people who hide each other while they turn around may swap.
-"""
-
-import warnings
+"""`find_faces`: one row per face from images and videos of any number of people."""
 
 import numpy as np
 
 from skfau._validation import check_faces
+from skfau._warn import warn
 from skfau.exceptions import MissingFaceWarning
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._people import MAX_GAP, choose_leads, detect_faces, identify
@@ -23,7 +15,7 @@ _PEOPLE = ("all", "largest")
 def find_faces(
     faces, detector="mesh", *, people="all", max_gap=MAX_GAP, n_jobs=-1, verbose=False
 ):
-    """Find every face of images and videos: one row per face, none per image lost.
+    """Give every face of images and videos a row, and each image without a face one.
 
     Rows refer to the images of `faces`; no pixels are kept.
 
@@ -38,7 +30,8 @@ def find_faces(
         whose faces are largest in total (without them, as after a cut, somebody who
         is never in one image with them).
     max_gap : float, default=10.0
-        Seconds, and at least three rows, after which who is not seen is forgotten.
+        Seconds after which a person who is not seen is forgotten, and has a new number
+        later; nobody is forgotten before three rows.
     n_jobs : int, default=-1
         Threads that read and detect; -1 = one per core, None = 1.
     verbose : bool, default=False
@@ -47,18 +40,53 @@ def find_faces(
     Returns
     -------
     found : Faces of n_found rows
-        In the order and with the columns of `faces`, and ``landmarks`` (source
-        pixels); ``box``, float32 (n_found, 4), left, top, right and bottom in source
-        pixels, (0, 0) = centre of the top-left one; ``score``, float32, of the
-        detector; ``person``, int64, from 0 in each video by appearance, in other images
-        by size; ``n_faces``, int64, of the image; ``row``, int64, of `faces`;
-        ``status``, "" or why there is no face. Without a face NaN, and person is -1.
+        In the order of `faces`, with its columns and
+
+        - ``landmarks``, float32 (n_found, 68, 2): source pixels, x then y; NaN without
+          a face;
+        - ``box``, float32 (n_found, 4): left, top, right and bottom in source pixels,
+          (0, 0) = centre of the top-left pixel; NaN without a face;
+        - ``score``, float32: the detector's, in [0.5, 1] for "mesh"; NaN without a
+          face;
+        - ``person``, int64: from 0 in each video in the order of appearance, in other
+          images from the largest face on; -1 without a face;
+        - ``n_faces``, int64: number of faces in the image;
+        - ``row``, int64: row of `faces`;
+        - ``status``, object: "" or why there is no face.
 
     Raises
     ------
-    TypeError, ValueError
-        If the detector has no method ``faces`` or breaks its contract, there is a
-        column ``person`` already, or a parameter is out of range.
+    TypeError
+        If the detector has no method ``faces``.
+    ValueError
+        If a parameter is out of range, there is a column ``person`` already, the column
+        ``time`` holds no seconds, or the detector breaks its contract.
+
+    Warns
+    -----
+    MissingFaceWarning
+        If images cannot be read.
+
+    See Also
+    --------
+    FaceAligner : Aligns these rows.
+    MeshDetector : Finds faces of a given size in wide shots.
+
+    Notes
+    -----
+    People are told apart by position and size alone, in rows with the columns ``video``
+    and ``frame`` (and ``subject``, if videos are named per subject). The faces of each
+    frame go to the people seen before by the assignment that lies nearest to where
+    these are expected from their last movement. A face is nobody's of before if it is
+    farther away than one size of the face (two sizes from 0.4 s on; twice as much if
+    nobody else explains it), or twice or half as large. Times are the column ``time``
+    in seconds, else 25 frames are a second.
+
+    So a person keeps the number over missing frames, in thinned videos, after a short
+    occlusion, and on coming back to about the same place. Somebody else who takes that
+    place within `max_gap` has the number, too; who comes back elsewhere, or walks far
+    between two rows, has a new one; two people who hide each other while they turn
+    around may swap.
 
     Examples
     --------
@@ -141,10 +169,9 @@ def _face_columns(found, person, face):
 def _warn_unreadable(problems):
     unread = np.flatnonzero((problems != "") & (problems != "no face found"))
     if len(unread):
-        warnings.warn(
+        warn(
             f"{len(unread)} of {len(problems)} images cannot be read (row {unread[0]}: "
             f"{problems[unread[0]]}). They stay as rows without a face; the column "
             "'status' tells why.",
             MissingFaceWarning,
-            stacklevel=3,
         )

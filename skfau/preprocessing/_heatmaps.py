@@ -9,6 +9,7 @@ from sklearn.utils import gen_batches
 
 from skfau._arrays import digest, hash_array
 from skfau._kept import keep
+from skfau._tables import FacesOutput
 from skfau._validation import (
     Interval,
     StatelessMixin,
@@ -203,7 +204,7 @@ class _HeatmapColumn:
         return digest(repr(sorted(self._parameters.items())), *landmarks)
 
 
-class ROIHeatmaps(StatelessMixin, TransformerMixin, BaseEstimator):
+class ROIHeatmaps(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
     """Attach a region-of-interest (ROI) heatmap per action unit (AU) to faces.
 
     The maps are what attention is supervised with in `FAUTransformerClassifier`. They

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from skfau._tables import name_rows
 from skfau._validation import StatelessMixin, check_faces
 
 # The points used. Left out are the face's outline, which tells more of the person than
@@ -69,7 +70,8 @@ class LandmarkFeatures(StatelessMixin, TransformerMixin, BaseEstimator):
         -------
         features : ndarray of shape (n_samples, 98), dtype float32
             x and y, point by point, from the middle of the image, in units of the
-            image's width; NaN in rows without a face.
+            image's width; NaN in rows without a face. After
+            ``set_output(transform="pandas")`` a DataFrame, whose index names the faces.
 
         Raises
         ------
@@ -80,4 +82,18 @@ class LandmarkFeatures(StatelessMixin, TransformerMixin, BaseEstimator):
         height, width = faces.image_shape[:2]
         middle = np.float32([width - 1, height - 1]) / 2
         places = (faces.landmarks[:, _POINTS] - middle) / np.float32(width)
-        return places.reshape(len(faces), -1)
+        return name_rows(self, places.reshape(len(faces), -1), faces)
+
+    def get_feature_names_out(self, input_features=None):
+        """Return ``"x17"``, ``"y17"``, ..., by the number of the landmark, from 0.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of shape (98,), dtype object
+        """
+        return np.array([f"{axis}{k}" for k in _POINTS for axis in "xy"], dtype=object)

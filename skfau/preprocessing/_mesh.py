@@ -11,21 +11,10 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from skfau import _facs_table
 from skfau.preprocessing._warp import warp_face
 
-# Mesh vertex of each of the 68 points. The inner 51 are corresponding places; the jaw
-# (first 17) is the mesh's silhouette, which turns with the head instead of following
-# the visible contour.
-# fmt: off
-MESH_TO_68 = np.array([
-    127, 234, 93, 132, 138, 136, 150, 176, 152, 400, 379, 365, 367, 361, 323, 454, 356,
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
-    168, 197, 5, 4, 75, 97, 2, 326, 305,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14,
-    87,
-])
-# fmt: on
+MESH_TO_68 = np.array(_facs_table.MESH_TO_68)
 _EYE_CORNERS = (33, 263)
 _MESH_SIZE = 192
 _ROI_ENLARGE = 1.5

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from skfau._arrays import digest
 from skfau._validation import check_faces
+from skfau._warn import warn
 from skfau.exceptions import MissingFaceWarning, SeveralFacesWarning
 from skfau.preprocessing._prepared_folder import PreparedFolder, locked
 
@@ -35,7 +36,7 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
         Or another transformer to as many faces of one size. Callables count by name.
     out : str or Path
         Folder to write: ``images.npy``, ``landmarks.npy``, ``matrix.npy`` and
-        ``prepared.json``, which holds the checksums.
+        ``prepared.json``, which holds the checksums; ``five_points.npy`` if there are.
     batch_size : int, default=256
         Crops of one batch; two batches are in memory.
     verify : bool, default=False
@@ -132,21 +133,19 @@ def _fill(folder, faces, aligner, batch_size, verify, verbose):
         folder.close()
     folder.finish()
     if n_several:
-        warnings.warn(
+        warn(
             f"{n_several} images show several faces; one of them is used. "
             "skfau.preprocessing.find_faces gives a row to each.",
             SeveralFacesWarning,
-            stacklevel=3,
         )
     n_missing = len(folder.status)
     if n_missing:
         first = next(iter(sorted(folder.status, key=int)))
-        warnings.warn(
+        warn(
             f"{n_missing} of {len(faces)} faces were not aligned (row {first}: "
             f"{folder.status[first]}; ...). They stay as black images with NaN "
             "landmarks; the column 'status' tells why.",
             MissingFaceWarning,
-            stacklevel=3,
         )
 
 

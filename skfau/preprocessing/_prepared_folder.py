@@ -10,7 +10,7 @@ import numpy as np
 
 from skfau.exceptions import DatasetError, FaceImageError
 
-_COLUMNS = ("landmarks", "matrix")
+_COLUMNS = ("landmarks", "matrix", "five_points")
 
 
 @contextlib.contextmanager

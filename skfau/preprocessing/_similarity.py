@@ -10,6 +10,8 @@ from functools import partial
 
 import numpy as np
 
+from skfau.facs import to_68
+
 # Mean of the 68 points over 94 of the 100 faces of ``skimage.data.lfw_subset`` (those
 # on which `MeshDetector` finds a face in the picture and in its mirror image), made
 # symmetric. Origin between the eye centres, unit = distance of the eye centres.
@@ -97,8 +99,9 @@ def align_landmarks(landmarks, template, output_size):
 
     Parameters
     ----------
-    landmarks : ndarray of shape (n_samples, 68, 2)
-        Points in source pixels, x then y; NaN where unknown.
+    landmarks : ndarray of shape (n_samples, 68, 2) or (n_samples, 5, 2)
+        Points in source pixels, x then y; NaN where unknown. Five are the centres of
+        the eyes, the tip of the nose and the corners of the mouth.
     template : str
         A key of `TEMPLATES`.
     output_size : int
@@ -113,7 +116,11 @@ def align_landmarks(landmarks, template, output_size):
     """
     points_of, frame, share = TEMPLATES[template]
     z = _as_complex(landmarks)
-    points = points_of(z)
+    five = z.shape[1] == 5
+    if five and points_of is _five_points:
+        points = z
+    else:
+        points = points_of(_as_complex(to_68(landmarks)) if five else z)
     with _quiet_nan():
         matrices = _as_matrices(*frame(points, points_of(_MEAN), output_size))
     missing = np.isfinite(points).mean(axis=1) < share
@@ -126,7 +133,9 @@ def align_landmarks(landmarks, template, output_size):
         f"degenerate landmarks: the whole face is less than {_SMALLEST} pixels wide; "
         "landmarks must be in pixels"
     )
-    problems[missing] = f"incomplete landmarks: template {template!r} needs others"
+    problems[missing] = (
+        f"incomplete landmarks: template {template!r} needs {_NEEDS[points_of]}"
+    )
     problems[np.isnan(z).all(axis=1)] = "no landmarks"
     return matrices, problems
 
@@ -195,6 +204,11 @@ def _upright(z, mean, output_size, *, side):
     return scale + 0j, (output_size - 1) / 2 * (1 + 1j) - scale * centre
 
 
+# What a template needs, in words.
+_NEEDS = {
+    _five_points: "30, 36 to 48 and 54, or the column 'five_points'",
+    _inner_points: "half of the points from 17 on",
+}
 _MEAN = _as_complex(MEAN_FACE)[None]
 # Name -> (points used, transform from them, share of them that must be known).
 TEMPLATES = {
