@@ -365,10 +365,11 @@ class AUNetClassifier(BaseAUClassifier):
         net.criterion_.set_encoders(copy.deepcopy(list(self.label_vaes_.values())))
         net.criterion_.to(net.device)
 
-    def _make_batches(self, net, faces, labels):
+    def _make_batches(self, net, faces, labels, weights=None):
         names = list(self.label_vaes_) if self.label_vae else []
         around = Neighbourhood(faces, self._interval)
         shared = {"neighbourhood": around, "datasets": dataset_numbers(faces, names)}
+        shared["weights"] = weights
         if self.feature_cache is None:
             shared |= self._batch_parameters(net, faces)
             return FrameBatches(faces, labels, **shared)

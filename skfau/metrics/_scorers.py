@@ -73,7 +73,8 @@ def au_scorer(metric="f1", *, average="macro", absent="skip"):
     Works in ``cross_validate``, ``cross_val_score``, ``GridSearchCV`` and
     ``permutation_importance`` with unknown labels in ``y``, in pipelines, with
     ``n_jobs`` and with metadata routing on or off. Rows without a face (NaN
-    predictions) are not scored.
+    predictions) are not scored. All others count alike: leave ``scoring=`` out to
+    score with ``sample_weight``.
 
     Parameters
     ----------
