@@ -46,6 +46,7 @@ SERVES = {
     "_video_index": "faces",
     "_video_store": "faces",
     "_tables": "datasets",
+    "_subjects": "datasets",
     "_validation": "datasets",
 }
 MAY_IMPORT = {

@@ -5,6 +5,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _fitting, _persistence
@@ -34,7 +35,9 @@ from skfau.estimators._training import INIT, load_history, plain_history
 from skfau.metrics import au_f1_score
 
 
-class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstimator):
+class BaseAUClassifier(
+    SharedParameters, RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimator
+):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
     A subclass declares its parameters in ``__init__``, stores them by
@@ -56,6 +59,9 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows; with
         ``sample_weight`` float64, the sums of weights of mean 1.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the network.
     history_ : list of dict
@@ -233,7 +239,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             lambda: fit_fingerprint(type(self), self.get_params(False), *train),
             self.max_epochs,
         )
-        held_out = None
+        everyone, held_out = train[0], None
         if self.early_stopping:
             train, test = _fitting.hold_out_subjects(
                 *train, self.validation_fraction, seed
@@ -244,6 +250,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             state = _fitting.saved_state(checkpoint, net)
             self._pretrain(net, *train[:2], fresh=() if state else fresh)
             self.net_ = net
+            self._remember(everyone, going_on)
             # Resume first: cached features are keyed by the weights.
             n_left = _fitting.resume(net, self.max_epochs, held_out, state)
             batches = self._make_batches(net, *train)
@@ -287,8 +294,14 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
                 net, fresh = self._start(*train, aus, seed)
             self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
+            self._remember(train[0], going_on)
             net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
         return self
+
+    def _remember(self, faces, going_on):
+        """Note the subjects of training, those of where it began from included."""
+        before = self if going_on else self.init_from
+        self._remember_subjects(faces, _persistence.subjects_of(before))
 
     def _check_training(self, X, y, sample_weight, *, going_on):
         """Return faces, labels and weights that can train, and the columns' AUs.
@@ -439,6 +452,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
         f1 : float
             Macro F1 in [0, 1].
         """
+        warn_of_training_subjects(self, X)
         predicted, labels = self.predict(X), check_au_labels(y)
         resolve_aus(self.aus_, y, labels.shape[1])
         return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
@@ -526,6 +540,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             "label_counts": self.label_counts_.tolist(),
             "constants": self.net_.system.given,
             "history": self.history_,
+            "train_subjects": _persistence.subjects_of(self),
             "loss": _persistence.loss_state(self.net_),
         }
         return header, self.network_state()
@@ -567,6 +582,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
         net.loaded_from = header.get("file", "the file of this classifier")
         new._describe(net, Task(new.aus_, new.label_counts_))
         new.net_ = net
+        new.train_subjects_ = _persistence.subjects_in(header)
         return new
 
     def _remake_net(self, buffers, seed=0, made_with=None):

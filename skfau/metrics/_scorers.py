@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfau._subjects import warn_of_training_subjects
 from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
 from skfau.metrics._counts import au_labels, check_rules, nan_mean
@@ -47,6 +48,7 @@ class AUScorer:
         function, response = metric.function, metric.response
         aus = find_aus(estimator)
         check_au_names(y, aus, "the classifier")
+        warn_of_training_subjects(estimator, X)
         output = _respond(estimator, X, response)
         if self.average is not None:
             return function(y, output, average=self.average, absent=self.absent)

@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._subjects import warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
@@ -121,6 +122,7 @@ class WrappedClassifier(
         score : float
             In [0, 1].
         """
+        warn_of_training_subjects(self, X)
         check_au_names(y, getattr(self, "aus_", None), "the classifier")
         return au_f1_score(y, self.predict(X), sample_weight=sample_weight)
 
