@@ -1,6 +1,7 @@
 """Who was in the training rows, and whether a score is of the same people."""
 
 import hashlib
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -77,6 +78,18 @@ def _own(model):
 
 class RemembersSubjects:
     """An estimator that knows by ``train_subjects_`` whom it was fitted on."""
+
+    @contextmanager
+    def _remembering(self, X, before):
+        """Note the subjects when training ends, in whatever way.
+
+        While it lasts, callbacks score training and held-out rows because they should.
+        """
+        self.train_subjects_ = ()
+        try:
+            yield
+        finally:
+            self._remember_subjects(X, before)
 
     def _remember_subjects(self, X, before=()):
         """Note the subjects of training rows, and digests of those before."""

@@ -239,6 +239,7 @@ class BaseAUClassifier(
             lambda: fit_fingerprint(type(self), self.get_params(False), *train),
             self.max_epochs,
         )
+        taught = _persistence.subjects_of(self if going_on else self.init_from)
         everyone, held_out = train[0], None
         if self.early_stopping:
             train, test = _fitting.hold_out_subjects(
@@ -250,13 +251,13 @@ class BaseAUClassifier(
             state = _fitting.saved_state(checkpoint, net)
             self._pretrain(net, *train[:2], fresh=() if state else fresh)
             self.net_ = net
-            self._remember(everyone, going_on)
             # Resume first: cached features are keyed by the weights.
             n_left = _fitting.resume(net, self.max_epochs, held_out, state)
             batches = self._make_batches(net, *train)
             how = n_left, self.max_epochs, held_out, checkpoint
             bar_name = type(self).__name__ if self.verbose else None
-            _fitting.train(net, batches, train[:2], *how, bar_name)
+            with self._remembering(everyone, taught):
+                _fitting.train(net, batches, train[:2], *how, bar_name)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -284,6 +285,7 @@ class BaseAUClassifier(
         """
         going_on = hasattr(self, "net_")
         *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
+        taught = _persistence.subjects_of(self if going_on else self.init_from)
         with threads(self.n_threads):
             net, fresh = getattr(self, "net_", None), ()
             if going_on:
@@ -294,14 +296,9 @@ class BaseAUClassifier(
                 net, fresh = self._start(*train, aus, seed)
             self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
-            self._remember(train[0], going_on)
-            net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
+            with self._remembering(train[0], taught):
+                net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
         return self
-
-    def _remember(self, faces, going_on):
-        """Note the subjects of training, those of where it began from included."""
-        before = self if going_on else self.init_from
-        self._remember_subjects(faces, _persistence.subjects_of(before))
 
     def _check_training(self, X, y, sample_weight, *, going_on):
         """Return faces, labels and weights that can train, and the columns' AUs.
