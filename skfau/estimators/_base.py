@@ -448,6 +448,13 @@ class BaseAUClassifier(
         -------
         f1 : float
             Macro F1 in [0, 1].
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If some subjects of `X` were in training, so that the score flatters. A
+            score of training rows that you mean is silent after
+            ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
         warn_of_training_subjects(self, X)
         predicted, labels = self.predict(X), check_au_labels(y)

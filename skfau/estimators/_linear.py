@@ -204,6 +204,13 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
         -------
         f1 : float
             Macro F1 in [0, 1].
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If some subjects of `X` were in training, so that the score flatters. A
+            score of training rows that you mean is silent after
+            ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
         warn_of_training_subjects(self, X)
         predicted = self.predict(X)

@@ -28,6 +28,11 @@ class AUScorer:
 
     Notes
     -----
+    It warns (`SubjectOverlapWarning`) of rows whose subjects were in training: folds of
+    rows give such, and scores of training rows (``return_train_score``,
+    `learning_curve`), where you ignore the category. A chain of one's own needs faces
+    in its first steps for that: a classifier of bare arrays knows nobody.
+
     This is a plain callable because scikit-learn's own scorer objects ask for metadata
     routing requests, and its built-in scores refuse NaN labels.
     """

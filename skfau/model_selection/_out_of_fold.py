@@ -61,6 +61,11 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=N
     LabelError
         If `y` holds other values. An error of a fit is not caught.
 
+    Warns
+    -----
+    SubjectOverlapWarning
+        If folds put a subject of `X` into training and test rows.
+
     Examples
     --------
     >>> from sklearn.neural_network import MLPClassifier

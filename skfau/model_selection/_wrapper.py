@@ -121,6 +121,13 @@ class WrappedClassifier(
         -------
         score : float
             In [0, 1].
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If some subjects of `X` were in training, so that the score flatters. A
+            score of training rows that you mean is silent after
+            ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
         warn_of_training_subjects(self, X)
         check_au_names(y, getattr(self, "aus_", None), "the classifier")
