@@ -132,11 +132,12 @@ def name_recordings(parts):
     has = {
         name: [name in part.columns for part in parts] for name in ("video", "frame")
     }
+    taken = {str(name) for part in parts for name in _videos_of(part)}
     named = []
     for k, part in enumerate(parts):
         new = {}
         if any(has["video"]) and not has["video"][k]:
-            new["video"] = [f"part {k} row {row}" for row in range(len(part))]
+            new["video"] = _free_names(f"part {k}", len(part), taken)
         if any(has["frame"]) and not has["frame"][k] and "video" in new:
             new["frame"] = np.zeros(len(part), int)
         if any(has["frame"]) and has["frame"][k] != ("video" not in new):
@@ -147,6 +148,17 @@ def name_recordings(parts):
             )
         named.append(part.with_columns(**new) if new else part)
     return named
+
+
+def _videos_of(part):
+    return () if part.video is None else np.unique(part.video)
+
+
+def _free_names(part, n_rows, taken):
+    """Return names of recordings; those joined earlier may have the plain ones."""
+    while any(name.startswith(f"{part} row ") for name in taken):
+        part = f"another {part}"
+    return [f"{part} row {row}" for row in range(n_rows)]
 
 
 def join_rows(parts):
@@ -178,7 +190,7 @@ def join_column(name, parts):
             f"it with faces.with_columns({name}=None)."
         )
     values = [
-        part.column(name) if name in part.columns else unknown(known[0], len(part))
+        part.column(name) if name in part.columns else _missing(name, known[0], part)
         for part in parts
     ]
     try:
@@ -189,6 +201,15 @@ def join_column(name, parts):
             f"column {name!r} has values of several kinds, {', '.join(kinds)}; remove "
             f"it with faces.with_columns({name}=None)."
         ) from error
+
+
+def _missing(name, like, part):
+    """Return values of a column that a part does not have."""
+    if name == "person" and like.dtype.kind == "i":
+        # As `find_faces` says of a row without a face.
+        return np.full(len(part), -1)
+    # Everybody needs a name: beside "", numbers become text.
+    return unknown(np.array([""]) if name == "subject" else like, len(part))
 
 
 def _join_lazily(name, parts):

@@ -51,6 +51,23 @@ def find_aus(model):
     return known.pop() if len(known) == 1 else None
 
 
+def find_thresholds(model):
+    """Return from which probability a fitted model calls an AU present.
+
+    Parameters
+    ----------
+    model : object
+        As in `find_classifier`.
+
+    Returns
+    -------
+    thresholds : ndarray of shape (n_aus,) or float
+        ``thresholds_`` of the outermost object that has them, else 0.5.
+    """
+    found = (getattr(layer, "thresholds_", None) for layer, _ in layers(model))
+    return next((each for each in found if each is not None), 0.5)
+
+
 def find_having(model, name):
     """Return the outermost layer that has an attribute, and the steps before it.
 

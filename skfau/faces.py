@@ -174,9 +174,10 @@ class Faces(RowTable):
         Faces
             With the columns of all, by name. What some faces have no column for is
             unknown there: NaN among numbers (whole ones and booleans become floats),
-            "" among names. Without ``video`` each row is a recording of its own, named
-            by its place (``"part 1 row 7"``), with ``frame`` 0. `neighbors` sees the
-            rows of these views only.
+            "" among names and in ``subject``, -1 in a numbered ``person``. Without
+            ``video`` each row is a recording of its own, named by its place
+            (``"part 1 row 7"``), with ``frame`` 0. `neighbors` sees the rows of these
+            views only.
 
         Raises
         ------

@@ -158,6 +158,13 @@ def test_callbacks_set_after_the_fit_count_in_partial_fit(made):
     clf = fit(made, max_epochs=1).set_params(callbacks=[EpochTimer()])
     clf.partial_fit(made.data, made.target)
     assert [("dur" in row) for row in clf.history_] == [False, True]
+    before = clf.callbacks
+    clf.set_params(callbacks=[EarlyStopping("valid_f1")])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="monitors 'valid_f1'"):
+            clf.partial_fit(made.data, made.target)
+    clf.set_params(callbacks=before).partial_fit(made.data, made.target)
+    assert "dur" in clf.history_[-1]
 
 
 def test_early_stopping_of_skorch_ends_the_fit(made):

@@ -1,5 +1,6 @@
 """Interrupted fits lose nothing, finished ones are not repeated, folds do not leak."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
-from skfau.estimators._checkpoint import Checkpoint
+from skfau.estimators import ResNetClassifier
 from tests.small import CLASSIFIERS, make_small
 
 SCRIPT = textwrap.dedent(
@@ -123,27 +124,41 @@ def test_checkpoints_need_an_int_seed(cls, made, tmp_path):
         clf.fit(made.data, made.target)
 
 
-def test_an_unreadable_new_file_never_replaces_the_old_one(tmp_path):
-    checkpoint = Checkpoint(tmp_path, "fit", 3)
-    checkpoint.save({"history": [{"train_loss": 1.0}], "weights": torch.ones(3)})
+def test_a_file_that_was_not_written_whole_never_replaces_the_old_one(
+    made, tmp_path, monkeypatch
+):
+    save, files = torch.save, []
 
-    class Unwritable:
-        def __reduce__(self):
+    def save_one(state, file):
+        if files:
+            file.write(b"half a file")
             raise OSError("disk full")
+        files.append(file.name)
+        save(state, file)
 
+    clf = make_small(ResNetClassifier, checkpoint_dir=tmp_path)
+    monkeypatch.setattr(torch, "save", save_one)
     with pytest.raises(OSError, match="disk full"):
-        checkpoint.save({"history": [], "weights": Unwritable()})
-    state = Checkpoint(tmp_path, "fit", 3).load()
-    assert state["history"] == [{"train_loss": 1.0}]
-    assert torch.equal(state["weights"], torch.ones(3))
+        clf.fit(made.data, made.target)
+    (file,) = tmp_path.glob("*.pt")
+    assert len(json.loads(torch.load(file, weights_only=True)["history"])) == 1
+    monkeypatch.undo()
+    resumed = clf.fit(made.data, made.target)
+    straight = make_small(ResNetClassifier).fit(made.data, made.target)
+    assert resumed.history_ == straight.history_
+    np.testing.assert_array_equal(
+        resumed.predict_proba(made.data), straight.predict_proba(made.data)
+    )
 
 
-def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
+def test_a_checkpoint_that_holds_code_is_refused(made, tmp_path):
     class Code:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "ran"),)
 
-    torch.save({"history": "[]", "module": Code()}, tmp_path / "fit-3.pt")
+    clf = make_small(ResNetClassifier, checkpoint_dir=tmp_path, max_epochs=1)
+    (file,) = clf.fit(made.data, made.target) and tmp_path.iterdir()
+    torch.save({"history": "[]", "module": Code()}, file)
     with pytest.raises(Exception, match=r"[Ww]eights"):
-        Checkpoint(tmp_path, "fit", 3).load()
+        clf.fit(made.data, made.target)
     assert not (tmp_path / "ran").exists()

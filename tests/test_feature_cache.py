@@ -91,7 +91,7 @@ def test_augmented_faces_are_not_kept(made, tmp_path):
         fitted.predict_proba(made.data)
 
 
-def test_a_trunk_that_trains_is_not_kept(made, tmp_path):
+def test_a_backbone_that_trains_is_not_kept(made, tmp_path):
     clf = kept(tmp_path, backbone="tiny")
     with pytest.raises(ValueError, match="got backbone='tiny', which trains along"):
         clf.fit(made.data, made.target)

@@ -316,6 +316,34 @@ def test_weights_are_routed_to_fit_and_score(routing, made):
     assert grid.best_score_ == pytest.approx(scores.mean())
 
 
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_clones_ask_for_what_the_original_asks_for(cls, routing):
+    clf = make_small(cls).set_fit_request(sample_weight=True)
+    clf.set_score_request(sample_weight="w")
+    asked = clone(make_pipeline(clf))[-1].get_metadata_routing()
+    assert repr(asked) == repr(clf.get_metadata_routing())
+    assert asked.fit.requests["sample_weight"] is True
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+def test_weights_are_routed_to_a_network_in_a_pipeline(routing, made):
+    faces, y = made.data, made.target
+    weights = np.linspace(0.1, 1, len(faces))
+    clf = make_small(SMALL, max_epochs=1).set_fit_request(sample_weight=True)
+    pipe = make_pipeline(clf.set_score_request(sample_weight=True))
+    grid = GridSearchCV(
+        pipe, {pipe.steps[0][0] + "__aus": [made.aus]}, cv=SubjectKFold(2)
+    )
+    grid.fit(faces, y, sample_weight=weights)
+    expected = []
+    for train, test in SubjectKFold(2).split(faces, y):
+        one = make_small(SMALL, max_epochs=1).fit(
+            faces[train], y[train], weights[train]
+        )
+        expected.append(one.score(faces[test], y[test], weights[test]))
+    assert grid.best_score_ == pytest.approx(np.mean(expected))
+
+
 class Weighed(MidpointClassifier):
     """Remembers the weights it was fitted with."""
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from skfau import FaceAligner, Faces
 from skfau.exceptions import MissingFaceWarning
 from skfau.facs import FLIP_68, to_68
-from skfau.preprocessing._similarity import MEAN_FACE
+from tests.mean_face import MEAN_FACE
 
 TEMPLATES = ("eyes-nose-mouth", "inner", "jaa", "arl", "aunet", "box")
 FIVE_POINT = ("eyes-nose-mouth", "jaa", "arl")

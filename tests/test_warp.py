@@ -10,7 +10,7 @@ from skimage.data import astronaut
 
 from skfau import FaceAligner, Faces
 from skfau.exceptions import MissingFaceWarning
-from skfau.preprocessing._similarity import MEAN_FACE
+from tests.mean_face import MEAN_FACE
 
 PHOTO = astronaut()
 

@@ -1,5 +1,7 @@
 """The base of the AU classifiers: data, training, persistence and prediction, once."""
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -120,7 +122,8 @@ class BaseAUClassifier(
     ===================================  ===============================================
 
     An epoch records ``train_loss``, the parts of the loss and, with early stopping on
-    held-out subjects, ``valid_f1``; there is no ``valid_loss``. A callback ends the
+    held-out subjects, ``valid_f1``, which is better the higher it is (pass
+    ``lower_is_better=False``); there is no ``valid_loss``. A callback ends the
     training with its epoch by raising KeyboardInterrupt, as ``EarlyStopping`` does;
     all others still hear of that epoch. A user's Ctrl-C passes through. In
     `partial_fit` a scheduler goes on where it was; other callbacks begin anew.
@@ -222,8 +225,9 @@ class BaseAUClassifier(
             If early stopping finds no subjects in `X`, or landmarks are needed and
             missing.
         ValueError
-            If `sample_weight` has another shape or other values, or a warm start finds
-            a network of another shape.
+            If `sample_weight` has another shape or other values, a warm start finds a
+            network of another shape, or a callback could not do its work (see the notes
+            of `BaseAUClassifier`).
         FloatingPointError
             If training diverges.
         """
@@ -613,8 +617,10 @@ class BaseAUClassifier(
                 for name, value in parameters.items()
             }
         )
-        if hasattr(self, "_sklearn_output_config"):
-            new._sklearn_output_config = dict(self._sklearn_output_config)
+        # As scikit-learn's own clone: what set_output and set_fit_request chose.
+        for name in ("_sklearn_output_config", "_metadata_request"):
+            if hasattr(self, name):
+                setattr(new, name, deepcopy(getattr(self, name)))
         return new
 
     def __getstate__(self):
@@ -631,7 +637,7 @@ class BaseAUClassifier(
 
     def __setstate__(self, state):
         state = dict(state)
-        kept = state.pop("_network", None)
+        kept = _persistence.read_kept(state.pop("_network", None))
         super().__setstate__(state)
         if kept is not None:
             self.net_ = net = self._remake_net(*kept["remade"])

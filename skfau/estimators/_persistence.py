@@ -93,6 +93,24 @@ def _map(state, kind, function):
     return function(state) if isinstance(state, kind) else state
 
 
+def read_kept(kept):
+    """Return the net of a pickle in today's form; older ones held no optimiser."""
+    if kept is None or "training" in kept:
+        return kept
+    training = {
+        "module": {f"network.{name}": each for name, each in kept["state"].items()},
+        "criterion": kept["loss"],
+        "optimizer": None,
+        "history": kept["history"],
+        "callbacks": {},
+    }
+    return {
+        "remade": (kept["buffers"], kept["seed"]),
+        "training": training,
+        "loaded_from": "a pickle of an older version",
+    }
+
+
 def warn_without_optimizer(net):
     """Warn, once, that training goes on from a file that holds no optimiser."""
     if net.loaded_from is not None:

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skfau._tables import like
-from skfau._unwrap import layers
+from skfau._unwrap import find_thresholds
 from skfau._validation import (
     HasMethods,
     Interval,
@@ -262,8 +262,7 @@ class SmoothedClassifier(WrappedClassifier):
 
     @property
     def _thresholds(self):
-        inside = (getattr(m, "thresholds_", None) for m, _ in layers(self.estimator_))
-        return next((each for each in inside if each is not None), 0.5)
+        return find_thresholds(self.estimator_)
 
 
 def _videos(faces):

@@ -294,11 +294,12 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
             if "status" in faces.columns:
                 status[:] = faces.column("status")
             return lambda rows: faces.column(given[0], rows), status, {}
-        if "person" in faces.columns and len(np.unique(faces.rows)) < len(faces):
+        if "person" in faces.columns and _show_others(faces):
             raise ValueError(
-                "several rows of these faces are people of one image: searched again, "
-                'all would show the same one. Take their landmarks (landmarks="auto"), '
-                "or align the images that they come from."
+                "rows of these faces are people of one image: searched again, all "
+                'would show the same one. Take their landmarks (landmarks="auto"), or '
+                "align the images that they come from; where each row has pixels of "
+                "its own, remove the number with faces.with_columns(n_faces=None)."
             )
         detector = self.detector
         if isinstance(detector, str):
@@ -338,3 +339,13 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
             MissingFaceWarning,
             # Over _report, transform and scikit-learn's wrapper of it.
         )
+
+
+def _show_others(faces):
+    """Return whether images show people besides those of their rows."""
+    if len(np.unique(faces.rows)) < len(faces):
+        return True
+    # Some of these rows, and copies of the images, are no longer one image's.
+    aligned = "matrix" in faces.columns
+    counted = "n_faces" in faces.columns and not aligned
+    return counted and bool((faces.column("n_faces") > 1).any())

@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import gen_batches
 
 from skfau._subjects import RemembersSubjects
-from skfau._tables import name_rows
+from skfau._tables import name_rows, output_of
 from skfau._validation import Interval, StatelessMixin, _fit_context, check_faces
 
 # ITU-R BT.601 luma.
@@ -107,11 +107,13 @@ class _FaceDescriptor(
         FaceImageError
             If the faces differ in size.
         ValueError
-            If a parameter is invalid or the faces are too small for it.
+            If a parameter is invalid, the faces are too small for it, or a table is
+            wanted of faces of another size than in `fit`.
         """
         self._validate_params()
         faces = check_faces(X)
         self._check_size(faces.image_shape)
+        self._check_same_size(faces.image_shape)
         features = None
         for rows in gen_batches(len(faces), self.batch_size):
             described = self._describe(faces.images[rows] @ _LUMA)
@@ -157,6 +159,15 @@ class _FaceDescriptor(
                 f"Faces must be at least {needed} px high and wide for these cells, "
                 f"got {image_shape[0]}x{image_shape[1]}; align them larger, or lower "
                 "cell_size."
+            )
+
+    def _check_same_size(self, image_shape):
+        known = getattr(self, "image_shape_", image_shape)
+        if output_of(self) != "default" and tuple(image_shape) != known:
+            raise ValueError(
+                f"The columns of a table are those of faces as in fit, {known[0]}x"
+                f"{known[1]} px, got {image_shape[0]}x{image_shape[1]}; align all to "
+                "one size."
             )
 
     def _cells_needed(self):
