@@ -6,6 +6,7 @@ and ``fingerprint()``; ``image_shape`` is (H, W), or None when sizes are unknown
 differ. Stores that read files pickle as names, never as pixels.
 """
 
+import hashlib
 import os
 import stat
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ import numpy as np
 from skfau._arrays import MappedArray, digest, hash_array, mapped_base, stamp
 from skfau._decoder_warnings import LISTENING, overhear
 from skfau._image_size import claimed_size, is_shorter_than_claimed, size_of_file
+from skfau._kept import KeptStore
 from skfau._limits import refuse_large
 from skfau.exceptions import FaceImageError
 
@@ -146,10 +148,16 @@ def image_sizes(store, rows):
     return np.full((len(rows), 2), np.nan)
 
 
-class ArrayStore:
+def _mark(data):
+    """Return a number that stands for bytes."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+class ArrayStore(KeptStore):
     """A uint8 stack in memory; shared with the caller, never copied whole."""
 
     kind = "array"
+    _entries = "_array"
 
     def __init__(self, array):
         check_pixels(array)
@@ -165,8 +173,12 @@ class ArrayStore:
     def gather(self, rows):
         return _rgb(self._array[rows])
 
-    def fingerprint(self):
+    def _digest(self):
         return hash_array(self._array)
+
+    def _marks(self, rows):
+        images = (np.ascontiguousarray(self._array[row]) for row in rows)
+        return np.array([_mark(image) for image in images], np.uint64)
 
 
 class MappedStore(ArrayStore):
@@ -178,14 +190,18 @@ class MappedStore(ArrayStore):
         check_pixels(array)
         self._array = MappedArray(array)
 
+    def kept(self, rows):
+        return self
+
     def fingerprint(self):
         return self._array.fingerprint()
 
 
-class ListStore:
+class ListStore(KeptStore):
     """Images of any sizes, held in memory as a list of uint8 arrays."""
 
     kind = "list"
+    _entries = "_images"
 
     def __init__(self, images):
         for row, image in enumerate(images):
@@ -206,8 +222,12 @@ class ListStore:
     def gather(self, rows):
         return [_rgb(self._images[row][None])[0].copy() for row in rows]
 
-    def fingerprint(self):
+    def _digest(self):
         return digest(*(hash_array(image) for image in self._images))
+
+    def _marks(self, rows):
+        hashes = (hash_array(self._images[row]).encode() for row in rows)
+        return np.array([_mark(data) for data in hashes], np.uint64)
 
 
 def _truncated(data):
@@ -294,10 +314,11 @@ def _common_start(one, other):
     return one[:same]
 
 
-class PathStore:
+class PathStore(KeptStore):
     """One image file per row, decoded on every access."""
 
     kind = "paths"
+    _entries = "_names"
     image_shape = None
 
     def __init__(self, paths):
@@ -319,7 +340,13 @@ class PathStore:
         # joblib's hash sees this state and must follow the files. Asking for every
         # file's date takes a second per 10^5 files, so once per store.
         self._stamps = self._stamps or self.fingerprint()
-        return self.__dict__
+        return super().__getstate__()
+
+    def kept(self, rows):
+        store = super().kept(rows)
+        # These files' dates are among the marks.
+        store._stamps = None
+        return store
 
     def __len__(self):
         return len(self._names)
@@ -334,5 +361,9 @@ class PathStore:
     def gather(self, rows):
         return [read_image(self.path(row), int(row)) for row in rows]
 
-    def fingerprint(self):
+    def _digest(self):
         return digest(*(stamp(self.path(row)) for row in range(len(self))))
+
+    def _marks(self, rows):
+        stamps = (repr(stamp(self.path(row))).encode() for row in rows)
+        return np.array([_mark(data) for data in stamps], np.uint64)

@@ -37,6 +37,8 @@ SERVES = {
     "_warn": "exceptions",
     "_unwrap": "exceptions",
     "_rows": "faces",
+    "_kept": "faces",
+    "_small_views": "faces",
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",
@@ -48,6 +50,7 @@ SERVES = {
     "_video_index": "faces",
     "_video_store": "faces",
     "_tables": "datasets",
+    "_subjects": "datasets",
     "_validation": "datasets",
 }
 MAY_IMPORT = {

@@ -7,6 +7,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _bounds, _fitting, _persistence
@@ -39,7 +40,9 @@ from skfau.metrics import au_f1_score
 _TRIED = 8  # faces on which a fit tries its network
 
 
-class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstimator):
+class BaseAUClassifier(
+    SharedParameters, RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimator
+):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
     A subclass declares its parameters in ``__init__``, stores them by
@@ -61,6 +64,9 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows; with
         ``sample_weight`` float64, the sums of weights of mean 1.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the network.
     history_ : list of dict
@@ -240,7 +246,8 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             lambda: fit_fingerprint(type(self), self.get_params(False), *train),
             self.max_epochs,
         )
-        held_out = None
+        taught = _persistence.subjects_of(self if going_on else self.init_from)
+        everyone, held_out = train[0], None
         if self.early_stopping:
             train, test = _fitting.hold_out_subjects(
                 *train, self.validation_fraction, seed
@@ -256,7 +263,8 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             batches = self._make_batches(net, *train)
             how = n_left, self.max_epochs, held_out, checkpoint
             bar_name = type(self).__name__ if self.verbose else None
-            _fitting.train(net, batches, train[:2], *how, bar_name)
+            with self._remembering(everyone, taught):
+                _fitting.train(net, batches, train[:2], *how, bar_name)
         self._refuse_divergence(train[0])
         return self
 
@@ -285,6 +293,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
         """
         going_on = hasattr(self, "net_")
         *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
+        taught = _persistence.subjects_of(self if going_on else self.init_from)
         with threads(self.n_threads):
             net, fresh = getattr(self, "net_", None), ()
             if going_on:
@@ -295,7 +304,8 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
                 net, fresh = self._start(*train, aus, seed)
             self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
-            net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
+            with self._remembering(train[0], taught):
+                net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
         self._refuse_divergence(train[0])
         return self
 
@@ -458,7 +468,15 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
         -------
         f1 : float
             Macro F1 in [0, 1].
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If some subjects of `X` were in training, so that the score flatters. A
+            score of training rows that you mean is silent after
+            ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
+        warn_of_training_subjects(self, X)
         predicted, labels = self.predict(X), check_au_labels(y)
         resolve_aus(self.aus_, y, labels.shape[1])
         return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
@@ -550,6 +568,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             "label_counts": self.label_counts_.tolist(),
             "constants": self.net_.system.given,
             "history": self.history_,
+            "train_subjects": _persistence.subjects_of(self),
             "loss": _persistence.loss_state(self.net_),
         }
         return header, self.network_state()
@@ -590,6 +609,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
         _persistence.fill(net, header, state)
         new._describe(net, Task(new.aus_, new.label_counts_))
         new.net_ = net
+        new.train_subjects_ = _persistence.subjects_in(header)
         return new
 
     def _remake_net(self, buffers, seed=0, made_with=None):

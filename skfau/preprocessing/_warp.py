@@ -7,6 +7,7 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from skfau._arrays import digest, hash_array
+from skfau._kept import keep, nbytes, still_shows
 from skfau.exceptions import FaceImageError
 
 # Decoded source images that all threads together hold at once, in bytes, and that one
@@ -130,6 +131,8 @@ class AlignedImages:
     """
 
     kind = "aligned"
+    # Fingerprints of the sources and of the whole, when some of the rows were kept.
+    _known = None
 
     def __init__(self, store, rows, matrices, output_size, border_value=0, n_jobs=-1):
         self.store = store
@@ -205,10 +208,32 @@ class AlignedImages:
         if blocks:
             thread_map(warp, blocks, max(min(n_threads, HELD_BYTES // n_bytes), 1))
 
+    @property
+    def nbytes(self):
+        """Bytes that are held in memory."""
+        return nbytes([self.store, self.matrices, self.rows])
+
+    def kept(self, rows):
+        """Return a store that has these rows only, under the same numbers."""
+        store = object.__new__(type(self))
+        store.__dict__.update(self.__dict__)
+        store._known = self.store.fingerprint(), self.fingerprint()
+        store.store = keep(self.store, np.unique(self.rows[rows]))
+        store.rows, store.matrices = keep(self.rows, rows), keep(self.matrices, rows)
+        return store
+
+    def shows_as(self, store):
+        """Say whether the rows that were kept are what `store` shows now."""
+        return still_shows(self.store, store.store)
+
     def fingerprint(self):
         """Return a digest of the source images, their rows and the transforms."""
+        source = self.store.fingerprint()
+        if self._known is not None:
+            known, whole = self._known
+            return whole if source == known else digest(whole, source)
         return digest(
-            self.store.fingerprint(),
+            source,
             hash_array(self.rows.astype("<i8")),
             hash_array(self.matrices.astype("<f8")),
             self.output_size,
