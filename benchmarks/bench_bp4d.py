@@ -44,7 +44,7 @@ SETTINGS = {
 
 
 def network(epochs, image_size, setting):
-    """Return the network side: a setting of the paper's system on the small trunk."""
+    """Return the network side: the paper's system on the small backbone."""
     return FAUTransformerClassifier(
         backbone="tiny",
         image_size=image_size,

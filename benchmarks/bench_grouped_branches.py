@@ -1,7 +1,7 @@
 """Time the branches of 12 AUs side by side against a Python loop over 12 branches.
 
 Run ``python benchmarks/bench_grouped_branches.py`` (about two minutes on one core);
-``--small`` measures the small trunk only, in seconds. ``--threads`` sets torch's
+``--small`` measures the small backbone only, in seconds. ``--threads`` sets torch's
 threads, ``--device cuda`` measures on a GPU.
 
 Both sides hold the same weights and compute the same embeddings from the same maps and
@@ -12,7 +12,7 @@ shortest of the repeats, for inference and for a training step without the optim
 
 The limit: a direct convolution of these sizes already runs at most of the rate of a
 matrix product, which is printed, so placing branches side by side saves next to nothing
-on a CPU, and on the narrow trunk both sides should come out near 1. On wide maps the
+on a CPU, and on the narrow backbone both sides should come out near 1. On wide maps the
 grouped side can win because its first, largest layer takes Winograd's tiles, with a
 quarter of the multiplications.
 """

@@ -5,7 +5,7 @@
 1. ``predict_proba`` of `SEVNetClassifier` against `ResNetClassifier` on the same
    ResNet-18, 224 px: CPU time, one thread, minimum of interleaved repeats. The text is
    computed once after training, so the limit is the attention over 7x7 positions: 0.6
-   million operations per face where the trunk does 1.8 billion, a ratio of 1.00.
+   million operations per face where the backbone does 1.8 billion, a ratio of 1.00.
 2. Leave one AU out: train on the other AUs of made faces, look for the one left out by
    its description on faces of other people; F1 and AUC beside the all-positive F1 and
    the same network that saw its labels. With ``--data`` (BP4D's layout) the networks

@@ -8,14 +8,14 @@ Each system and ablation gets the same aligned faces, starts from weights learne
 same made faces (which need no licence), is tuned for as many epochs on the training
 subjects with lower faces mixed among people (``FaceAugmentation(cutmix=0.8)``).
 Narrower, smaller and shorter than published, to fit a CPU: every second frame, the
-``tiny`` trunk, 64 or 96 px. The classical chain has no start and trains on the rendered
-faces alone. F1 per AU is at a cut of 0.5; the mean F1 and AUC are over AUs, then over
-folds. "cut" is the mean F1 where each fold's cuts are those that were best for the test
-subjects of the other folds: no epoch and no threshold is chosen on the subjects it is
-used on (but the systems whose probabilities give a fold's cuts had trained on it).
-"made" is the mean F1 on made faces of other people before tuning, "all positive" the F1
-of calling every AU present. Rows are appended to ``--csv`` as they come: an interrupted
-run keeps what it printed.
+``tiny`` backbone, 64 or 96 px. The classical chain has no start and trains on the
+rendered faces alone. F1 per AU is at a cut of 0.5; the mean F1 and AUC are over AUs,
+then over folds. "cut" is the mean F1 where each fold's cuts are those that were best
+for the test subjects of the other folds: no epoch and no threshold is chosen on the
+subjects it is used on (but the systems whose probabilities give a fold's cuts had
+trained on it). "made" is the mean F1 on made faces of other people before tuning, "all
+positive" the F1 of calling every AU present. Rows are appended to ``--csv`` as they
+come: an interrupted run keeps what it printed.
 """
 
 import argparse

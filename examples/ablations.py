@@ -3,7 +3,7 @@
     python examples/ablations.py [--table 4] [--epochs 8] [--small]
 
 Every row of Tables 4 to 7 of Jacob and Stenger (2021) is a setting of one
-classifier; here on made faces with the small trunk, by subject. The figures are
+classifier; here on made faces with the small backbone, by subject. The figures are
 not those of BP4D: what carries over is how to run them.
 """
 

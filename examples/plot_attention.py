@@ -2,7 +2,7 @@
 
     python examples/plot_attention.py [--output FOLDER] [--small]
 
-Trains the paper's system on a small trunk with made faces and writes five figures
+Trains the paper's system on a small backbone with made faces and writes five figures
 about faces of people it has never seen (Figures 1, 5 and 6 of Jacob and Stenger,
 CVPR 2021, and what one needs besides). Needs matplotlib.
 """
@@ -55,7 +55,9 @@ strangers = make_faces(
     image_size=80,
     random_state=1,
 )
+# Names of two data sets may be the same where the people are not.
 X, y = strangers.data, strangers.target
+X = X.with_columns(subject=np.char.add("stranger ", X.subject))
 pipeline = make_pipeline(
     FaceAligner(output_size=64),
     FAUTransformerClassifier(

@@ -50,8 +50,8 @@ X, y, subjects = made.data, made.target, made.data.subject
 small = {"backbone": "tiny", "image_size": 64, "lr": 1e-3, "random_state": 0}
 epochs = 1 if options.small else 12
 systems = {
-    "trunk": ResNetClassifier(**small, max_epochs=epochs),
-    "trunk, twice the work": ResNetClassifier(**small, max_epochs=2 * epochs),
+    "backbone": ResNetClassifier(**small, max_epochs=epochs),
+    "backbone, twice the work": ResNetClassifier(**small, max_epochs=2 * epochs),
     "with descriptions": SEVNetClassifier(**small, max_epochs=epochs),
 }
 cv = SubjectKFold(3)
@@ -74,7 +74,7 @@ display.figure_.savefig(options.output / "comparison.png", dpi=110)
 # Two systems on one video, and what there was to see (Figure 10 of Yang et al., 2023).
 rows = np.flatnonzero(X.video == X.video[0])
 figure, axes = plt.subplots(2, figsize=(9, 7), layout="constrained")
-for ax, name in zip(axes, ("trunk", "with descriptions"), strict=True):
+for ax, name in zip(axes, ("backbone", "with descriptions"), strict=True):
     AUTimelineDisplay.from_predictions(
         table.probabilities[name][rows],
         made.aus,
@@ -92,7 +92,7 @@ print(f"wrote {options.output}/comparison.csv, comparison.png, comparison_timeli
 # One pair in the words of the literature. Both tests take frames for independent and
 # give p-values that a test over people does not.
 first, second = (table.predictions[name] for name in list(systems)[:2])
-test = table.differences["trunk, twice the work", "trunk"]
+test = table.differences["backbone, twice the work", "backbone"]
 print(f"\nTwice the work: {test.difference[-1]:+.3f} mean F1, over people", end=" ")
 print(f"[{test.low[-1]:+.3f}, {test.high[-1]:+.3f}], p = {test.p_value[-1]:.3f}")
 print("McNemar over frames:", mcnemar_test(y, second, first))
@@ -103,12 +103,12 @@ print("t-test of errors over people:", people)
 # %%
 # Out-of-fold probabilities are kept, so that other questions need no other fits.
 # Thresholds are learned on the folds that are not scored.
-proba, tuned = table.probabilities["trunk"], np.full_like(y, np.nan)
+proba, tuned = table.probabilities["backbone"], np.full_like(y, np.nan)
 for fold in range(cv.n_splits):
     test_rows = table.folds == fold
     cuts = best_f1_thresholds(y[~test_rows], proba[~test_rows])
     tuned[test_rows] = proba[test_rows] >= cuts
-named = {"cut at 0.5": table.predictions["trunk"], "learned thresholds": tuned}
+named = {"cut at 0.5": table.predictions["backbone"], "learned thresholds": tuned}
 print("\n", compare_predictions(y, named, subjects, aus=made.aus, random_state=0))
 for name, predicted in table.predictions.items():
     distance = au_adjacency_distance(y, predicted)

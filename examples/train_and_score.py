@@ -32,8 +32,8 @@ else:
     cv = SubjectKFold(3)
 
 # %%
-# The paper's system on a trunk that trains on a CPU. FAUTransformerClassifier() alone
-# is the published size.
+# The paper's system on a backbone that trains on a CPU. FAUTransformerClassifier()
+# alone is the published size.
 classifier = FAUTransformerClassifier(
     backbone="tiny",
     image_size=112,

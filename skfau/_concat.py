@@ -4,6 +4,8 @@ import numpy as np
 
 from skfau._arrays import digest, hash_array
 from skfau._columns import hash_values, row_array
+from skfau._kept import KeptRows, keep, nbytes, still_shows
+from skfau._stores import image_sizes
 
 
 class JoinedStore:
@@ -25,6 +27,13 @@ class JoinedStore:
     def __len__(self):
         return int(self._ends[-1])
 
+    def image_sizes(self, rows):
+        sizes = np.empty((len(rows), 2))
+        for part, at, inside in _by_part(rows, self._ends):
+            wanted = self._rows[part][inside].astype(np.intp)
+            sizes[at] = image_sizes(self._stores[part], wanted)
+        return sizes
+
     def gather(self, rows):
         images = [None] * len(rows)
         for part, at, inside in _by_part(rows, self._ends):
@@ -32,6 +41,25 @@ class JoinedStore:
             for k, image in zip(at, self._stores[part].gather(wanted), strict=True):
                 images[k] = image
         return images
+
+    @property
+    def nbytes(self):
+        """Bytes that are held in memory."""
+        return nbytes(self._stores)
+
+    def kept(self, rows):
+        """Return a store that has these rows only, under the same numbers."""
+        inside = [np.empty(0, np.intp)] * len(self._stores)
+        for part, _, places in _by_part(rows, self._ends):
+            inside[part] = np.unique(self._rows[part][places]).astype(np.intp)
+        store = object.__new__(type(self))
+        store.__dict__.update(self.__dict__)
+        store._stores = [*map(keep, self._stores, inside)]
+        return store
+
+    def shows_as(self, store):
+        """Say whether the rows that were kept are what `store` shows now."""
+        return all(map(still_shows, self._stores, store._stores))
 
     def fingerprint(self):
         rows = [hash_array(part.astype("<i8")) for part in self._rows]
@@ -112,11 +140,12 @@ def name_recordings(parts):
     has = {
         name: [name in part.columns for part in parts] for name in ("video", "frame")
     }
+    taken = {str(name) for part in parts for name in _videos_of(part)}
     named = []
     for k, part in enumerate(parts):
         new = {}
         if any(has["video"]) and not has["video"][k]:
-            new["video"] = [f"part {k} row {row}" for row in range(len(part))]
+            new["video"] = _free_names(f"part {k}", len(part), taken)
         if any(has["frame"]) and not has["frame"][k] and "video" in new:
             new["frame"] = np.zeros(len(part), int)
         if any(has["frame"]) and has["frame"][k] != ("video" not in new):
@@ -127,6 +156,17 @@ def name_recordings(parts):
             )
         named.append(part.with_columns(**new) if new else part)
     return named
+
+
+def _videos_of(part):
+    return () if part.video is None else np.unique(part.video)
+
+
+def _free_names(part, n_rows, taken):
+    """Return names of recordings; those joined earlier may have the plain ones."""
+    while any(name.startswith(f"{part} row ") for name in taken):
+        part = f"another {part}"
+    return [f"{part} row {row}" for row in range(n_rows)]
 
 
 def join_rows(parts):
@@ -148,7 +188,7 @@ def join_column(name, parts):
     """Return the values of a column of all parts."""
     present = [part for part in parts if name in part.columns]
     sources = [part.column_source(name) for part in present]
-    if not all(isinstance(source, np.ndarray) for source in sources):
+    if not all(isinstance(source, np.ndarray | KeptRows) for source in sources):
         return _join_lazily(name, parts)
     known = [part.column(name) for part in present]
     shapes = {values.shape[1:] for values in known}
@@ -158,7 +198,7 @@ def join_column(name, parts):
             f"it with faces.with_columns({name}=None)."
         )
     values = [
-        part.column(name) if name in part.columns else unknown(known[0], len(part))
+        part.column(name) if name in part.columns else _missing(name, known[0], part)
         for part in parts
     ]
     try:
@@ -169,6 +209,15 @@ def join_column(name, parts):
             f"column {name!r} has values of several kinds, {', '.join(kinds)}; remove "
             f"it with faces.with_columns({name}=None)."
         ) from error
+
+
+def _missing(name, like, part):
+    """Return values of a column that a part does not have."""
+    if name == "person" and like.dtype.kind == "i":
+        # As `find_faces` says of a row without a face.
+        return np.full(len(part), -1)
+    # Everybody needs a name: beside "", numbers become text.
+    return unknown(np.array([""]) if name == "subject" else like, len(part))
 
 
 def _join_lazily(name, parts):

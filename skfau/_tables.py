@@ -40,6 +40,12 @@ def is_table(values):
     return hasattr(values, "iloc")
 
 
+def output_of(transformer):
+    """Return what ``set_output`` or ``sklearn.set_config`` chose: "pandas", ..."""
+    own = getattr(transformer, "_sklearn_output_config", {})
+    return own.get("transform", get_config()["transform_output"])
+
+
 def name_rows(transformer, features, faces):
     """Return features as scikit-learn wraps them, but with names of the rows.
 
@@ -59,8 +65,7 @@ def name_rows(transformer, features, faces):
         columns. The index is without ``status``, which is of an alignment: tables of
         two of them are joined by `sklearn.pipeline.FeatureUnion`, row by equal row.
     """
-    own = getattr(transformer, "_sklearn_output_config", {})
-    if own.get("transform", get_config()["transform_output"]) != "pandas":
+    if output_of(transformer) != "pandas":
         return features
     from pandas import DataFrame
 

@@ -1,7 +1,10 @@
 """The classifier inside pipelines, searches and other meta-estimators."""
 
+import numpy as np
+
 # Fitted attributes first: `estimator` may be a template that is not fitted.
 _INNER = ("best_estimator_", "estimator_", "estimator")
+_CALIBRATED = "calibrated_classifiers_"
 
 
 def find_classifier(model):
@@ -48,6 +51,23 @@ def find_aus(model):
     return known.pop() if len(known) == 1 else None
 
 
+def find_thresholds(model):
+    """Return from which probability a fitted model calls an AU present.
+
+    Parameters
+    ----------
+    model : object
+        As in `find_classifier`.
+
+    Returns
+    -------
+    thresholds : ndarray of shape (n_aus,) or float
+        ``thresholds_`` of the outermost object that has them, else 0.5.
+    """
+    found = (getattr(layer, "thresholds_", None) for layer, _ in layers(model))
+    return next((each for each in found if each is not None), 0.5)
+
+
 def find_having(model, name):
     """Return the outermost layer that has an attribute, and the steps before it.
 
@@ -84,6 +104,32 @@ def apply_steps(steps, X):
     for step in steps:
         X = step.transform(X)
     return X
+
+
+def parts(model):
+    """Yield a fitted model and everything in it that was fitted with it.
+
+    Parameters
+    ----------
+    model : object
+        As in `find_classifier`, or an ensemble.
+
+    Yields
+    ------
+    part : object
+        Unlike `layers`, also the steps of pipelines and the members of ensembles.
+    """
+    yield model
+    for name in ("steps", "transformer_list"):
+        for _, part, *_ in getattr(model, name, None) or ():
+            yield from parts(part)
+    members = getattr(model, "estimators_", getattr(model, _CALIBRATED, None))
+    if members is None:
+        inner = (getattr(model, name, None) for name in _INNER)
+        members = [next((each for each in inner if each is not None), None)]
+    for part in np.ravel(np.asarray(members, dtype=object)):
+        if part is not None:
+            yield from parts(part)
 
 
 def layers(model, steps=()):

@@ -32,6 +32,7 @@ __all__ = [
     "check_au_labels",
     "check_au_names",
     "check_faces",
+    "check_sample_weight",
     "validate_params",
 ]
 
@@ -140,6 +141,53 @@ def check_au_labels(y, n_samples=None, n_aus=None):
             "skfau.model_selection.oof_predict_proba."
         )
     return labels.astype(np.float32, copy=False)
+
+
+def check_sample_weight(sample_weight, n_samples):
+    """Return one weight per row as float64; None is 1 for all.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,) or None
+        Finite, at least 0, one of them above 0.
+    n_samples : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), dtype float64
+
+    Raises
+    ------
+    ValueError
+        If it has another shape or other values.
+    """
+    if sample_weight is None:
+        return np.ones(n_samples)
+    try:
+        weights = as_numbers(sample_weight).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "sample_weight must be numbers, one per row, got "
+            f"{type(sample_weight)}: {error}"
+        ) from error
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must be one weight per row, shape ({n_samples},), got "
+            f"{weights.shape}."
+        )
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        row = np.argmax(wrong)
+        raise ValueError(
+            f"sample_weight must be finite and at least 0, got {weights[row]} in row "
+            f"{row}."
+        )
+    if not weights.any():
+        raise ValueError(
+            f"sample_weight is zero for all {n_samples} rows; nothing would count."
+        )
+    return weights
 
 
 def check_au_names(y, aus, owner, name="y"):

@@ -13,6 +13,7 @@ import numpy as np
 from skfau._arrays import stamp
 from skfau._cache_files import cache_path, read_arrays, settled, write_arrays
 from skfau._files import reading
+from skfau._limits import refuse_large, refuse_special
 from skfau._warn import warn
 from skfau.exceptions import FaceImageError
 
@@ -111,6 +112,7 @@ def find_videos(paths):
 
 def open_video(path):
     """Return an open `cv2.VideoCapture`; raise FaceImageError naming the file."""
+    refuse_special(path, FaceImageError)
     if not Path(path).is_file():
         folder = Path(path).is_dir()
         raise FaceImageError(
@@ -121,6 +123,9 @@ def open_video(path):
     capture = cv2.VideoCapture(path)
     if not capture.isOpened():
         raise FaceImageError(f"OpenCV cannot open the video {path!r}.")
+    sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+    size = [max(capture.get(side), 0) for side in sides]
+    refuse_large(f"a frame of the video {path!r}", size, FaceImageError)
     return capture
 
 

@@ -77,21 +77,22 @@ class RowClassifier(BaseAUClassifier):
     ):
         self._set_parameters(locals())
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
-        super().fit(as_faces(X), np.eye(len(classes), dtype=np.float32)[codes])
+        labels = np.eye(len(classes), dtype=np.float32)[codes]
+        super().fit(as_faces(X), labels, sample_weight)
         self.classes_ = classes
         return self
 
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
         first = not hasattr(self, "net_")
         X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
         classes = np.unique(classes) if first else self.classes_
         codes = np.searchsorted(classes, y)
         labels = np.eye(len(classes), dtype=np.float32)[codes]
-        super().partial_fit(as_faces(X), labels)
+        super().partial_fit(as_faces(X), labels, sample_weight)
         self.classes_ = classes
         return self
 
@@ -112,8 +113,8 @@ class RowClassifier(BaseAUClassifier):
         likeliest = self.predict_proba(X).argmax(axis=1)
         return self.classes_[likeliest]
 
-    def score(self, X, y):
-        return float(np.mean(self.predict(X) == y))
+    def score(self, X, y, sample_weight=None):
+        return float(np.average(self.predict(X) == y, weights=sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

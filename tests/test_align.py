@@ -287,8 +287,20 @@ def test_rows_of_people_are_not_searched_again():
     aligner = FaceAligner(
         output_size=16, landmarks="detected", detector=SquareDetector(), n_jobs=1
     )
-    with pytest.raises(ValueError, match="rows of these faces are people of one image"):
-        aligner.fit_transform(found)
+    # Also a few of them, and copies of the images.
+    for rows in (found, found[found.person == 1], Faces.concat([found])):
+        with pytest.raises(ValueError, match="these faces are people of one image"):
+            aligner.fit_transform(rows)
+
+
+def test_people_are_searched_again_in_crops_of_their_own():
+    faces = film([lambda f: (20, 5, 20), lambda f: (110, 5, 40)], 2)
+    detector = SquareDetector()
+    aligned = FaceAligner(output_size=16).fit_transform(find_faces(faces, detector))
+    again = FaceAligner(
+        landmarks="detected", detector=lambda x: np.stack([POINTS] * len(x))
+    )
+    assert again.fit_transform(aligned).status.tolist() == [""] * 4
 
 
 def test_given_landmarks_keep_the_reason_why_there_are_none():

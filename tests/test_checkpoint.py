@@ -12,7 +12,7 @@ import torch
 from skorch.callbacks import Callback
 
 from skfau._files import write_atomically
-from skfau.estimators._checkpoint import Checkpoint
+from skfau.estimators import ResNetClassifier
 from tests.small import CLASSIFIERS, make_small
 
 SCRIPT = textwrap.dedent(
@@ -124,28 +124,41 @@ def test_checkpoints_need_an_int_seed(cls, made, tmp_path):
         clf.fit(made.data, made.target)
 
 
-def test_an_unreadable_new_file_never_replaces_the_old_one(tmp_path):
-    checkpoint = Checkpoint(tmp_path, "fit", 3)
-    checkpoint.save({"history": [{"train_loss": 1.0}], "weights": torch.ones(3)})
+def test_a_file_that_was_not_written_whole_never_replaces_the_old_one(
+    made, tmp_path, monkeypatch
+):
+    save, files = torch.save, []
 
-    class Unwritable:
-        def __reduce__(self):
+    def save_one(state, file):
+        if files:
+            file.write(b"half a file")
             raise OSError("disk full")
+        files.append(file.name)
+        save(state, file)
 
+    clf = make_small(ResNetClassifier, checkpoint_dir=tmp_path)
+    monkeypatch.setattr(torch, "save", save_one)
     with pytest.raises(OSError, match="disk full"):
-        checkpoint.save({"history": [], "weights": Unwritable()})
-    state = Checkpoint(tmp_path, "fit", 3).load()
-    assert state["history"] == [{"train_loss": 1.0}]
-    assert torch.equal(state["weights"], torch.ones(3))
+        clf.fit(made.data, made.target)
+    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.undo()
+    resumed = clf.fit(made.data, made.target)
+    straight = make_small(ResNetClassifier).fit(made.data, made.target)
+    assert resumed.history_ == straight.history_
+    np.testing.assert_array_equal(
+        resumed.predict_proba(made.data), straight.predict_proba(made.data)
+    )
 
 
-def test_a_checkpoint_that_holds_code_is_refused(tmp_path):
+def test_a_checkpoint_that_holds_code_is_refused(made, tmp_path):
     class Code:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "ran"),)
 
-    with write_atomically(tmp_path / "fit-3.pt", sealed=True) as file:
+    clf = make_small(ResNetClassifier, checkpoint_dir=tmp_path, max_epochs=1)
+    (path,) = clf.fit(made.data, made.target) and tmp_path.iterdir()
+    with write_atomically(path, sealed=True) as file:
         torch.save({"history": "[]", "module": Code()}, file)
-    with pytest.raises(ValueError, match=r"fit-3\.pt cannot be read .* Weights"):
-        Checkpoint(tmp_path, "fit", 3).load()
+    with pytest.raises(ValueError, match=r"\.pt cannot be read .* Weights"):
+        clf.fit(made.data, made.target)
     assert not (tmp_path / "ran").exists()

@@ -73,6 +73,26 @@ def test_values_that_say_nothing_fit_their_kind(values, unknown):
     assert faces.x[1:].tolist() == np.asarray(values, faces.x.dtype).tolist()
 
 
+def test_who_is_unknown_is_nobody():
+    people = Faces(
+        pixels(2), subject=[7, 7], person=[0, 1], video=["v"] * 2, frame=[0, 0]
+    )
+    faces = Faces.concat([people, Faces(pixels(2))])
+    assert faces.person.tolist() == [0, 1, -1, -1]
+    assert faces.subject.tolist() == ["7", "7", "", ""]
+    assert faces.neighbors(1).rows.tolist() == [0, 1, 2, 3]
+
+
+def test_recordings_that_were_named_earlier_keep_their_names():
+    film = Faces(pixels(1), video=["v"], frame=[0])
+    faces = film
+    for _ in range(3):
+        faces = Faces.concat([faces, Faces(pixels(2))])
+    assert len(set(faces.video)) == len(faces) == 7
+    assert faces.video[1:3].tolist() == ["part 1 row 0", "part 1 row 1"]
+    assert faces.neighbors(1).rows.tolist() == list(range(7))
+
+
 def test_neighbors_stay_in_their_part(parts):
     film = Faces(pixels(4), subject=["a"] * 4, video=["v"] * 4, frame=[2, 0, 1, 3])
     again = film.with_columns(subject=["b"] * 4)

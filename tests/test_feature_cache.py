@@ -91,7 +91,7 @@ def test_augmented_faces_are_not_kept(made, tmp_path):
         fitted.predict_proba(made.data)
 
 
-def test_a_trunk_that_trains_is_not_kept(made, tmp_path):
+def test_a_backbone_that_trains_is_not_kept(made, tmp_path):
     clf = kept(tmp_path, backbone="tiny")
     with pytest.raises(ValueError, match="got backbone='tiny', which trains along"):
         clf.fit(made.data, made.target)
@@ -205,6 +205,7 @@ def test_batches_of_features_give_what_batches_of_pixels_give(cache, made):
     faces, labels = made.data[:8], made.target[:8]
     around, rows = Neighbourhood(faces, 2), [5, 0, 3]
     shared = {"neighbourhood": around, "datasets": np.arange(8)}
+    shared["weights"] = np.arange(8.0)
     kept = FeatureCache(cache.path.parent, cache.module, around, batch_size=2)
     features = FeatureBatches(labels, cache=kept, image_size=32, **shared)
     pixels = FrameBatches(

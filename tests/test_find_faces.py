@@ -277,11 +277,41 @@ def test_rows_of_people_are_not_searched_again():
 
 
 @pytest.mark.parametrize(
-    ("time", "words"), [([0.0, np.nan], "nan in row 1"), (["noon", "one"], "noon in")]
+    ("time", "words"), [([0.0, np.inf], "inf in row 1"), (["noon", "one"], "noon in")]
 )
-def test_a_time_that_is_not_known_is_refused(time, words):
+def test_a_time_that_is_none_is_refused(time, words):
     with pytest.raises(ValueError, match=f"'time' must hold seconds, got {words}"):
         find_faces(film([sits(20)], 2, time=time), SQUARES)
+
+
+@pytest.mark.parametrize("known", [(), (0, 5), (7, 9, 30), (59,)])
+def test_a_video_that_does_not_tell_all_times_is_followed(known):
+    time = np.full(60, np.nan)
+    time[list(known)] = np.array(known) / 25
+    faces = film([walks(0, 3), walks(200, -3, y=30)], 60)
+    found = find_faces(faces.with_columns(time=time), SQUARES, max_gap=1.0)
+    assert (
+        found.person.tolist() == find_faces(faces, SQUARES, max_gap=1.0).person.tolist()
+    )
+    np.testing.assert_array_equal(found.time, np.repeat(time, 2))
+
+
+def test_between_known_times_a_video_goes_on_evenly():
+    # Two frames a second: at 25 nobody would be forgotten.
+    time = np.where(np.arange(12) % 11, np.nan, np.arange(12) / 2)
+    faces = film([sits(20, away=range(2, 9))], 12, time=time)
+    assert set(find_faces(faces, SQUARES, max_gap=2.0).person) == {0, -1, 1}
+
+
+def test_a_video_and_photos_are_searched_together():
+    joined = Faces.concat(
+        [
+            film([sits(20)], 3, time=[0.0, 0.04, 0.08]),
+            film([sits(9)], 2).with_columns(video=None, frame=None),
+        ]
+    )
+    found = find_faces(joined, SQUARES)
+    assert found.person.tolist() == [0] * 5
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from skfau import Faces
 from skfau.exceptions import MissingColumnError
 from skfau.facs import DATASET_AUS, FLIP_68, ROI_RULES, roi_rule, to_68
 from skfau.preprocessing import ROIHeatmaps, roi_heatmaps
-from skfau.preprocessing._similarity import MEAN_FACE
+from tests.mean_face import MEAN_FACE
 
 BP4D = DATASET_AUS["bp4d"]
 SIDE = (224, 224)

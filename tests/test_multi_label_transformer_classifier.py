@@ -47,7 +47,7 @@ def test_the_schedule_is_the_released_one(made):
     assert len(Rates.seen) == 12
 
 
-def test_all_rates_scale_with_the_trunks(made):
+def test_all_rates_scale_with_the_backbones(made):
     Rates.seen = []
     for lr in (5e-5, 5e-6):
         clf = make_classifier(schedule="released", lr=lr, callbacks=[Rates()])

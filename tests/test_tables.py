@@ -105,6 +105,15 @@ def test_without_fit_a_table_has_numbers_for_columns(aligned):
         hog.get_feature_names_out()
 
 
+def test_columns_of_another_size_than_in_fit_are_refused(aligned):
+    hog = HOGFeatures().fit(aligned)
+    small = aligned.images[...][:, 4:, 4:]
+    assert hog.transform(small).shape[1] < len(hog.get_feature_names_out())
+    hog.set_output(transform="pandas")
+    with pytest.raises(ValueError, match="as in fit, 48x48 px, got 44x44; align all"):
+        hog.transform(small)
+
+
 def test_a_union_names_features_of_chains_with_aligners(made):
     chain = make_pipeline(FaceAligner(output_size=48), HOGFeatures())
     union = make_union(chain, LandmarkFeatures()).set_output(transform="pandas")
@@ -181,6 +190,7 @@ def test_rows_of_an_array_are_numbered(made):
     assert table.index.tolist() == [*range(8)]
 
 
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.SubjectOverlapWarning")
 def test_tables_score_as_arrays_do(made):
     y = pandas.DataFrame(made.target, columns=[f"AU{au}" for au in made.aus])
     chain = tables_of(landmark_baseline()).fit(made.data, y)

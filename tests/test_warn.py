@@ -8,6 +8,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import KFold, cross_val_score
@@ -15,8 +16,11 @@ from sklearn.pipeline import make_pipeline
 
 import skfau.metrics
 from skfau.estimators import AULinearSVC, DRMLClassifier
+from skfau.exceptions import MissingFaceWarning
+from skfau.inspection import AttentionMapDisplay
 from skfau.metrics import au_f1_score
 from skfau.preprocessing import FaceAligner
+from tests.lookers import ALL_ABSENT, Looker, make_gray_faces
 from tests.small import make_small
 
 # AU1 never occurs.
@@ -55,6 +59,16 @@ def test_fits_and_scores_of_a_cross_validation_name_its_caller(table):
     kinds = {warning.category for warning in caught}
     assert kinds == {UserWarning, UndefinedMetricWarning}
     assert files_of(caught) == {__file__}
+
+
+def test_a_display_names_its_caller():
+    faces = make_gray_faces()
+    blind = FaceAligner(detector=lambda images: np.full((len(images), 68, 2), np.nan))
+    clf = make_pipeline(blind, Looker())
+    with pytest.warns(MissingFaceWarning) as caught:
+        clf.fit(faces, ALL_ABSENT)
+        AttentionMapDisplay.from_estimator(clf, faces, ax=Figure().subplots())
+    assert files_of(caught) == {__file__} and len(caught) > 1
 
 
 def test_a_classifier_loaded_from_disk_names_who_loads(made, tmp_path, monkeypatch):

@@ -47,6 +47,13 @@ def landmark_files(folders, *names):
     A recording has ``NAME.csv``, ``NAME.mat`` or a folder ``NAME`` of one file per
     frame, maybe in one more folder.
     """
+    for name in names:
+        if name in ("", ".", "..") or {"/", "\\", "\0"} & set(name):
+            raise DatasetError(
+                f"a recording is called {name!r}, so that its landmarks would be "
+                "looked for elsewhere than in their folder; names of recordings have "
+                "no separators of folders"
+            )
     places = [
         folder / f"{name}{suffix}"
         for folder in folders

@@ -3,12 +3,14 @@
 import re
 
 import numpy as np
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 
 from skfau._files import reading
+from skfau._limits import refuse_large
 from skfau.exceptions import DatasetError
 
 _POINTS = (68, 66, 51, 49)
+_VALUES = 2 * max(_POINTS)  # of a frame, at most
 _FRAME_FILE = re.compile(r"(.*?)(\d+)_lm\.mat")
 
 
@@ -41,8 +43,22 @@ def _hdf5_entries(path):
             "landmarks=None"
         ) from error
     with h5py.File(path, "r") as file:
-        references = file["fit/pred"][()].ravel()
-        return [file[r][()] if r else np.empty(0) for r in references]
+        frames = file["fit/pred"]
+        refuse_large(f"fit/pred of {path}", (*frames.shape, _VALUES), DatasetError)
+        return [
+            _hdf5_points(path, file[frame]) if frame else np.empty(0)
+            for frame in frames[()].ravel()
+        ]
+
+
+def _hdf5_points(path, entry):
+    """Return the points of a frame; MATLAB's empty arrays hold their own shape."""
+    if entry.size > _VALUES:
+        raise DatasetError(
+            f"{path} holds an entry of shape {entry.shape} under fit/pred, expected "
+            "two rows of 49 to 68 points. Copy it again, or pass landmarks=None."
+        )
+    return entry[()]
 
 
 def _old_entries(path):
@@ -61,6 +77,9 @@ def _old_entries(path):
 def _load_mat(path, name):
     fault = f"is not a MATLAB file with the variable {name!r}"
     with reading(path, fault, "Copy it again, or pass landmarks=None."):
+        for found, shape, _ in whosmat(path):
+            if found == name:
+                refuse_large(f"{name} of {path}", shape, DatasetError)
         return loadmat(path, variable_names=[name])[name]
 
 

@@ -60,14 +60,17 @@ def two_classes(n_aus):
     return np.tile([0, 1], (n_aus, 1))
 
 
-def count_labels(labels, aus):
+def count_labels(labels, aus, weights=None):
     """Return positive and known labels per AU, int64 (2, n_aus).
+
+    With `weights` (n,), above 0, the counts are sums of weights, float64.
 
     An AU without a known label is an error. An AU that never occurs is a warning,
     because a rare AU may be absent from a fold.
     """
-    known = np.isfinite(labels).sum(axis=0)
-    positive = np.nansum(labels, axis=0).astype(np.int64)
+    if weights is None:
+        weights = np.ones(len(labels), np.int64)
+    known, positive = weights @ np.isfinite(labels), weights @ (labels == 1)
 
     def name(which):
         return ", ".join(f"AU{aus[i]}" for i in np.flatnonzero(which))
@@ -99,7 +102,7 @@ def class_weights(kind, label_counts):
     positive, known = label_counts
     if kind == "soft_balance":
         return soft_balance_weights(positive)
-    rates = positive / np.maximum(known, 1)
+    rates = positive / np.where(known > 0, known, 1)
     return None if kind is None else inverse_rate_weights(rates)
 
 
@@ -114,12 +117,30 @@ def rows_with_face(faces):
     return np.isfinite(landmarks).any(axis=(1, 2))
 
 
-def drop_faceless(faces, labels):
-    """Leave rows without a face out of the training data."""
+def drop_rows(faces, labels, weights):
+    """Leave rows without a face, and those of weight 0, out of the training data.
+
+    The weights that are returned are `relative_weights`.
+    """
     kept = rows_with_face(faces)
     if not kept.any():
         raise LabelError(
             f"fit needs at least one row with a face; all {len(faces)} rows have NaN "
             "landmarks. The `status` column of FaceAligner's output says why."
         )
-    return (faces, labels) if kept.all() else (faces[kept], labels[kept])
+    kept &= weights > 0
+    if not kept.any():
+        raise ValueError("sample_weight is zero for all rows that have a face.")
+    weights = relative_weights(weights[kept])
+    if kept.all():
+        return faces, labels, weights
+    return faces[kept], labels[kept], weights
+
+
+def relative_weights(weights):
+    """Return weights of rows, float64 (n,), with mean 1; None if all weigh alike."""
+    if (weights == weights[0]).all():
+        return None
+    # The sum of very large weights would overflow.
+    weights = weights / weights.max()
+    return weights / weights.mean()

@@ -1,17 +1,20 @@
 """The base of the AU classifiers: data, training, persistence and prediction, once."""
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _bounds, _fitting, _persistence
 from skfau.estimators._augmentation import still
 from skfau.estimators._aus import (
     count_labels,
-    drop_faceless,
+    drop_rows,
     resolve_aus,
     two_classes,
 )
@@ -23,14 +26,23 @@ from skfau.estimators._batches import (
 )
 from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
-from skfau.estimators._parameters import SHARED_CONSTRAINTS, kept_parameters
+from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
+from skfau.estimators._parameters import (
+    SHARED_CONSTRAINTS,
+    SharedParameters,
+    kept_parameters,
+)
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
 from skfau.estimators._training import INIT, plain_history
 from skfau.metrics import au_f1_score
 
+_TRIED = 8  # faces on which a fit tries its network
 
-class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
+
+class BaseAUClassifier(
+    SharedParameters, RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimator
+):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
     A subclass declares its parameters in ``__init__``, stores them by
@@ -38,7 +50,8 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
     ``_system(self, task)``, which returns the network, the loss and whatever else a
     paper says as a `System`. All that `FAUTransformerClassifier` documents as shared is
     there: early stopping, checkpoints, transfer, augmentation, saving. Parameters that
-    a subclass does not take have the defaults below as attributes.
+    a subclass does not take are attributes of the class: ``image_size`` 224, ``lr``
+    0.001, ``batch_size`` 32, ``max_epochs`` 20; the others switch nothing on.
 
     Attributes
     ----------
@@ -49,7 +62,11 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
-        Positive and known labels of every AU in the training rows.
+        Positive and known labels of every AU in the training rows; with
+        ``sample_weight`` float64, the sums of weights of mean 1.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the network.
     history_ : list of dict
@@ -72,8 +89,9 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
         Raise if these faces cannot train this classifier, before anything is made.
     ``_pretrain(net, faces, labels, fresh)``
         Train what is learned before the network.
-    ``_make_batches(net, faces, labels)``
-        Return the training data as whole batches.
+    ``_make_batches(net, faces, labels, weights)``
+        Return the training data as whole batches; `weights` are those of the rows, or
+        None where all weigh alike.
     ``_apply_network(faces, select, method)``
         Run the network over faces.
 
@@ -107,7 +125,8 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
     ===================================  ===============================================
 
     An epoch records ``train_loss``, the parts of the loss and, with early stopping on
-    held-out subjects, ``valid_f1``; there is no ``valid_loss``. A callback ends the
+    held-out subjects, ``valid_f1``, which is better the higher it is (pass
+    ``lower_is_better=False``); there is no ``valid_loss``. A callback ends the
     training with its epoch by raising KeyboardInterrupt, as ``EarlyStopping`` does;
     all others still hear of that epoch. A user's Ctrl-C passes through. In
     `partial_fit` a scheduler goes on where it was; other callbacks begin anew.
@@ -137,40 +156,6 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
     (32, 12)
     """
 
-    _parameter_constraints = SHARED_CONSTRAINTS
-
-    # Defaults of the shared parameters, for subclasses that do not take them.
-    aus = None
-    image_size = 224
-    grayscale = False
-    augmentation = None
-    lr = 1e-3
-    lr_decay = 1.0
-    lr_decay_epochs = 1
-    weight_decay = 0.0
-    batch_size = 32
-    max_epochs = 20
-    early_stopping = False
-    validation_fraction = 0.2
-    patience = 5
-    init_from = None
-    warm_start = False
-    checkpoint_dir = None
-    callbacks = None
-    device = "auto"
-    precision = "auto"
-    n_threads = None
-    verbose = 0
-    random_state = None
-
-    def _set_parameters(self, arguments):
-        """Store ``locals()`` of a constructor, unchanged, as scikit-learn asks.
-
-        Forty parameters written out once more per estimator would hide a slip.
-        """
-        for name in self._get_param_names():
-            setattr(self, name, arguments[name])
-
     # -- hooks: what a published system writes --------------------------------------
 
     _published_augmentation = None
@@ -191,9 +176,10 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
         `fresh` names the entries of the network's state that start at random.
         """
 
-    def _make_batches(self, net, faces, labels):
+    def _make_batches(self, net, faces, labels, weights=None):
         """Return the training data as whole batches."""
-        return FaceBatches(faces, labels, **self._batch_parameters(net, faces))
+        parameters = self._batch_parameters(net, faces)
+        return FaceBatches(faces, labels, weights=weights, **parameters)
 
     def _apply_network(self, faces, select, method):
         """Return `select` of the network's outputs, row by row, NaN without a face."""
@@ -210,7 +196,7 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
     # -- fitting ------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Train the network on faces whose AUs are known.
 
         Parameters
@@ -219,6 +205,13 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
             Faces, RGB. Rows without a face (all landmarks NaN) are left out.
         y : array-like of shape (n_samples, n_aus)
             1 where the AU occurs, 0 where it does not, NaN where that is unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weight of each face in all parts of the loss, at least 0; only their ratios
+            count. Rows of weight 0 are left out. A face weighs as much where another
+            is mixed in, and in `label_counts_` and the class weights made of them.
+            None, and equal weights, weigh all alike. `subject_weights` makes every
+            person count alike. What is learned before the network, graphs of labels
+            and the F1 of early stopping take all rows that are left alike.
 
         Returns
         -------
@@ -235,43 +228,48 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
             If early stopping finds no subjects in `X`, or landmarks are needed and
             missing.
         ValueError
-            If a warm start finds a network of another shape.
+            If `sample_weight` has another shape or other values, a warm start finds a
+            network of another shape, or a callback could not do its work (see the notes
+            of `BaseAUClassifier`).
         FloatingPointError
             If training diverges.
         """
         going_on = self.warm_start and hasattr(self, "net_")
         if going_on:
             self._check_described()
-        faces, labels, aus = self._check_training(X, y, going_on)
+        *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
         seed = _fitting.draw_seed(self.random_state)
         checkpoint = _fitting.find_checkpoint(
             self.checkpoint_dir,
             self.random_state,
             going_on,
-            lambda: fit_fingerprint(type(self), self.get_params(False), faces, labels),
+            lambda: fit_fingerprint(type(self), self.get_params(False), *train),
             self.max_epochs,
         )
-        train, held_out = (faces, labels), None
+        taught = _persistence.subjects_of(self if going_on else self.init_from)
+        everyone, held_out = train[0], None
         if self.early_stopping:
             train, test = _fitting.hold_out_subjects(
-                faces, labels, self.validation_fraction, seed
+                *train, self.validation_fraction, seed
             )
             held_out = _fitting.EarlyStopping(self._probabilities, *test, self.patience)
         with threads(self.n_threads):
             net, fresh = self._start(*train, aus, seed, going_on, held_out)
             state = _fitting.saved_state(checkpoint, net)
-            self._pretrain(net, *train, fresh=() if state else fresh)
+            self._pretrain(net, *train[:2], fresh=() if state else fresh)
             self.net_ = net
             # Resume first: cached features are keyed by the weights.
             n_left = _fitting.resume(net, self.max_epochs, held_out, state)
             batches = self._make_batches(net, *train)
             how = n_left, self.max_epochs, held_out, checkpoint
             bar_name = type(self).__name__ if self.verbose else None
-            _fitting.train(net, batches, train, *how, bar_name)
+            with self._remembering(everyone, taught):
+                _fitting.train(net, batches, train[:2], *how, bar_name)
+        self._refuse_divergence(train[0])
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y):
+    def partial_fit(self, X, y, sample_weight=None):
         """Train one epoch more on these faces, keeping optimiser and history.
 
         The first call also decides the class weights, from its own labels. There
@@ -285,6 +283,8 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
             Faces, RGB.
         y : array-like of shape (n_samples, n_aus)
             1, 0, or NaN where unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            As in `fit`; their ratios count within one call.
 
         Returns
         -------
@@ -292,7 +292,8 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
             The classifier.
         """
         going_on = hasattr(self, "net_")
-        faces, labels, aus = self._check_training(X, y, going_on)
+        *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
+        taught = _persistence.subjects_of(self if going_on else self.init_from)
         with threads(self.n_threads):
             net, fresh = getattr(self, "net_", None), ()
             if going_on:
@@ -300,28 +301,38 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
                 _persistence.warn_without_optimizer(net)
             else:
                 seed = _fitting.draw_seed(self.random_state)
-                net, fresh = self._start(faces, labels, aus, seed)
-            self._pretrain(net, faces, labels, fresh=fresh)
+                net, fresh = self._start(*train, aus, seed)
+            self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
-            batches = self._make_batches(net, faces, labels)
-            net.run_epochs(batches, 1, data=(faces, labels))
+            with self._remembering(train[0], taught):
+                net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
+        self._refuse_divergence(train[0])
         return self
 
-    def _check_training(self, X, y, going_on):
-        """Return the faces and labels that can train, and the AUs of the columns."""
-        faces, labels, aus = _fitting.check_data(X, y, self.aus)
+    def _refuse_divergence(self, faces):
+        """Raise if the last steps, which no loss tells of, broke the network."""
+        refuse_broken_weights(self.net_.module_.network)
+        self._probabilities(faces[:_TRIED])
+
+    def _check_training(self, X, y, sample_weight, *, going_on):
+        """Return faces, labels and weights that can train, and the columns' AUs.
+
+        Weights have mean 1, and are None where all weigh alike.
+        """
+        *rows, aus = _fitting.check_data(X, y, sample_weight, self.aus)
+        faces = rows[0]
         if going_on:
             _fitting.check_same_aus(aus, self.aus_)
         _fitting.check_augmentation(self._augmentation, faces)
         self._check_training_faces(faces, going_on=going_on)
-        return *drop_faceless(faces, labels), aus
+        return *drop_rows(*rows), aus
 
-    def _start(self, faces, labels, aus, seed, going_on=False, held_out=None):
+    def _start(self, faces, labels, weights, aus, seed, going_on=False, held_out=None):
         """Return a new net and the names of its weights that start at random.
 
         The others are those of `net_` where a fit goes on, or come from `init_from`.
         """
-        task = Task(aus, count_labels(labels, aus), labels)
+        task = Task(aus, count_labels(labels, aus, weights), labels)
         net = self._make_net(task, seed)
         _fitting.training_columns(net.system, faces, self._augmentation)
         check_callbacks(net, held_out is not None)
@@ -408,6 +419,12 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
             In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
             DataFrame with columns ``AU1``, ... and rows named as the faces are, after
             ``set_output(predict_proba="pandas")``.
+
+        Raises
+        ------
+        FloatingPointError
+            If a row that has a face gets NaN, as from a network whose training
+            diverged.
         """
         return self._as_output(self._probabilities(X), X)
 
@@ -431,7 +448,7 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
         probabilities = self._probabilities(X)
         return np.where(np.isnan(probabilities), probabilities, probabilities >= 0.5)
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the mean F1 over the AUs, over frames whose label is known.
 
         It is `skfau.metrics.au_f1_score` with its defaults, not the exact-match
@@ -444,22 +461,34 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
             Faces, RGB.
         y : array-like of shape (n_samples, n_aus)
             1, 0, or NaN where unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts, at least 0; None is once.
 
         Returns
         -------
         f1 : float
             Macro F1 in [0, 1].
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If some subjects of `X` were in training, so that the score flatters. A
+            score of training rows that you mean is silent after
+            ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
+        warn_of_training_subjects(self, X)
         predicted, labels = self.predict(X), check_au_labels(y)
         resolve_aus(self.aus_, y, labels.shape[1])
-        return float(au_f1_score(labels, predicted))
+        return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
 
     def _run(self, X, select, method="forward"):
         """Return `select` of the network's outputs, row by row, NaN without a face."""
         check_is_fitted(self, "net_")
         faces = check_faces(X, need=self.net_.system.inputs)
         with threads(self.n_threads):
-            return self._apply_network(faces, select, method)
+            values = self._apply_network(faces, select, method)
+        refuse_broken_values(values, faces)
+        return values
 
     def input_window(self, image_shape):
         """Return which part of a face the network sees when it predicts.
@@ -539,6 +568,7 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
             "label_counts": self.label_counts_.tolist(),
             "constants": self.net_.system.given,
             "history": self.history_,
+            "train_subjects": _persistence.subjects_of(self),
             "loss": _persistence.loss_state(self.net_),
         }
         return header, self.network_state()
@@ -579,6 +609,7 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
         _persistence.fill(net, header, state)
         new._describe(net, Task(new.aus_, new.label_counts_))
         new.net_ = net
+        new.train_subjects_ = _persistence.subjects_in(header)
         return new
 
     def _remake_net(self, buffers, seed=0, made_with=None):
@@ -605,8 +636,10 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
                 for name, value in parameters.items()
             }
         )
-        if hasattr(self, "_sklearn_output_config"):
-            new._sklearn_output_config = dict(self._sklearn_output_config)
+        # As scikit-learn's own clone: what set_output and set_fit_request chose.
+        for name in ("_sklearn_output_config", "_metadata_request"):
+            if hasattr(self, name):
+                setattr(new, name, deepcopy(getattr(self, name)))
         return new
 
     def __getstate__(self):
@@ -623,7 +656,7 @@ class BaseAUClassifier(TableOutput, ClassifierMixin, BaseEstimator):
 
     def __setstate__(self, state):
         state = dict(state)
-        kept = state.pop("_network", None)
+        kept = _persistence.read_kept(state.pop("_network", None))
         super().__setstate__(state)
         if kept is not None:
             self.net_ = net = self._remake_net(*kept["remade"])

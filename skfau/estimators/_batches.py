@@ -43,6 +43,9 @@ class FaceBatches(torch.utils.data.Dataset):
         AU number of each column; head turns swap sides in a mirrored face.
     inputs : tuple of str, default=()
         Which of the columns the network takes, and not the loss.
+    weights : ndarray of shape (n,) or None, default=None
+        How much each face counts in the loss, also where another is mixed in; None
+        weighs all alike.
     """
 
     def __init__(
@@ -56,7 +59,9 @@ class FaceBatches(torch.utils.data.Dataset):
         columns,
         aus,
         inputs=(),
+        weights=None,
     ):
+        self.weights = weights
         self.faces = faces
         self.labels = labels
         self.image_size = image_size
@@ -103,7 +108,8 @@ class FaceBatches(torch.utils.data.Dataset):
         return {}
 
     def _targets(self, rows, labels, columns):
-        return self.make_targets(labels, **columns)
+        targets = self.make_targets(labels, **columns)
+        return targets | weights_of_rows(self.weights, rows)
 
     def _mixture(self, rows):
         landmarks = self.faces.column("landmarks", rows)
@@ -115,6 +121,11 @@ class FaceBatches(torch.utils.data.Dataset):
             return labels
         known = np.column_stack([labels, np.full(len(labels), np.nan, labels.dtype)])
         return np.where(flip[:, None], known[:, self.mirror_columns], labels)
+
+
+def weights_of_rows(weights, rows):
+    """Return the entry of the targets that weighs a batch, none without weights."""
+    return {} if weights is None else {"weight": np.float32(weights[rows])}
 
 
 def gather(faces, rows, columns=(), *, image_size, geometry=None, mix=None, aus=()):

@@ -40,12 +40,14 @@ def read_labels(header):
     whole = isinstance(aus, list | tuple) and all(type(au) is int for au in aus)
     if not whole or len(set(aus)) < len(aus) or not aus:
         raise ValueError(f"its AUs are {str(aus)[:60]}, expected numbers, each once")
-    if counts.shape != (2, len(aus)) or counts.dtype.kind != "i" or counts.min() < 0:
+    if counts.shape != (2, len(aus)) or counts.dtype.kind not in "if":
         raise ValueError(
             f"its label counts are of shape {counts.shape} and dtype {counts.dtype}, "
             f"expected (2, {len(aus)}) numbers"
         )
-    return tuple(aus), counts.astype(np.int64)
+    if not (counts >= 0).all():
+        raise ValueError(f"its label counts are {counts.min()} and more, expected 0")
+    return tuple(aus), counts
 
 
 class Bounded(TorchDispatchMode):

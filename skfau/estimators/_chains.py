@@ -23,14 +23,15 @@ from skfau.estimators._parameters import NOT_SAVED
 
 _OF_TABLES = ("n_features_in_", "feature_names_in_")
 _OF_LABELS = ("classes_", "aus_")
-_OF_LINEAR = ("coef_", "intercept_", "n_aus_", "label_counts_")
+_OF_SUBJECTS = ("train_subjects_",)
+_OF_LINEAR = ("coef_", "intercept_", "n_aus_", "label_counts_", *_OF_SUBJECTS)
 # What is written beside networks, with the fitted attributes.
 _ATTRIBUTES = {
     pre.DlibDetector: (),
     pre.FaceAligner: (),
-    pre.HOGFeatures: ("image_shape_",),
-    pre.LBPFeatures: ("image_shape_",),
-    pre.LandmarkFeatures: (),
+    pre.HOGFeatures: ("image_shape_", *_OF_SUBJECTS),
+    pre.LBPFeatures: ("image_shape_", *_OF_SUBJECTS),
+    pre.LandmarkFeatures: _OF_SUBJECTS,
     pre.MeshDetector: (),
     pre.ROIHeatmaps: (),
     ms.AUThresholdClassifier: (*_OF_LABELS, "estimator_", "thresholds_"),
@@ -45,6 +46,7 @@ _ATTRIBUTES = {
     FeatureUnion: (),
     FrozenEstimator: (),
     Pipeline: (),
+    _linear.FacePipeline: (),
     StandardScaler: (*_OF_TABLES, "scale_", "mean_", "var_", "n_samples_seen_"),
 }
 _CLASSES = {cls.__name__: cls for cls in _ATTRIBUTES}

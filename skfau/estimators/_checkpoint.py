@@ -26,7 +26,7 @@ NEUTRAL_PARAMETERS = {
 }
 
 
-def fit_fingerprint(cls, parameters, faces, labels):
+def fit_fingerprint(cls, parameters, faces, labels, weights=None):
     """Return a hex digest of the class, the parameters and the data of one fit.
 
     All folds and candidates of a search share one checkpoint directory. The digest
@@ -41,6 +41,8 @@ def fit_fingerprint(cls, parameters, faces, labels):
     digest.update(faces.fingerprint().encode())
     digest.update(repr(labels.shape).encode())
     digest.update(np.ascontiguousarray(labels).tobytes())
+    if weights is not None:
+        digest.update(b"|weights=" + np.ascontiguousarray(weights).tobytes())
     return digest.hexdigest()[:32]
 
 

@@ -139,7 +139,9 @@ class FeatureCache:
         return self._map()
 
     def _map(self):
-        entries = np.load(self.path, mmap_mode="r+")
+        # For reading: `_write` opens the file, and a full cache may lie on a disk that
+        # can only be read.
+        entries = np.load(self.path, mmap_mode="r")
         names = entries.dtype.names or ()
         kinds = [(name, entries.dtype[name].base.str) for name in names]
         if kinds != [("features", "<f2"), ("half", "<f2"), ("done", "<u2")]:

@@ -9,8 +9,8 @@ import torch
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 
-from skfau._validation import check_au_labels, check_faces
-from skfau.estimators._aus import resolve_aus
+from skfau._validation import check_au_labels, check_faces, check_sample_weight
+from skfau.estimators._aus import relative_weights, resolve_aus
 from skfau.estimators._batches import PreparedNetwork
 from skfau.estimators._checkpoint import Checkpoint
 from skfau.estimators._system import LabelTargets
@@ -26,11 +26,12 @@ def draw_seed(random_state):
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def check_data(X, y, aus):
-    """Return faces, labels and the AU numbers of their columns."""
+def check_data(X, y, sample_weight, aus):
+    """Return faces, labels, weights and the AU numbers of the labels' columns."""
     faces = check_faces(X)
     labels = check_au_labels(y, n_samples=len(faces))
-    return faces, labels, resolve_aus(aus, y, labels.shape[1])
+    weights = check_sample_weight(sample_weight, len(faces))
+    return faces, labels, weights, resolve_aus(aus, y, labels.shape[1])
 
 
 def check_same_aus(aus, fitted):
@@ -64,8 +65,11 @@ def training_columns(system, faces, augmentation):
     return columns
 
 
-def hold_out_subjects(faces, labels, fraction, seed):
-    """Split off whole subjects; return the training rows, then the others."""
+def hold_out_subjects(faces, labels, weights, fraction, seed):
+    """Split off whole subjects; return the training rows, then the others.
+
+    The others are scored, and have no weights.
+    """
     train, test = subject_train_test_split(
         faces, labels, test_fraction=fraction, random_state=seed
     )
@@ -75,7 +79,9 @@ def hold_out_subjects(faces, labels, fraction, seed):
             f"the {len(test)} rows of {len(set(faces.subject[test]))} of them. "
             "Raise validation_fraction, or pass early_stopping=False."
         )
-    return (faces[train], labels[train]), (faces[test], labels[test])
+    if weights is not None:
+        weights = relative_weights(weights[train])
+    return (faces[train], labels[train], weights), (faces[test], labels[test])
 
 
 def find_checkpoint(directory, random_state, going_on, fingerprint, n_epochs):

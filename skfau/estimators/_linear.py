@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._validation import (
     Interval,
@@ -19,6 +20,7 @@ from skfau._validation import (
     _fit_context,
     check_au_labels,
     check_au_names,
+    check_sample_weight,
 )
 from skfau.estimators._aus import count_labels, resolve_aus, two_classes
 from skfau.exceptions import LabelError
@@ -35,7 +37,7 @@ from skfau.preprocessing import (
 _DESCRIPTORS = {"hog": HOGFeatures, "lbp": LBPFeatures}
 
 
-class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
+class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimator):
     """One linear classifier of scikit-learn per AU; all that both classes share."""
 
     _parameter_constraints = {
@@ -49,7 +51,7 @@ class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
         """Return the unfitted classifier of one AU."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Fit one classifier per AU.
 
         Parameters
@@ -58,6 +60,10 @@ class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
             Features; rows that are not finite, which have no face, are left out.
         y : array-like of shape (n_samples, n_aus)
             1 where the AU occurs, 0 where it does not, NaN where that is unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts, at least 0; None is once. Rows of weight 0 are
+            left out. As in scikit-learn's own classifiers all weights times 2 are
+            `C` times 2, and ``class_weight="balanced"`` counts by weight.
 
         Returns
         -------
@@ -70,33 +76,43 @@ class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
             If `y` holds other values, does not fit `X` or `aus`, or leaves an AU
             without one known label.
         TypeError, ValueError
-            If `X` is not a table of numbers.
+            If `X` is no table of numbers, or `sample_weight` has another shape or
+            other values.
         """
+        table = X
         X = self._check_features(X, reset=True)
         labels = check_au_labels(y, n_samples=len(X))
         aus = resolve_aus(self.aus, y, labels.shape[1])
+        weights = check_sample_weight(sample_weight, len(X))
         seen = np.isfinite(X).all(axis=1)
         if not seen.any():
             raise LabelError(
                 f"fit needs at least one row with a face; all {len(X)} rows have NaN "
                 "features."
             )
-        X, labels = X[seen], labels[seen]
-        self.label_counts_ = count_labels(labels, aus)
+        seen &= weights > 0
+        if not seen.any():
+            raise ValueError("sample_weight is zero for all rows that have a face.")
+        X, labels, weights = X[seen], labels[seen], weights[seen]
+        if sample_weight is None:
+            weights = None
+        self.label_counts_ = count_labels(labels, aus, weights)
         self.aus_, self.n_aus_ = aus, len(aus)
         self.classes_ = two_classes(self.n_aus_)
         self.coef_ = np.zeros((self.n_aus_, X.shape[1]))
         self.intercept_ = np.zeros(self.n_aus_)
         for au, column in enumerate(labels.T):
             known = np.isfinite(column)
-            self._fit_one(au, X[known], column[known])
+            of_known = None if weights is None else weights[known]
+            self._fit_one(au, X[known], column[known], of_known)
+        self._remember_subjects(table)
         return self
 
-    def _fit_one(self, au, X, label):
+    def _fit_one(self, au, X, label, weights):
         if np.ptp(label) == 0:
             self.intercept_[au] = 2 * label[0] - 1
             return
-        machine = self._make_machine().fit(X, label)
+        machine = self._make_machine().fit(X, label, weights)
         self.coef_[au], self.intercept_[au] = machine.coef_[0], machine.intercept_[0]
 
     def decision_function(self, X):
@@ -172,7 +188,7 @@ class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
         margins = self.decision_function(X)
         return np.where(np.isnan(margins), margins, margins >= 0).astype(np.float32)
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the mean F1 over the AUs, over rows whose label is known.
 
         Parameters
@@ -181,15 +197,26 @@ class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
             Features.
         y : array-like of shape (n_samples, n_aus)
             1, 0, or NaN where unknown.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts, at least 0; None is once.
 
         Returns
         -------
         f1 : float
             Macro F1 in [0, 1].
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If some subjects of `X` were in training, so that the score flatters. A
+            score of training rows that you mean is silent after
+            ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
+        warn_of_training_subjects(self, X)
         predicted = self.predict(X)
         check_au_names(y, self.aus_, "the classifier")
-        return float(au_f1_score(check_au_labels(y), predicted))
+        labels = check_au_labels(y)
+        return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -232,7 +259,11 @@ class AULinearSVC(_LinearPerAU):
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
-        Positive and known labels of every AU in the training rows.
+        Positive and known labels of every AU in the training rows; with
+        ``sample_weight`` float64, the sums of weights.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
 
     See Also
     --------
@@ -295,7 +326,11 @@ class AULogisticRegression(_LinearPerAU):
     classes_ : ndarray of shape (n_aus, 2)
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
-        Positive and known labels of every AU in the training rows.
+        Positive and known labels of every AU in the training rows; with
+        ``sample_weight`` float64, the sums of weights.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
 
     See Also
     --------
@@ -329,6 +364,18 @@ class AULogisticRegression(_LinearPerAU):
         return LogisticRegression(
             C=self.C, class_weight=self.class_weight, max_iter=1000
         )
+
+
+class FacePipeline(Pipeline):
+    """A pipeline whose `score` sees the faces, and warns of training subjects.
+
+    Its classifier sees features, which do not tell whose they are.
+    """
+
+    def score(self, X, y=None, sample_weight=None, **params):
+        """Return the score of the last step; see `sklearn.pipeline.Pipeline`."""
+        warn_of_training_subjects(self, X)
+        return super().score(X, y, sample_weight, **params)
 
 
 def hog_baseline(
@@ -374,7 +421,7 @@ def hog_baseline(
     """
     if features not in _DESCRIPTORS:
         raise ValueError(f"features must be 'hog' or 'lbp'. Got {features!r}.")
-    return Pipeline(
+    return FacePipeline(
         [
             ("align", FaceAligner(output_size=output_size)),
             ("features", _DESCRIPTORS[features](**options)),
@@ -412,7 +459,7 @@ def landmark_baseline(*, C=0.1, aus=DATASET_AUS["bp4d"]):
     >>> clf.predict_proba(faces.data).shape
     (48, 12)
     """
-    return Pipeline(
+    return FacePipeline(
         [
             ("align", FaceAligner()),
             ("features", LandmarkFeatures()),

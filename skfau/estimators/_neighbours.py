@@ -12,6 +12,7 @@ from skfau.estimators._batches import (
     PreparedNetwork,
     gather,
     move_landmarks,
+    weights_of_rows,
 )
 from skfau.estimators._feature_cache import FeatureCache
 from skfau.exceptions import FaceImageError
@@ -193,9 +194,14 @@ class FeatureBatches(torch.utils.data.Dataset):
         Cache that the features are read from.
     image_size : int
         Side of the input of the network that made the features, pixels.
+    weights : ndarray of shape (n,) or None, default=None
+        As for `FaceBatches`.
     """
 
-    def __init__(self, labels, *, neighbourhood, datasets, cache, image_size):
+    def __init__(
+        self, labels, *, neighbourhood, datasets, cache, image_size, weights=None
+    ):
+        self.weights = weights
         self.labels = labels
         self.neighbourhood = neighbourhood
         self.datasets = datasets
@@ -215,7 +221,7 @@ class FeatureBatches(torch.utils.data.Dataset):
             inputs |= dict(zip(SIDES, halves, strict=True))
             inputs |= _given(moves=around.moves(rows, self.image_size))
         targets = {"labels": self.labels[rows], "dataset": self.datasets[rows]}
-        return inputs, targets
+        return inputs, targets | weights_of_rows(self.weights, rows)
 
 
 def _given(**entries):

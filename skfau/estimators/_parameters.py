@@ -42,6 +42,43 @@ NOT_SAVED = {
 }
 
 
+class SharedParameters:
+    """Defaults of the shared parameters, for classifiers that do not take them."""
+
+    _parameter_constraints = SHARED_CONSTRAINTS
+
+    aus = None
+    image_size = 224
+    grayscale = False
+    augmentation = None
+    lr = 1e-3
+    lr_decay = 1.0
+    lr_decay_epochs = 1
+    weight_decay = 0.0
+    batch_size = 32
+    max_epochs = 20
+    early_stopping = False
+    validation_fraction = 0.2
+    patience = 5
+    init_from = None
+    warm_start = False
+    checkpoint_dir = None
+    callbacks = None
+    device = "auto"
+    precision = "auto"
+    n_threads = None
+    verbose = 0
+    random_state = None
+
+    def _set_parameters(self, arguments):
+        """Store ``locals()`` of a constructor, unchanged, as scikit-learn asks.
+
+        Forty parameters written out once more per estimator would hide a slip.
+        """
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+
+
 def kept_parameters(parameters):
     """Return those parameters that `save` writes."""
     return {name: value for name, value in parameters.items() if name not in NOT_SAVED}

@@ -12,6 +12,7 @@ from safetensors.numpy import save
 
 from skfau import __version__
 from skfau._files import reading, write_atomically
+from skfau._subjects import train_subjects
 from skfau._unwrap import find_classifier
 from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
@@ -110,6 +111,24 @@ def _map(state, kind, function):
     if isinstance(state, (list, tuple)):
         return type(state)(_map(value, kind, function) for value in state)
     return function(state) if isinstance(state, kind) else state
+
+
+def read_kept(kept):
+    """Return the net of a pickle in today's form; older ones held no optimiser."""
+    if kept is None or "training" in kept:
+        return kept
+    training = {
+        "module": {f"network.{name}": each for name, each in kept["state"].items()},
+        "criterion": kept["loss"],
+        "optimizer": None,
+        "history": kept["history"],
+        "callbacks": {},
+    }
+    return {
+        "remade": (kept["buffers"], kept["seed"]),
+        "training": training,
+        "loaded_from": "a pickle of an older version",
+    }
 
 
 def warn_without_optimizer(net):
@@ -256,6 +275,18 @@ def _source(source):
     arrays = classifier.network_state()
     loss = loss_state(classifier.net_)
     return type(classifier).__name__, classifier.aus_, arrays, loss
+
+
+def subjects_of(source):
+    """Return digests of the subjects that something fitted, or its file, was taught."""
+    if isinstance(source, (str, Path)):
+        return subjects_in(read_file(source)[0])
+    return tuple(sorted(train_subjects(source)))
+
+
+def subjects_in(header):
+    """Return digests of the training subjects; older files have none."""
+    return tuple(map(str, header.get("train_subjects", ())))
 
 
 def from_lists(header):

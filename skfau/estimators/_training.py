@@ -70,10 +70,12 @@ class TrainingNet(NeuralNet):
     def use_callbacks(self, callbacks):
         """Take other callbacks, if they are not those that the net was made with."""
         if callbacks is not self.given_callbacks:
-            self.given_callbacks = callbacks
+            # Until they are checked these are nobody's.
+            self.given_callbacks = object()
             self.callbacks = list(copy.deepcopy(callbacks) or [])
             self.initialize_callbacks()
             check_callbacks(self, held_out=False)
+            self.given_callbacks = callbacks
 
     def get_default_callbacks(self):
         """Return none: `record_epoch_means` keeps the history."""
@@ -128,10 +130,16 @@ class TrainingNet(NeuralNet):
         parts = getattr(self.criterion_, "parts", {})
         if parts:
             # One transfer for all of them: each would wait for the device.
-            values = torch.stack(list(parts.values())).tolist()
+            values = batch_weight(batch[1]) * torch.stack(list(parts.values()))
+            values = values.tolist()
             for name, value in zip(parts, values, strict=True):
                 self.history.record_batch(name, value)
         return step
+
+    def get_loss(self, y_pred, y_true, *args, **kwargs):
+        """Return the loss of a batch, which counts as its faces do."""
+        loss = super().get_loss(y_pred, y_true, *args, **kwargs)
+        return batch_weight(y_true) * loss
 
     def predict_proba(self, X):
         """Return the classifier's probabilities: callbacks score by them."""
@@ -310,9 +318,19 @@ class TrainingNet(NeuralNet):
         """Go back to a state of `training_state`."""
         self.module_.load_state_dict(state["module"])
         self.criterion_.load_state_dict(state["criterion"])
-        self.optimizer_.load_state_dict(copy.deepcopy(state["optimizer"]))
+        if state["optimizer"] is not None:
+            self.optimizer_.load_state_dict(copy.deepcopy(state["optimizer"]))
         load_history(self.history, state["history"])
         self.resumed_ = state["callbacks"]
+
+
+def batch_weight(targets):
+    """Return the mean weight of a batch's faces, 1 without weights.
+
+    A loss is a mean over its batch, in which only ratios of weights count. Without
+    this factor a batch of faces of little weight would move the network as far as any.
+    """
+    return float(targets["weight"].mean()) if "weight" in targets else 1.0
 
 
 class ProgressBar(Callback):

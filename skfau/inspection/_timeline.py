@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfau._unwrap import find_having, layers
+from skfau._unwrap import find_having, find_thresholds
 from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.inspection._plotting import (
     BLUE,
@@ -120,13 +120,12 @@ class AUTimelineDisplay:
         rows, title = _rows_of_video(faces, video)
         check_au_names(y, model.aus_, "the classifier")
         y = None if y is None else check_au_labels(y, len(faces))[rows]
-        tuned = (getattr(m, "thresholds_", None) for m, _ in layers(estimator))
         return cls.from_predictions(
             estimator.predict_proba(faces[rows]),
             model.aus_,
             frames=None if faces.frame is None else faces.frame[rows],
             y=y,
-            thresholds=next((t for t in tuned if t is not None), 0.5),
+            thresholds=find_thresholds(estimator),
             title=title,
             shown=shown,
             ax=ax,

@@ -3,6 +3,12 @@
 `outputs` are logits or ``(logits, aux)``, `targets` a dict with ``"labels"`` (n,
 n_aus) in {0, 1, NaN}, NaN for unknown, and what else a loss needs. Unknown labels
 change neither value nor gradient.
+
+A tensor ``"weight"`` (n,) in `targets`, at least 0, weighs the faces: one with weight
+2 adds what two faces of this batch would add, in every part of a loss and to the
+centres, one with weight 0 nothing. The means are over weights, so that only ratios
+count, but for the ``eps`` of `WeightedTversky` and for how far centres move. Only
+`LandmarkMapLoss`, which trains no AUs, does not read it.
 """
 
 from skfau.losses._aunet import AUNetLoss, LandmarkMapLoss

@@ -3,7 +3,12 @@
 import torch
 from torch import nn
 
-from skfau.losses._inputs import at_least_float32, known_labels, logits_of
+from skfau.losses._inputs import (
+    at_least_float32,
+    known_labels,
+    logits_of,
+    weights_of,
+)
 from skfau.losses._label_losses import WeightedBCE
 
 __all__ = ["AUNetLoss", "LandmarkMapLoss"]
@@ -96,20 +101,21 @@ class AUNetLoss(nn.Module):
         return sum(parts.values())
 
     def _distance(self, logits, targets):
-        labels, known = known_labels(targets, logits.shape, logits)
+        labels, share = known_labels(targets, logits.shape, logits)
+        known, weight = share > 0, weights_of(targets, logits)
         dataset = targets.get("dataset", torch.zeros_like(logits[:, 0]))
         predicted = torch.where(known, logits.sigmoid(), torch.nan)
         labels = torch.where(known, labels, torch.nan)
-        total, count = logits.new_zeros(()), 0
+        total, count = logits.new_zeros(()), logits.new_zeros(())
         for number, encoder in enumerate(self.encoders):
             rows = (dataset == number) & known.any(dim=1)
             mean, log_variance = encoder.encode(predicted[rows])
             true_mean, true_log_variance = encoder.encode(labels[rows])
             means = (mean - true_mean).square()
             variances = (log_variance.exp() - true_log_variance.exp()).square()
-            total = total + (means + variances).mean(dim=1).sum()
-            count = count + rows.sum()
-        return total / torch.as_tensor(count).clamp(min=1)
+            each = weight[rows] * (means + variances).mean(dim=1)
+            total, count = total + each.sum(), count + weight[rows].sum()
+        return total / torch.where(count > 0, count, 1.0)
 
 
 class LandmarkMapLoss(nn.Module):

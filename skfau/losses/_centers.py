@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from skfau.losses._inputs import aux_of, known_labels
+from skfau.losses._inputs import aux_of, known_labels, mean_of_known
 
 __all__ = ["CenterContrastive", "CenterLoss"]
 
@@ -37,17 +37,18 @@ class _CenterBase(nn.Module):
         """
         remedy = "Pass center_loss=None or take a network with a branch per AU."
         embeddings = aux_of(outputs, "embeddings", remedy)
-        labels, known = known_labels(targets, embeddings.shape[:2], embeddings)
-        if self.training:
-            self._count(embeddings.detach(), labels)
-        distances = (embeddings - self.centers.to(embeddings)).square().sum(dim=-1)
+        labels, share = known_labels(targets, embeddings.shape[:2], embeddings)
         # A label between 0 and 1 counts as active and as inactive, in proportion.
-        return self._combine(distances, labels, known * (1 - labels))
+        active, inactive = share * labels, share * (1 - labels)
+        if self.training:
+            self._count(embeddings.detach(), active)
+        distances = (embeddings - self.centers.to(embeddings)).square().sum(dim=-1)
+        return self._combine(distances, active, inactive)
 
-    def _count(self, embeddings, labels):
+    def _count(self, embeddings, active):
         # Totals by a product and a sum: autocast would turn an einsum into bfloat16.
-        totals = (labels.unsqueeze(-1) * embeddings).sum(dim=0).to(self.centers)
-        counts = labels.sum(dim=0).to(self.centers)
+        totals = (active.unsqueeze(-1) * embeddings).sum(dim=0).to(self.centers)
+        counts = active.sum(dim=0).to(self.centers)
         if self._tally is not None:
             totals, counts = totals + self._tally[0], counts + self._tally[1]
         self._tally = totals, counts
@@ -124,7 +125,8 @@ class CenterContrastive(_CenterBase):
         self.eps = eps
 
     def _combine(self, distances, active, inactive):
-        contrast = _mean(distances, active) / (_mean(distances, inactive) + self.eps)
+        pulled, pushed = (mean_of_known(distances, s) for s in (active, inactive))
+        contrast = pulled / (pushed + self.eps)
         return torch.where((active > 0).any() & (inactive > 0).any(), contrast, 0.0)
 
 
@@ -169,10 +171,4 @@ class CenterLoss(_CenterBase):
         super().__init__(n_aus, embedding_dim, rate)
 
     def _combine(self, distances, active, inactive):
-        return _mean(distances, active) / 2
-
-
-def _mean(distances, weight):
-    """Return the weighted mean over all pairs, 0 if no weight is positive."""
-    total = weight.sum()
-    return (weight * distances).sum() / torch.where(total > 0, total, 1.0)
+        return mean_of_known(distances, active) / 2

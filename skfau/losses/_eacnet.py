@@ -79,7 +79,7 @@ class EACNetLoss(nn.Module):
 
     def _smoothed(self, logits, targets):
         logits = at_least_float32(logits)
-        labels, known = known_labels(targets, logits.shape, logits)
+        labels, share = known_labels(targets, logits.shape, logits)
         # The logarithm of a probability of 0 stays finite without smoothing, so that
         # its product with a label of 0 is 0.
         tiny = torch.finfo(logits.dtype).tiny
@@ -88,4 +88,4 @@ class EACNetLoss(nn.Module):
             for p in (logits.sigmoid(), (-logits).sigmoid())
         )
         each = -labels * present - (1 - labels) * absent
-        return mean_of_known(each, known)
+        return mean_of_known(each, share)

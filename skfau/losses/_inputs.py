@@ -11,6 +11,7 @@ __all__ = [
     "known_labels",
     "logits_of",
     "mean_of_known",
+    "weights_of",
 ]
 
 
@@ -37,12 +38,12 @@ def aux_of(outputs, name, remedy):
 
 
 def known_labels(targets, shape, like):
-    """Return labels with 0 for unknown ones, and which are known.
+    """Return labels with 0 for unknown ones, and how much each of them counts.
 
     Parameters
     ----------
     targets : dict
-        Its ``"labels"`` are 0, 1 or NaN for unknown.
+        Its ``"labels"`` are 0, 1 or NaN for unknown; see `weights_of`.
     shape : tuple of int
         (n, n_aus) of the network's outputs.
     like : Tensor
@@ -51,7 +52,8 @@ def known_labels(targets, shape, like):
     Returns
     -------
     labels : Tensor of shape (n, n_aus)
-    known : Tensor of shape (n, n_aus), dtype bool
+    share : Tensor of shape (n, n_aus)
+        Weight of the face, 0 where the label is unknown.
     """
     labels = targets["labels"]
     if tuple(labels.shape) != tuple(shape):
@@ -60,15 +62,48 @@ def known_labels(targets, shape, like):
             f"like the network's outputs. Got {tuple(labels.shape)}."
         )
     labels = labels.to(like)
-    known = ~labels.isnan()
-    return torch.where(known, labels, 0.0), known
+    share = ~labels.isnan() * weights_of(targets, like).unsqueeze(1)
+    return torch.where(share > 0, labels, 0.0), share
 
 
-def mean_of_known(each, known, class_weight=None):
-    """Return the mean of known entries times their AU's weight, 0 if there are none."""
+def weights_of(targets, like):
+    """Return the weight of each face, (n,): ``targets["weight"]``, or 1.
+
+    Parameters
+    ----------
+    targets : dict
+        Its ``"weight"``, if there is one, has shape (n,) and is at least 0.
+    like : Tensor of shape (n, ...)
+        The weights get its dtype and device.
+    """
+    if "weight" not in targets:
+        return like.new_ones(len(like))
+    weight = targets["weight"]
+    if tuple(weight.shape) != (len(like),):
+        raise ValueError(
+            f"targets['weight'] must have one weight per image, ({len(like)},). Got "
+            f"{tuple(weight.shape)}."
+        )
+    return weight.to(like)
+
+
+def mean_of_known(each, share, class_weight=None):
+    """Return the mean of entries times their AU's weight, 0 if none counts.
+
+    Parameters
+    ----------
+    each : Tensor of shape (...)
+        What is averaged; entries that do not count may be anything.
+    share : Tensor of shape (...)
+        How much each counts, from 0: an entry of 2 is as good as two of 1.
+    class_weight : Tensor of shape (n_aus,), default=None
+        Factor of the last axis; does not enter the divisor.
+    """
     if class_weight is not None:
         each = each * class_weight
-    return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+    total = share.sum()
+    each = torch.where(share > 0, each, 0.0)
+    return (share * each).sum() / torch.where(total > 0, total, 1.0)
 
 
 def as_class_weight(class_weight):

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skfau.facs import _LAYOUTS
-from skfau.losses._inputs import aux_of
+from skfau.losses._inputs import aux_of, mean_of_known, weights_of
 from skfau.losses._label_losses import WeightedBCE, WeightedDice
 
 __all__ = ["JAANetLoss", "LandmarkLoss"]
@@ -80,7 +80,7 @@ class LandmarkLoss(nn.Module):
         error = predicted - torch.where(known, truth, 0.0)
         error = torch.where(known, error, 0.0).square().sum(dim=(1, 2))
         each = error / (2 * torch.where(counts, unit, 1.0))
-        return each.sum() / counts.sum().clamp(min=1)
+        return mean_of_known(each, counts * weights_of(targets, each))
 
 
 class JAANetLoss(nn.Module):
@@ -165,12 +165,12 @@ class JAANetLoss(nn.Module):
         landmarks = self.landmark_loss(outputs, targets)
         parts["landmarks"] = self.landmark_weight * landmarks
         if self.refinement_weight:
-            parts["refinement"] = self.refinement_weight * _refinement(outputs)
+            parts["refinement"] = self.refinement_weight * _refinement(outputs, targets)
         self.parts = {name: value.detach() for name, value in parts.items()}
         return sum(parts.values())
 
 
-def _refinement(outputs):
+def _refinement(outputs, targets):
     """Return the cross entropy of refined maps against the initial ones."""
     remedy = "Pass refinement_weight=0 or take a network that refines attention."
     refined, initial = (
@@ -179,4 +179,5 @@ def _refinement(outputs):
     # No autocast: it refuses binary_cross_entropy, whatever the type of its inputs.
     with torch.autocast(refined.device.type, enabled=False):
         each = F.binary_cross_entropy(refined, initial, reduction="none")
-    return each.mean(dim=(0, 2, 3)).sum()
+    of_faces = each.mean(dim=(2, 3)).sum(dim=1)
+    return mean_of_known(of_faces, weights_of(targets, of_faces))

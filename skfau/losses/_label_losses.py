@@ -63,9 +63,9 @@ class WeightedBCE(nn.Module):
         loss : Tensor of shape ()
         """
         logits = logits_of(outputs)
-        labels, known = known_labels(targets, logits.shape, logits)
+        labels, share = known_labels(targets, logits.shape, logits)
         each = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        return mean_of_known(each, known, self.class_weight)
+        return mean_of_known(each, share, self.class_weight)
 
 
 class WeightedTversky(nn.Module):
@@ -130,14 +130,15 @@ class WeightedTversky(nn.Module):
         loss : Tensor of shape ()
         """
         logits = logits_of(outputs)
-        labels, known = known_labels(targets, logits.shape, logits)
-        present = torch.where(known, logits.sigmoid(), 0.0)
-        absent = torch.where(known, (-logits).sigmoid(), 0.0)
+        labels, share = known_labels(targets, logits.shape, logits)
+        present = torch.where(share > 0, share * logits.sigmoid(), 0.0)
+        absent = torch.where(share > 0, share * (-logits).sigmoid(), 0.0)
         hits = (present * labels).sum(dim=0)
         misses = self.alpha * (present * (1 - labels)).sum(dim=0)
         misses = misses + self.beta * (absent * labels).sum(dim=0) + self.eps
         each = misses / (hits + misses)
-        return mean_of_known(each, known.any(dim=0), self.class_weight)
+        known = (share > 0).any(dim=0).to(each)
+        return mean_of_known(each, known, self.class_weight)
 
 
 class WeightedDice(nn.Module):
@@ -199,8 +200,8 @@ class WeightedDice(nn.Module):
         loss : Tensor of shape ()
         """
         logits = logits_of(outputs)
-        labels, known = known_labels(targets, logits.shape, logits)
+        labels, share = known_labels(targets, logits.shape, logits)
         p = logits.sigmoid()
         above = 2 * labels * p + self.eps
         each = 1 - above / (labels.square() + p.square() + self.eps)
-        return mean_of_known(each, known, self.class_weight)
+        return mean_of_known(each, share, self.class_weight)

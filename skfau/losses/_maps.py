@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skfau.losses._inputs import aux_of, known_labels
+from skfau.losses._inputs import aux_of, known_labels, mean_of_known, weights_of
 
 __all__ = ["MapLoss"]
 
@@ -93,16 +93,15 @@ class MapLoss(nn.Module):
                 f"{tuple(maps.shape)}. Got {tuple(heatmaps.shape)}; draw them at the "
                 "size that skfau.nn.feature_map_size gives."
             )
-        counts = ~heatmaps.isnan().any(dim=-1).any(dim=-1)
+        share = weights_of(targets, maps).unsqueeze(1)
         if self.target == "active":
-            labels, known = known_labels(targets, maps.shape[:2], maps)
+            labels, share = known_labels(targets, maps.shape[:2], maps)
             heatmaps = heatmaps * labels[..., None, None]
-            counts = counts & known
-        counts = counts[..., None, None]
-        heatmaps = torch.where(counts, heatmaps, 0.0)
-        each = torch.where(counts, self._distance(maps, heatmaps), 0.0)
-        positions = maps.shape[-2] * maps.shape[-1]
-        return each.sum() / (counts.sum() * positions).clamp(min=1)
+        share = share * ~heatmaps.isnan().any(dim=-1).any(dim=-1)
+        # Maps are cleared of NaN before the distance: after it, their gradient is NaN.
+        heatmaps = torch.where(share[..., None, None] > 0, heatmaps, 0.0)
+        each = self._distance(maps, heatmaps).mean(dim=(-2, -1))
+        return mean_of_known(each, share)
 
     def _distance(self, maps, heatmaps):
         if self.distance == "huber":

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from skfau.losses._inputs import aux_of
+from skfau.losses._inputs import aux_of, mean_of_known, weights_of
 from skfau.losses._label_losses import WeightedBCE
 
 __all__ = ["WSARLLoss"]
@@ -76,7 +76,8 @@ class WSARLLoss(nn.Module):
         parts = {"wce": self.label_loss(outputs, targets)}
         if self.energy_weight:
             remedy = "Pass energy_weight=0 or take a network with a CRF."
-            energy = aux_of(outputs, "crf_energy", remedy)
-            parts["crf_energy"] = self.energy_weight * energy.sum(dim=1).mean()
+            energy = aux_of(outputs, "crf_energy", remedy).sum(dim=1)
+            energy = mean_of_known(energy, weights_of(targets, energy))
+            parts["crf_energy"] = self.energy_weight * energy
         self.parts = {name: value.detach() for name, value in parts.items()}
         return sum(parts.values())

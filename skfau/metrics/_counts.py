@@ -42,20 +42,23 @@ def _is_coded(values, true, false):
     return np.all(true | false | np.isnan(values))
 
 
-def confusion(y_true, y_pred):
+def confusion(y_true, y_pred, weights=None):
     """Count true/false positives and negatives per AU over the known entries.
 
     Parameters
     ----------
     y_true, y_pred : ndarray of shape (n_samples, n_aus)
         0, 1 or NaN; an entry that is NaN in either array is not counted.
+    weights : ndarray of shape (n_samples,), dtype float64, or None, default=None
+        How often each row counts; None is once.
 
     Returns
     -------
-    counts : ndarray of shape (4, n_aus), dtype int64
+    counts : ndarray of shape (4, n_aus), dtype int64, or float64 with weights
         Rows: true positives, false positives, false negatives, true negatives.
     """
-    counts = np.zeros((4, y_true.shape[1]), dtype=np.int64)
+    kind = np.int64 if weights is None else np.float64
+    counts = np.zeros((4, y_true.shape[1]), dtype=kind)
     for start in range(0, len(y_true), _CHUNK_ROWS):
         # Transposed copies hold each AU in one row, which NumPy counts fastest.
         labels = np.ascontiguousarray(y_true[start : start + _CHUNK_ROWS].T)
@@ -70,7 +73,10 @@ def confusion(y_true, y_pred):
                 "probabilities first, or score them with au_roc_auc_score"
             )
         cells = (true & positive, false & positive, true & negative, false & negative)
-        counts += [[np.count_nonzero(row) for row in cell] for cell in cells]
+        if weights is None:
+            counts += [[np.count_nonzero(row) for row in cell] for cell in cells]
+        else:
+            counts += [cell @ weights[start : start + _CHUNK_ROWS] for cell in cells]
     return counts
 
 

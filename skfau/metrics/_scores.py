@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfau._validation import check_sample_weight
 from skfau.metrics._counts import (
     accuracy_of,
     check_rules,
@@ -15,16 +16,20 @@ from skfau.metrics._counts import (
 )
 
 
-def _score(kernel, name, y_true, y_pred, average, absent):
+def _score(kernel, name, y_true, y_pred, average, absent, sample_weight):
     check_rules(average, absent)
-    counts = confusion(*check_same_shape(y_true, y_pred, "y_pred"))
+    y_true, y_pred = check_same_shape(y_true, y_pred, "y_pred")
+    weights = check_sample_weight(sample_weight, len(y_true))
+    # Rows that weigh alike are counted in whole numbers, whatever they weigh.
+    varied = (weights != weights[:1]).any()
+    counts = confusion(y_true, y_pred, weights if varied else None)
     if average == "pooled":
         counts = counts.sum(axis=-1, keepdims=True)
     n_known = counts.sum(axis=0)
     return summarize(kernel(counts), n_known, average, absent, name)
 
 
-def au_f1_score(y_true, y_pred, *, average="macro", absent="skip"):
+def au_f1_score(y_true, y_pred, *, average="macro", absent="skip", sample_weight=None):
     """F1 of every AU over frames, and its mean over AUs.
 
     ``F1 = 2 TP / (2 TP + FP + FN)``, counted over the known entries: an entry
@@ -46,6 +51,9 @@ def au_f1_score(y_true, y_pred, *, average="macro", absent="skip"):
         evaluation code and with ``zero_division=0`` (one absent AU of 12 lowers a mean
         of 0.71 to 0.65), but NaN without any known label. "error" raises an error.
         Pooled counts do not depend on single AUs.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        How often each row counts, at least 0; None is once. `subject_weights` of
+        `skfau.model_selection` makes every person count alike.
 
     Returns
     -------
@@ -57,6 +65,8 @@ def au_f1_score(y_true, y_pred, *, average="macro", absent="skip"):
     LabelError
         If the shapes differ, if there are values other than 0, 1 and NaN, or if
         an AU is absent and ``absent="error"``.
+    ValueError
+        If `sample_weight` has another shape or other values.
 
     Warns
     -----
@@ -72,10 +82,12 @@ def au_f1_score(y_true, y_pred, *, average="macro", absent="skip"):
     >>> au_f1_score(y_true, y_pred, average=None).round(3)
     array([0.667, 1.   ])
     """
-    return _score(f1_of, "F1", y_true, y_pred, average, absent)
+    return _score(f1_of, "F1", y_true, y_pred, average, absent, sample_weight)
 
 
-def au_skew_normalized_f1_score(y_true, y_pred, *, average="macro", absent="skip"):
+def au_skew_normalized_f1_score(
+    y_true, y_pred, *, average="macro", absent="skip", sample_weight=None
+):
     """F1 as it would be with as many negatives as positives.
 
     F1 depends on how rare an AU is, so F1 of two AUs, or of one AU in two data
@@ -91,6 +103,8 @@ def au_skew_normalized_f1_score(y_true, y_pred, *, average="macro", absent="skip
         As in `au_f1_score`.
     absent : {"skip", "zero", "error"}, default="skip"
         As in `au_f1_score`, and the same for an AU without a known negative.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        As in `au_f1_score`.
 
     Returns
     -------
@@ -116,10 +130,14 @@ def au_skew_normalized_f1_score(y_true, y_pred, *, average="macro", absent="skip
     0.667
     """
     name = "skew-normalised F1"
-    return _score(skew_normalized_f1_of, name, y_true, y_pred, average, absent)
+    return _score(
+        skew_normalized_f1_of, name, y_true, y_pred, average, absent, sample_weight
+    )
 
 
-def au_accuracy_score(y_true, y_pred, *, average="macro", absent="skip"):
+def au_accuracy_score(
+    y_true, y_pred, *, average="macro", absent="skip", sample_weight=None
+):
     """Share of known entries that are predicted correctly, per AU.
 
     Predicting "absent" everywhere scores one minus the AU's rate, which is above 0.9
@@ -134,6 +152,8 @@ def au_accuracy_score(y_true, y_pred, *, average="macro", absent="skip"):
     absent : {"skip", "zero", "error"}, default="skip"
         Applies to an AU without any known label only ("zero" leaves it NaN);
         an AU without positives has an accuracy.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        As in `au_f1_score`.
 
     Returns
     -------
@@ -152,7 +172,9 @@ def au_accuracy_score(y_true, y_pred, *, average="macro", absent="skip"):
     >>> au_accuracy_score(np.array([[1], [0], [np.nan]]), np.array([[1], [1], [1]]))
     0.5
     """
-    return _score(accuracy_of, "accuracy", y_true, y_pred, average, absent)
+    return _score(
+        accuracy_of, "accuracy", y_true, y_pred, average, absent, sample_weight
+    )
 
 
 def fold_mean_f1(y_true, y_pred, folds, *, absent="skip"):

@@ -4,7 +4,11 @@ from skfau.model_selection._compare import compare, cross_dataset_scores
 from skfau.model_selection._out_of_fold import oof_predict_proba
 from skfau.model_selection._published_kfold import PublishedKFold
 from skfau.model_selection._smoothing import ProbabilitySmoother, SmoothedClassifier
-from skfau.model_selection._split import SubjectKFold, subject_train_test_split
+from skfau.model_selection._split import (
+    SubjectKFold,
+    subject_train_test_split,
+    subject_weights,
+)
 from skfau.model_selection._threshold import AUThresholdClassifier, best_f1_thresholds
 from skfau.model_selection._vote import AUVotingClassifier
 
@@ -20,4 +24,5 @@ __all__ = [
     "cross_dataset_scores",
     "oof_predict_proba",
     "subject_train_test_split",
+    "subject_weights",
 ]

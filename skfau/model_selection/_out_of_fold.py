@@ -8,6 +8,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.parallel import Parallel, delayed
 
+from skfau._subjects import warn_of_divided_subjects
 from skfau._validation import check_au_labels
 from skfau.model_selection._split import SubjectKFold
 
@@ -23,7 +24,7 @@ def make_splits(cv, X, y, groups=None):
     return list(cv.split(X, y, groups))
 
 
-def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
+def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=None):
     """Probabilities of every row from an estimator that was not fitted on its fold.
 
     Use it in place of ``cross_val_predict(method="predict_proba")``, which encodes
@@ -44,6 +45,9 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
         An integer means ``SubjectKFold(cv)``, not folds of rows.
     n_jobs : int, default=None
         Folds to fit at the same time, as in joblib.
+    params : dict, default=None
+        Passed to ``fit``, such as ``{"sample_weight": weights}``. Of arrays and lists
+        with one entry per row, those of the training rows.
 
     Returns
     -------
@@ -56,6 +60,11 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
         If a row is in two test folds, or probabilities have another shape.
     LabelError
         If `y` holds other values. An error of a fit is not caught.
+
+    Warns
+    -----
+    SubjectOverlapWarning
+        If folds put a subject of `X` into training and test rows.
 
     Examples
     --------
@@ -72,9 +81,10 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None):
     labels = check_au_labels(y, n_samples=len(X))
     splits = make_splits(cv, X, labels, groups)
     check_once(splits, len(labels))
+    warn_of_divided_subjects(splits, X)
     named = keep_names(y, labels)
     probabilities = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_predict)(clone(estimator), X, named, train, test)
+        delayed(_fit_and_predict)(clone(estimator), X, named, train, test, params or {})
         for train, test in splits
     )
     y_proba = np.full(labels.shape, np.nan, dtype=np.float32)
@@ -142,6 +152,15 @@ def check_response(estimator, method, X, n_aus):
     return response
 
 
-def _fit_and_predict(estimator, X, y, train, test):
-    estimator.fit(X[train], take_labels(y, train))
+def _fit_and_predict(estimator, X, y, train, test, params):
+    of_train = {name: _rows_of(value, train, len(y)) for name, value in params.items()}
+    estimator.fit(X[train], take_labels(y, train), **of_train)
     return check_response(estimator, "predict_proba", X[test], y.shape[1])
+
+
+def _rows_of(value, rows, n_samples):
+    """Return the entries of `rows`, or a value as it is if it has none per row."""
+    per_row = isinstance(value, (list, tuple)) or hasattr(value, "__array__")
+    if not per_row or np.shape(value)[:1] != (n_samples,):
+        return value
+    return np.asarray(value)[rows]

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skfau._tables import like
-from skfau._unwrap import layers
+from skfau._unwrap import find_thresholds
 from skfau._validation import (
     HasMethods,
     Interval,
@@ -212,7 +212,7 @@ class SmoothedClassifier(WrappedClassifier):
         self.width = width
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X, y, **params):
         """Fit the classifier.
 
         Parameters
@@ -221,6 +221,9 @@ class SmoothedClassifier(WrappedClassifier):
             As `estimator` takes them.
         y : array-like of shape (n_samples, n_aus)
             Labels in {0, 1, NaN}.
+        **params : dict
+            Passed to the classifier's ``fit``, such as ``sample_weight``.
+            With scikit-learn's metadata routing that is what ``set_fit_request`` asks.
 
         Returns
         -------
@@ -228,7 +231,8 @@ class SmoothedClassifier(WrappedClassifier):
             The fitted classifier.
         """
         labels = check_au_labels(y, n_samples=len(X))
-        return self._fit_on_all(X, keep_names(y, labels))
+        passed = self._passed_on(params)["estimator"]
+        return self._fit_on_all(X, keep_names(y, labels), passed)
 
     def predict_proba(self, X):
         """Return the smoothed probabilities.
@@ -258,8 +262,7 @@ class SmoothedClassifier(WrappedClassifier):
 
     @property
     def _thresholds(self):
-        inside = (getattr(m, "thresholds_", None) for m, _ in layers(self.estimator_))
-        return next((each for each in inside if each is not None), 0.5)
+        return find_thresholds(self.estimator_)
 
 
 def _videos(faces):

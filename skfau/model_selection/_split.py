@@ -199,6 +199,49 @@ def subject_train_test_split(faces, y=None, *, test_fraction=0.2, random_state=N
     return np.flatnonzero(sides == 0), np.flatnonzero(sides == 1)
 
 
+def subject_weights(faces):
+    """Weights of rows with which every subject counts alike.
+
+    A data set has more frames of one person than of another. With weights all alike,
+    who was filmed longest decides what is learned, or how good it looks.
+
+    Parameters
+    ----------
+    faces : Faces or array-like of shape (n_samples,)
+        Faces with the column ``subject``, or the subject of every row.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_samples,), dtype float64
+        Each subject's weights have the same sum; the mean is 1.
+
+    Raises
+    ------
+    MissingColumnError
+        If the subjects are not known.
+
+    Notes
+    -----
+    Rows count, whether or not their labels are known.
+
+    Examples
+    --------
+    >>> from skfau.datasets import make_faces
+    >>> from skfau.estimators import landmark_baseline
+    >>> from skfau.model_selection import subject_weights
+    >>> subject_weights(["ann", "ann", "ann", "bob"]).round(2)
+    array([0.67, 0.67, 0.67, 2.  ])
+    >>> made = make_faces(n_subjects=6, n_frames=8, image_size=64, random_state=0)
+    >>> faces, y = made.data[:40], made.target[:40]
+    >>> weights = subject_weights(faces)
+    >>> chain = landmark_baseline().fit(faces, y, logistic__sample_weight=weights)
+    """
+    groups = None if hasattr(faces, "subject") or np.ndim(faces) != 1 else faces
+    subjects = subjects_of(faces, groups)
+    _, codes, sizes = np.unique(subjects, return_inverse=True, return_counts=True)
+    return len(codes) / (len(sizes) * sizes[codes])
+
+
 def subject_shares(codes, n_subjects, y=None):
     """Return what each subject adds to a fold: rows, positives and known labels.
 

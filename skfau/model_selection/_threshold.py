@@ -168,7 +168,7 @@ class AUThresholdClassifier(WrappedClassifier):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X, y, **params):
         """Learn thresholds on held-out subjects, if not given, then fit on all rows.
 
         Parameters
@@ -177,6 +177,11 @@ class AUThresholdClassifier(WrappedClassifier):
             With the column ``subject`` if thresholds are learned.
         y : array-like of shape (n_samples, n_aus)
             Labels in {0, 1, NaN}.
+        **params : dict
+            Passed to every ``fit`` of the classifier, such as ``sample_weight``.
+            With scikit-learn's metadata routing that is what ``set_fit_request`` asks.
+            What has one value per row is divided as the rows are. The thresholds
+            themselves are learned with all rows alike.
 
         Returns
         -------
@@ -193,21 +198,24 @@ class AUThresholdClassifier(WrappedClassifier):
         """
         labels = check_au_labels(y, n_samples=len(X))
         y = keep_names(y, labels)
+        passed = self._passed_on(params)["estimator"]
         if self.thresholds is None:
-            self.thresholds_ = self._learn(X, y, labels)
-            return self._fit_on_all(X, y)
+            self.thresholds_ = self._learn(X, y, labels, passed)
+            return self._fit_on_all(X, y, passed)
         given = _check_given(self.thresholds, labels.shape[1])
-        self._fit_on_all(X, y)
+        self._fit_on_all(X, y, passed)
         self.thresholds_ = _in_order(given, getattr(self, "aus_", None))
         return self
 
-    def _learn(self, X, y, labels):
+    def _learn(self, X, y, labels, passed):
         subjects = subjects_of(X)
         splits = make_splits(_DEFAULT_FOLDS if self.cv is None else self.cv, X, labels)
         check_subjects_apart(
             splits, subjects, "thresholds must be learned on other people"
         )
-        y_proba = oof_predict_proba(self.estimator, X, y, cv=splits, n_jobs=self.n_jobs)
+        y_proba = oof_predict_proba(
+            self.estimator, X, y, cv=splits, n_jobs=self.n_jobs, params=passed
+        )
         return best_f1_thresholds(
             labels, y_proba, skew_normalized=self.metric == "skew_normalized_f1"
         )

@@ -67,7 +67,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         self.estimators = estimators
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X, y, **params):
         """Fit all classifiers.
 
         Parameters
@@ -76,6 +76,9 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
             As the classifiers take them.
         y : array-like of shape (n_samples, n_aus)
             Labels in {0, 1, NaN}.
+        **params : dict
+            Passed to the ``fit`` of every classifier, such as ``sample_weight``.
+            With scikit-learn's metadata routing that is what ``set_fit_request`` asks.
 
         Returns
         -------
@@ -91,9 +94,10 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         self._check_estimators()
         labels = check_au_labels(y, n_samples=len(X))
         y = keep_names(y, labels)
+        passed = self._passed_on(params)
         self.estimators_, known = [], {}
         for name, each in self.estimators:
-            self.estimators_.append(clone(each).fit(X, y))
+            self.estimators_.append(clone(each).fit(X, y, **passed[name]))
             aus = find_aus(self.estimators_[-1])
             if aus is not None:
                 known[name] = tuple(aus)
@@ -181,6 +185,11 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         """
         self._set_params("estimators", **params)
         return self
+
+    @property
+    def _wrapped(self):
+        self._check_estimators()
+        return dict(self.estimators)
 
     @property
     def _tagged(self):

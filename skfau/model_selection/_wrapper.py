@@ -3,10 +3,17 @@
 from abc import abstractmethod
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._subjects import warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
@@ -28,9 +35,36 @@ class WrappedClassifier(
         """Return the classifier whose input tags are used."""
         return self.estimator
 
-    def _fit_on_all(self, X, y):
+    @property
+    def _wrapped(self):
+        """Return the classifiers by name."""
+        return {"estimator": self.estimator}
+
+    def get_metadata_routing(self):
+        """Return what `fit` passes on to which classifier.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Of scikit-learn.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(**self._wrapped, method_mapping=mapping)
+
+    def _passed_on(self, params):
+        """Return by name what the ``fit`` of each classifier is given.
+
+        Without metadata routing that is all of `params`.
+        """
+        if not get_config()["enable_metadata_routing"]:
+            return dict.fromkeys(self._wrapped, params)
+        routed = process_routing(self, "fit", **params)
+        return {name: routed[name].fit for name in self._wrapped}
+
+    def _fit_on_all(self, X, y, params):
         """Fit `estimator_` on all rows; set `classes_` and `aus_`."""
-        self.estimator_ = clone(self.estimator).fit(X, y)
+        self.estimator_ = clone(self.estimator).fit(X, y, **params)
         self.classes_ = np.tile([0, 1], (y.shape[1], 1))
         aus = find_aus(self.estimator_)
         if aus is not None:
@@ -71,7 +105,7 @@ class WrappedClassifier(
         predicted = (y_proba >= self._thresholds).astype(np.float32)
         return np.where(np.isnan(y_proba), np.float32(np.nan), predicted)
 
-    def score(self, X, y):
+    def score(self, X, y, sample_weight=None):
         """Return the mean F1 over AUs; see :func:`~skfau.metrics.au_f1_score`.
 
         Parameters
@@ -80,14 +114,24 @@ class WrappedClassifier(
             As `estimator` takes them.
         y : array-like of shape (n_samples, n_aus)
             Labels in {0, 1, NaN}.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each row counts, at least 0; None is once.
 
         Returns
         -------
         score : float
             In [0, 1].
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If some subjects of `X` were in training, so that the score flatters. A
+            score of training rows that you mean is silent after
+            ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
+        warn_of_training_subjects(self, X)
         check_au_names(y, getattr(self, "aus_", None), "the classifier")
-        return au_f1_score(y, self.predict(X))
+        return au_f1_score(y, self.predict(X), sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -7,7 +7,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import gen_batches
 
-from skfau._tables import name_rows
+from skfau._subjects import RemembersSubjects
+from skfau._tables import name_rows, output_of
 from skfau._validation import Interval, StatelessMixin, _fit_context, check_faces
 
 # ITU-R BT.601 luma.
@@ -50,7 +51,9 @@ def _histograms(bins, weights, n_bins, cell):
     return counts.reshape(n, rows + 1, columns + 1, n_bins)[:, :rows, :columns]
 
 
-class _FaceDescriptor(StatelessMixin, TransformerMixin, BaseEstimator):
+class _FaceDescriptor(
+    RemembersSubjects, StatelessMixin, TransformerMixin, BaseEstimator
+):
     """Gather faces in batches, make them grey, describe them; nothing is learned."""
 
     _parameter_constraints = {
@@ -82,6 +85,7 @@ class _FaceDescriptor(StatelessMixin, TransformerMixin, BaseEstimator):
         shape = check_faces(X).image_shape
         self._check_size(shape)
         self.image_shape_ = tuple(int(side) for side in shape)
+        self._remember_subjects(X)
         return self
 
     def transform(self, X):
@@ -103,11 +107,13 @@ class _FaceDescriptor(StatelessMixin, TransformerMixin, BaseEstimator):
         FaceImageError
             If the faces differ in size.
         ValueError
-            If a parameter is invalid or the faces are too small for it.
+            If a parameter is invalid, the faces are too small for it, or a table is
+            wanted of faces of another size than in `fit`.
         """
         self._validate_params()
         faces = check_faces(X)
         self._check_size(faces.image_shape)
+        self._check_same_size(faces.image_shape)
         features = None
         for rows in gen_batches(len(faces), self.batch_size):
             described = self._describe(faces.images[rows] @ _LUMA)
@@ -155,6 +161,15 @@ class _FaceDescriptor(StatelessMixin, TransformerMixin, BaseEstimator):
                 "cell_size."
             )
 
+    def _check_same_size(self, image_shape):
+        known = getattr(self, "image_shape_", image_shape)
+        if output_of(self) != "default" and tuple(image_shape) != known:
+            raise ValueError(
+                f"The columns of a table are those of faces as in fit, {known[0]}x"
+                f"{known[1]} px, got {image_shape[0]}x{image_shape[1]}; align all to "
+                "one size."
+            )
+
     def _cells_needed(self):
         return 1
 
@@ -178,6 +193,9 @@ class HOGFeatures(_FaceDescriptor):
     ----------
     image_shape_ : tuple of (int, int)
         Height and width of the faces in `fit`, pixels.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in `fit`; scorers warn of rows that show
+        them again, since classifiers behind see features only.
 
     See Also
     --------
@@ -266,6 +284,9 @@ class LBPFeatures(_FaceDescriptor):
     ----------
     image_shape_ : tuple of (int, int)
         Height and width of the faces in `fit`, pixels.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in `fit`; scorers warn of rows that show
+        them again, since classifiers behind see features only.
 
     See Also
     --------

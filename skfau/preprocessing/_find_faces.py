@@ -80,7 +80,8 @@ def find_faces(
     these are expected from their last movement. A face is nobody's of before if it is
     farther away than one size of the face (two sizes from 0.4 s on; twice as much if
     nobody else explains it), or twice or half as large. Times are the column ``time``
-    in seconds, else 25 frames are a second.
+    in seconds; where it does not tell, they follow from the frames around, and 25
+    frames are a second.
 
     So a person keeps the number over missing frames, in thinned videos, after a short
     occlusion, and on coming back to about the same place. Somebody else who takes that

@@ -15,7 +15,7 @@ from skfau.preprocessing._reading import read_batches
 from skfau.preprocessing._tracks import lead_faces, places_of, track_people
 
 MAX_GAP = 10.0  # seconds after which a person who is not seen is forgotten
-_FRAME_RATE = 25.0  # of videos whose faces have no column `time`
+_FRAME_RATE = 25.0  # where the column `time` does not tell
 
 
 class FoundFaces(NamedTuple):
@@ -135,19 +135,32 @@ def identify(faces, found, max_gap=MAX_GAP):
 
 def _seconds(faces):
     """Return the time of each row in its video, (n,) float64."""
-    if "time" not in faces.columns:
-        return faces.frame / _FRAME_RATE
-    time = faces.column("time")
-    known = np.zeros(len(time), dtype=bool)
-    if time.dtype.kind in "fiu":
-        known = np.isfinite(time)
-    if not known.all():
-        row = int(np.flatnonzero(~known)[0])
+    unknown = np.full(len(faces), np.nan)
+    time = faces.column("time") if "time" in faces.columns else unknown
+    numbers = time.dtype.kind in "fiu"
+    odd = np.isinf(time) if numbers else np.ones(len(time), dtype=bool)
+    if odd.any():
+        row = int(np.flatnonzero(odd)[0])
         raise ValueError(
             f"column 'time' must hold seconds, got {time[row]} in row {row}; where "
             "times are not known remove it with faces.with_columns(time=None)."
         )
-    return time.astype(np.float64)
+    return _fill_times(time.astype(np.float64), faces.frame, _recordings(faces))
+
+
+def _fill_times(time, frame, recording):
+    """Return times of which the unknown follow from the frame numbers."""
+    lacking = np.isnan(time)
+    filled = np.where(lacking, frame / _FRAME_RATE, time)
+    for each in np.intersect1d(recording[lacking], recording[~lacking]):
+        rows = np.flatnonzero((recording == each) & lacking)
+        known = np.flatnonzero((recording == each) & ~lacking)
+        known = known[np.argsort(frame[known], kind="stable")]
+        # Between known times a video goes on evenly, outside as most videos do.
+        within = frame[rows].clip(frame[known[0]], frame[known[-1]])
+        filled[rows] = np.interp(within, frame[known], time[known])
+        filled[rows] += (frame[rows] - within) / _FRAME_RATE
+    return filled
 
 
 def choose_leads(faces, found, person):

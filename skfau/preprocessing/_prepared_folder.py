@@ -63,8 +63,10 @@ class PreparedFolder:
                 self._entries = {e["block"]: e for e in blocks}
                 self._check_entries()
             self._check(identity)
-            # A journal is left if a run was interrupted between its last two steps.
-            self._journal.unlink(missing_ok=True)
+            # A journal is left if a run was interrupted between its last two steps. A
+            # finished folder may lie on a disk that can only be read.
+            with contextlib.suppress(OSError):
+                self._journal.unlink()
 
     @contextlib.contextmanager
     def _guard(self, file):
