@@ -377,6 +377,8 @@ class Faces(RowTable):
             If there are no rows, sizes differ, or an image cannot be read.
         ValueError
             If ``batch_size`` is less than 1.
+        OSError
+            If the file cannot be written, as on a full disk; it is as before then.
         """
         write_images(self, Path(path), batch_size)
         return self.with_images(np.load(path, mmap_mode="r"))

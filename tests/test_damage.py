@@ -128,6 +128,21 @@ def test_headers_of_prepared_arrays_are_compared(name, made, tmp_path):
         prepare(made.data[:8], ALIGNER, tmp_path)
 
 
+@pytest.mark.parametrize("change", ["order", "offset"])
+def test_headers_that_move_the_rows_are_told(change, made, tmp_path):
+    prepare(made.data[:8], ALIGNER, tmp_path)
+    path = tmp_path / "images.npy"
+    data = path.read_bytes()
+    if change == "order":
+        data = data.replace(b"'fortran_order': False", b"'fortran_order': True ", 1)
+    else:
+        # The header ends earlier, in its blanks.
+        data = data[:8] + bytes([data[8] - 3]) + data[9:]
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match=r"images\.npy is damaged"):
+        prepare(made.data[:8], ALIGNER, tmp_path)
+
+
 class Stopping(FaceAligner):
     """An aligner that is interrupted before its third block."""
 

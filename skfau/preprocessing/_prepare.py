@@ -57,6 +57,13 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
         If the folder holds other faces, faces aligned in another way, or damaged files.
     FaceImageError
         If an image cannot be read, or crops differ in size.
+    OSError
+        If the disk is full; the same call goes on once there is room.
+
+    Warns
+    -----
+    DatasetWarning
+        If the journal of an interrupted call is damaged: its blocks are aligned again.
 
     Examples
     --------

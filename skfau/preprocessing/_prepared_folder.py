@@ -167,6 +167,9 @@ class PreparedFolder:
         known = self._layouts.get(name) if isinstance(self._layouts, dict) else None
         if known is not None and known != _layout(array):
             raise ValueError(f"it holds an array {_layout(array)}, not {known}")
+        size = self._name(name).stat().st_size
+        if array.offset + array.nbytes != size or not array.flags.c_contiguous:
+            raise ValueError("its header is not the one that was written")
         return array
 
     def _forget(self):
