@@ -50,7 +50,8 @@ class LabelError(SkfauError, ValueError):
 class DatasetWarning(UserWarning):
     """A copy of a data set is not the published one, or parts of a table are not read.
 
-    The message counts what is left out.
+    The message counts what is left out. Also of an index, a cache or a journal that is
+    damaged, so that what it held is computed again.
     """
 
 
