@@ -10,6 +10,7 @@ __all__ = [
     "MissingFaceWarning",
     "SeveralFacesWarning",
     "SkfauError",
+    "UnlikeTrainingWarning",
 ]
 
 
@@ -59,3 +60,7 @@ class MissingFaceWarning(UserWarning):
 
 class SeveralFacesWarning(UserWarning):
     """Some images show several faces, and one of them is used."""
+
+
+class UnlikeTrainingWarning(UserWarning):
+    """Faces are not aligned, grey or not square, those of the training were."""
