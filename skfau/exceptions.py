@@ -11,6 +11,7 @@ __all__ = [
     "SeveralFacesWarning",
     "SkfauError",
     "SubjectOverlapWarning",
+    "UnlikeTrainingWarning",
 ]
 
 
@@ -65,3 +66,7 @@ class SeveralFacesWarning(UserWarning):
 
 class SubjectOverlapWarning(UserWarning):
     """Rows that are scored show subjects that the classifier was trained on."""
+
+
+class UnlikeTrainingWarning(UserWarning):
+    """Faces are not aligned, grey or not square, those of the training were."""

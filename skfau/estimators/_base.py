@@ -27,6 +27,7 @@ from skfau.estimators._batches import (
 from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
 from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
+from skfau.estimators._likeness import kind_of, warn_unlike
 from skfau.estimators._parameters import (
     SHARED_CONSTRAINTS,
     SharedParameters,
@@ -325,7 +326,9 @@ class BaseAUClassifier(
             _fitting.check_same_aus(aus, self.aus_)
         _fitting.check_augmentation(self._augmentation, faces)
         self._check_training_faces(faces, going_on=going_on)
-        return *drop_rows(*rows), aus
+        rows = drop_rows(*rows)
+        self._trained_on = kind_of(rows[0])
+        return *rows, aus
 
     def _start(self, faces, labels, weights, aus, seed, going_on=False, held_out=None):
         """Return a new net and the names of its weights that start at random.
@@ -425,6 +428,12 @@ class BaseAUClassifier(
         FloatingPointError
             If a row that has a face gets NaN, as from a network whose training
             diverged.
+
+        Warns
+        -----
+        UnlikeTrainingWarning
+            If the faces are not aligned, not square or grey, those of the training were
+            aligned, square or in colours.
         """
         return self._as_output(self._probabilities(X), X)
 
@@ -485,6 +494,7 @@ class BaseAUClassifier(
         """Return `select` of the network's outputs, row by row, NaN without a face."""
         check_is_fitted(self, "net_")
         faces = check_faces(X, need=self.net_.system.inputs)
+        warn_unlike(getattr(self, "_trained_on", None), faces, self.grayscale)
         with threads(self.n_threads):
             values = self._apply_network(faces, select, method)
         refuse_broken_values(values, faces)
