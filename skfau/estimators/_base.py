@@ -11,7 +11,6 @@ from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _bounds, _fitting, _persistence
-from skfau.estimators._augmentation import still
 from skfau.estimators._aus import (
     count_labels,
     drop_rows,
@@ -22,7 +21,7 @@ from skfau.estimators._batches import (
     FaceBatches,
     apply_network,
     logits_of,
-    return_landmarks,
+    window_of,
 )
 from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
@@ -517,10 +516,7 @@ class BaseAUClassifier(
             corner: the network sees ``image[top:bottom, left:right]``. The whole image
             without ``augmentation.crop``.
         """
-        corners = np.array([[[0, 0], [self.image_size, self.image_size]]]) - 0.5
-        geometry = still(self._augmentation, 1)
-        seen = return_landmarks(corners, image_shape, self.image_size, geometry)
-        return tuple((seen + 0.5).ravel().tolist())
+        return window_of(self._augmentation, image_shape, self.image_size)
 
     # -- keeping --------------------------------------------------------------------
 

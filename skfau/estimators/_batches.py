@@ -238,6 +238,16 @@ def return_landmarks(landmarks, image_shape, image_size, geometry=None):
     return (((unit + 1) * np.float32(image_shape[::-1]) - 1) / 2).astype(np.float32)
 
 
+def window_of(augmentation, image_shape, image_size):
+    """Return left, top, right and bottom of what a network sees at test time, pixels.
+
+    They are counted from the upper left corner of the face, not from a pixel's centre.
+    """
+    corners = np.array([[[0, 0], [image_size, image_size]]]) - 0.5
+    window = return_landmarks(corners, image_shape, image_size, still(augmentation, 1))
+    return tuple((window + 0.5).ravel().tolist())
+
+
 def move_maps(maps, geometry):
     """Put ROI heatmaps of shape (n, n_aus, h, w) through a batch's geometry."""
     flip = geometry.flip[:, None, None, None]
