@@ -55,7 +55,9 @@ strangers = make_faces(
     image_size=80,
     random_state=1,
 )
+# Names of two data sets may be the same where the people are not.
 X, y = strangers.data, strangers.target
+X = X.with_columns(subject=np.char.add("stranger ", X.subject))
 pipeline = make_pipeline(
     FaceAligner(output_size=64),
     FAUTransformerClassifier(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from skfau.exceptions import FaceImageError
+
 
 def digest(*parts):
     """Return one digest of several values, by their bytes or repr."""
@@ -58,11 +60,15 @@ def mapped_base(array):
 
 
 class MappedArray:
-    """Rows of a memory-mapped file; pickles as a file name and a layout."""
+    """Rows of a memory-mapped file; pickles as a file name and a layout.
+
+    Unpickled, it opens the file when values are asked for: what passes a pickle on, as
+    the scheduler of a cluster does, need not see the file.
+    """
 
     def __init__(self, array):
         base = mapped_base(array)
-        self._array = np.asarray(array)
+        self._opened = np.asarray(array)
         low, high = np.lib.array_utils.byte_bounds(array)
         self._layout = {
             "path": str(Path(base.filename).absolute()),
@@ -74,15 +80,17 @@ class MappedArray:
             "first": array.__array_interface__["data"][0] - low,
         }
 
-    shape = property(lambda self: self._array.shape)
-    dtype = property(lambda self: self._array.dtype)
+    shape = property(lambda self: self._layout["shape"])
+    dtype = property(lambda self: np.dtype(self._layout["dtype"]))
     path = property(lambda self: self._layout["path"])
 
     def __len__(self):
-        return len(self._array)
+        return self.shape[0]
 
     def __getitem__(self, rows):
-        return self._array[rows]
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened[rows]
 
     def fingerprint(self):
         """Return the digest of the file's name, size and date, and the layout."""
@@ -94,16 +102,26 @@ class MappedArray:
         return (self._layout, stamp(self.path))
 
     def __setstate__(self, state):
-        layout, _ = state
-        self._layout = layout
-        # The map is read-only whatever its mode was: "w+" would erase the file.
-        raw = np.memmap(
-            layout["path"],
-            mode="r",
-            offset=layout["offset"],
-            shape=(layout["n_bytes"],),
-        )
-        self._array = np.ndarray(
+        self._layout, _ = state
+        self._opened = None
+
+    def _open(self):
+        layout = self._layout
+        try:
+            # The map is read-only whatever its mode was: "w+" would erase the file.
+            raw = np.memmap(
+                layout["path"],
+                mode="r",
+                offset=layout["offset"],
+                shape=(layout["n_bytes"],),
+            )
+        except (OSError, ValueError) as error:
+            raise FaceImageError(
+                f"the memory-mapped file {self.path!r} cannot be opened here "
+                f"({error}). These faces were pickled as the name of that file: put "
+                "the same file there, on every machine that works with them."
+            ) from error
+        return np.ndarray(
             layout["shape"],
             np.dtype(layout["dtype"]),
             buffer=raw,

@@ -1,12 +1,13 @@
 """Files in the user's cache folder: what was read once and is so until files change."""
 
+import contextlib
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
 
 from skfau._arrays import digest
+from skfau._files import check_seal, write_atomically
 
 # A file that was written this shortly before it was read may have been written again
 # within one tick of the file system's clock.
@@ -27,14 +28,16 @@ def settled(modified, began):
 
 def write_arrays(path, arrays):
     """Write a ``.npz`` file whole or not at all; raise OSError if that fails."""
-    writer = f"{os.getpid()}-{threading.get_ident()}"
-    partial = path.with_name(f"{path.name}.{writer}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        partial.replace(path)
-    except OSError:
-        if partial.is_file():
-            partial.unlink()
-        raise
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path, sealed=True) as file:
+        np.savez(file, **arrays)
+
+
+@contextlib.contextmanager
+def read_arrays(path):
+    """Open a ``.npz`` file of `write_arrays`; raise if it is not what was written."""
+    with path.open("rb") as file:
+        if not check_seal(file):
+            raise ValueError("it is cut off, or of an earlier version")
+        with np.load(file, allow_pickle=False) as arrays:
+            yield arrays

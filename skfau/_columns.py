@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skfau._arrays import MappedArray, hash_array, mapped_base
+from skfau._kept import KeptRows, keep
 
 _KEY_COLUMNS = ("subject", "video", "frame", "person")
 
@@ -218,11 +219,37 @@ class Timeline:
         self._lookup = None
 
     def __getstate__(self):
-        return {**self.__dict__, "_lookup": None}
+        # Of a part, the lookup is all there is.
+        kept = self._lookup if self._keys is None else None
+        return {**self.__dict__, "_lookup": kept}
 
     def rows_of(self, entries):
         """Return the store rows of entries."""
         return entries if self._rows is None else self._rows[entries]
+
+    def recordings_of(self, entries):
+        """Return all entries of the recordings, and persons, that entries are of."""
+        keys, _, span, ordered, order = self._look_up()
+        group = np.unique(keys[entries] // span)
+        return np.sort(order[np.isin(ordered // span, group)])
+
+    def kept(self, entries):
+        """Return a timeline of some whole recordings, with the same numbers."""
+        keys, time, span, ordered, order = self._look_up()
+        part = Timeline(None, None, None)
+        part._keys = None
+        if self._rows is not None:
+            part._rows = keep(self._rows, entries)
+        own = np.isin(order, entries)
+        times = KeptRows(time[entries], entries, len(keys))
+        keys = KeptRows(keys[entries], entries, len(keys))
+        part._lookup = keys, times, span, ordered[own], order[own]
+        return part
+
+    def _look_up(self):
+        if self._lookup is None:
+            self._lookup = self._build()
+        return self._lookup
 
     def _build(self):
         *names, video, frame = self._keys
@@ -256,9 +283,7 @@ class Timeline:
 
     def shift(self, entries, offset):
         """Return the entry ``offset`` frames later, or the same one where none is."""
-        if self._lookup is None:
-            self._lookup = self._build()
-        keys, time, span, ordered, order = self._lookup
+        keys, time, span, ordered, order = self._look_up()
         if not len(entries) or abs(offset) >= span:
             return entries
         moved = time[entries] + offset

@@ -4,6 +4,8 @@ import numpy as np
 
 from skfau._arrays import digest, hash_array
 from skfau._columns import hash_values, row_array
+from skfau._kept import KeptRows, keep, nbytes, still_shows
+from skfau._stores import image_sizes
 from skfau.exceptions import FaceImageError
 
 
@@ -26,6 +28,13 @@ class JoinedStore:
     def __len__(self):
         return int(self._ends[-1])
 
+    def image_sizes(self, rows):
+        sizes = np.empty((len(rows), 2))
+        for part, at, inside in _by_part(rows, self._ends):
+            wanted = self._rows[part][inside].astype(np.intp)
+            sizes[at] = image_sizes(self._stores[part], wanted)
+        return sizes
+
     def gather(self, rows):
         images = [None] * len(rows)
         for part, at, inside in _by_part(rows, self._ends):
@@ -38,6 +47,25 @@ class JoinedStore:
             for k, image in zip(at, found, strict=True):
                 images[k] = image
         return images
+
+    @property
+    def nbytes(self):
+        """Bytes that are held in memory."""
+        return nbytes(self._stores)
+
+    def kept(self, rows):
+        """Return a store that has these rows only, under the same numbers."""
+        inside = [np.empty(0, np.intp)] * len(self._stores)
+        for part, _, places in _by_part(rows, self._ends):
+            inside[part] = np.unique(self._rows[part][places]).astype(np.intp)
+        store = object.__new__(type(self))
+        store.__dict__.update(self.__dict__)
+        store._stores = [*map(keep, self._stores, inside)]
+        return store
+
+    def shows_as(self, store):
+        """Say whether the rows that were kept are what `store` shows now."""
+        return all(map(still_shows, self._stores, store._stores))
 
     def fingerprint(self):
         rows = [hash_array(part.astype("<i8")) for part in self._rows]
@@ -166,7 +194,7 @@ def join_column(name, parts):
     """Return the values of a column of all parts."""
     present = [part for part in parts if name in part.columns]
     sources = [part.column_source(name) for part in present]
-    if not all(isinstance(source, np.ndarray) for source in sources):
+    if not all(isinstance(source, np.ndarray | KeptRows) for source in sources):
         return _join_lazily(name, parts)
     known = [part.column(name) for part in present]
     shapes = {values.shape[1:] for values in known}

@@ -1,12 +1,12 @@
 """Decoded pixels of faces: by row, looked at once, written to a file."""
 
-import os
 from typing import NamedTuple
 
 import numpy as np
 
 from skfau._columns import row_array, row_key, select
 from skfau._decoder_warnings import LISTENING
+from skfau._files import write_atomically
 from skfau._stores import rows_at_once, stack_images
 from skfau.exceptions import FaceImageError
 
@@ -70,24 +70,17 @@ def write_images(faces, path, batch_size):
         raise FaceImageError("there are no rows to write.")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        _write(faces, partial, batch_size)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _write(faces, path, batch_size):
     shape = (len(faces), *faces.image_shape, 3)
-    out = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     batch_size = min(batch_size, rows_at_once(shape[1:]))
-    for start in range(0, len(faces), batch_size):
-        block = faces.images[start : start + batch_size]
-        if block.shape[1:] != shape[1:]:
-            raise FaceImageError(
-                f"images differ in size: row 0 is {shape[1:3]}, row {start} is "
-                f"{block.shape[1:3]}. Align the faces first (FaceAligner)."
-            )
-        out[start : start + batch_size] = block
-    out.flush()
+    # Not through a memory map: there a full disk is a crash.
+    with write_atomically(path) as file:
+        layout = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, layout)
+        for start in range(0, len(faces), batch_size):
+            block = faces.images[start : start + batch_size]
+            if block.shape[1:] != shape[1:]:
+                raise FaceImageError(
+                    f"images differ in size: row 0 is {shape[1:3]}, row {start} is "
+                    f"{block.shape[1:3]}. Align the faces first (FaceAligner)."
+                )
+            file.write(np.ascontiguousarray(block))

@@ -17,6 +17,8 @@ from skfau._columns import (
     row_key,
     select,
 )
+from skfau._kept import KeptRows, nbytes
+from skfau._small_views import without_the_rest
 from skfau.exceptions import MissingColumnError
 
 TIME_COLUMNS = frozenset({"subject", "video", "frame", "person"})
@@ -39,10 +41,23 @@ class RowTable:
         self._origin = None
         self._timeline = self._make_timeline()
 
+    def __getstate__(self):
+        small = without_the_rest(self, self.__dict__.get("_small"))
+        if small is not self:
+            # joblib knows an array that it has written by its identity.
+            self._small = small
+        return {k: v for k, v in small.__dict__.items() if k != "_small"}
+
+    def __sizeof__(self):
+        # Dask sends what is large once, and what looks small with every task.
+        parts = [self._store, *(column.data for column in self._columns.values())]
+        return object.__sizeof__(self) + nbytes(parts)
+
     def _derive(self, **changes):
         """Return faces that share everything with these except some attributes."""
         faces = object.__new__(type(self))
         faces.__dict__.update(self.__dict__)
+        faces.__dict__.pop("_small", None)
         faces.__dict__.update({f"_{name}": value for name, value in changes.items()})
         return faces
 
@@ -214,7 +229,9 @@ class RowTable:
             raise ImportError("to_frame needs pandas: pip install pandas") from error
         table = {}
         for name, (data, _) in self._columns.items():
-            if name == "landmarks" or isinstance(data, np.ndarray | MappedArray):
+            if name == "landmarks" or isinstance(
+                data, np.ndarray | MappedArray | KeptRows
+            ):
                 table.update(flat_columns(name, self.column(name)))
         return pd.DataFrame(table, index=range(len(self)))
 

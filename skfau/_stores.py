@@ -6,6 +6,7 @@ and ``fingerprint()``; ``image_shape`` is (H, W), or None when sizes are unknown
 differ. Stores that read files pickle as names, never as pixels.
 """
 
+import hashlib
 import os
 import stat
 from contextlib import nullcontext
@@ -16,6 +17,9 @@ import numpy as np
 
 from skfau._arrays import MappedArray, digest, hash_array, mapped_base, stamp
 from skfau._decoder_warnings import LISTENING, overhear
+from skfau._image_size import claimed_size, is_shorter_than_claimed, size_of_file
+from skfau._kept import KeptStore
+from skfau._limits import refuse_large
 from skfau.exceptions import FaceImageError
 
 # Decoded images are held by their bytes: 256 of a telephone would be 37 GB.
@@ -121,10 +125,39 @@ def stack_images(store, rows):
     return stacked
 
 
-class ArrayStore:
+def image_sizes(store, rows):
+    """Return the sizes of images without decoding them, as far as that can be done.
+
+    Parameters
+    ----------
+    store : object
+        Image store.
+    rows : ndarray of shape (m,), dtype intp
+        Rows of it.
+
+    Returns
+    -------
+    sizes : ndarray of shape (m, 2), dtype float64
+        Width and height in pixels; NaN where not known before the image is decoded.
+    """
+    shape = getattr(store, "image_shape", None)
+    if shape is not None:
+        return np.full((len(rows), 2), shape[::-1], float)
+    if hasattr(store, "image_sizes"):
+        return np.array(store.image_sizes(rows), float).reshape(len(rows), 2)
+    return np.full((len(rows), 2), np.nan)
+
+
+def _mark(data):
+    """Return a number that stands for bytes."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+class ArrayStore(KeptStore):
     """A uint8 stack in memory; shared with the caller, never copied whole."""
 
     kind = "array"
+    _entries = "_array"
 
     def __init__(self, array):
         check_pixels(array)
@@ -140,8 +173,12 @@ class ArrayStore:
     def gather(self, rows):
         return _rgb(self._array[rows])
 
-    def fingerprint(self):
+    def _digest(self):
         return hash_array(self._array)
+
+    def _marks(self, rows):
+        images = (np.ascontiguousarray(self._array[row]) for row in rows)
+        return np.array([_mark(image) for image in images], np.uint64)
 
 
 class MappedStore(ArrayStore):
@@ -153,14 +190,18 @@ class MappedStore(ArrayStore):
         check_pixels(array)
         self._array = MappedArray(array)
 
+    def kept(self, rows):
+        return self
+
     def fingerprint(self):
         return self._array.fingerprint()
 
 
-class ListStore:
+class ListStore(KeptStore):
     """Images of any sizes, held in memory as a list of uint8 arrays."""
 
     kind = "list"
+    _entries = "_images"
 
     def __init__(self, images):
         for row, image in enumerate(images):
@@ -175,11 +216,18 @@ class ListStore:
     def __len__(self):
         return len(self._images)
 
+    def image_sizes(self, rows):
+        return [self._images[row].shape[1::-1] for row in rows]
+
     def gather(self, rows):
         return [_rgb(self._images[row][None])[0].copy() for row in rows]
 
-    def fingerprint(self):
+    def _digest(self):
         return digest(*(hash_array(image) for image in self._images))
+
+    def _marks(self, rows):
+        hashes = (hash_array(self._images[row]).encode() for row in rows)
+        return np.array([_mark(data) for data in hashes], np.uint64)
 
 
 def _truncated(data):
@@ -234,8 +282,10 @@ def read_image(path, row):
             f"row {row}: cannot read the image {path!r} ({error.strerror}); check the "
             f"path, or {_HINT}."
         ) from error
+    size = claimed_size(data) or (0, 0)
+    refuse_large(f"row {row}: the image {path!r}", size, FaceImageError)
     # OpenCV fills the missing part of a truncated JPEG with gray and says nothing.
-    if _truncated(data):
+    if _truncated(data) or is_shorter_than_claimed(data, size):
         raise FaceImageError(
             f"row {row}: the image {path!r} is truncated at {len(data)} bytes; copy "
             f"the file again, or {_HINT}."
@@ -264,10 +314,11 @@ def _common_start(one, other):
     return one[:same]
 
 
-class PathStore:
+class PathStore(KeptStore):
     """One image file per row, decoded on every access."""
 
     kind = "paths"
+    _entries = "_names"
     image_shape = None
 
     def __init__(self, paths):
@@ -289,7 +340,13 @@ class PathStore:
         # joblib's hash sees this state and must follow the files. Asking for every
         # file's date takes a second per 10^5 files, so once per store.
         self._stamps = self._stamps or self.fingerprint()
-        return self.__dict__
+        return super().__getstate__()
+
+    def kept(self, rows):
+        store = super().kept(rows)
+        # These files' dates are among the marks.
+        store._stamps = None
+        return store
 
     def __len__(self):
         return len(self._names)
@@ -298,8 +355,15 @@ class PathStore:
         """Return the absolute path of a row."""
         return os.fsdecode(self._prefix + bytes(self._names[row]))
 
+    def image_sizes(self, rows):
+        return [size_of_file(self.path(row)) for row in rows]
+
     def gather(self, rows):
         return [read_image(self.path(row), int(row)) for row in rows]
 
-    def fingerprint(self):
+    def _digest(self):
         return digest(*(stamp(self.path(row)) for row in range(len(self))))
+
+    def _marks(self, rows):
+        stamps = (repr(stamp(self.path(row))).encode() for row in rows)
+        return np.array([_mark(data) for data in stamps], np.uint64)

@@ -1,7 +1,10 @@
 """The classifier inside pipelines, searches and other meta-estimators."""
 
+import numpy as np
+
 # Fitted attributes first: `estimator` may be a template that is not fitted.
 _INNER = ("best_estimator_", "estimator_", "estimator")
+_CALIBRATED = "calibrated_classifiers_"
 
 
 def find_classifier(model):
@@ -101,6 +104,32 @@ def apply_steps(steps, X):
     for step in steps:
         X = step.transform(X)
     return X
+
+
+def parts(model):
+    """Yield a fitted model and everything in it that was fitted with it.
+
+    Parameters
+    ----------
+    model : object
+        As in `find_classifier`, or an ensemble.
+
+    Yields
+    ------
+    part : object
+        Unlike `layers`, also the steps of pipelines and the members of ensembles.
+    """
+    yield model
+    for name in ("steps", "transformer_list"):
+        for _, part, *_ in getattr(model, name, None) or ():
+            yield from parts(part)
+    members = getattr(model, "estimators_", getattr(model, _CALIBRATED, None))
+    if members is None:
+        inner = (getattr(model, name, None) for name in _INNER)
+        members = [next((each for each in inner if each is not None), None)]
+    for part in np.ravel(np.asarray(members, dtype=object)):
+        if part is not None:
+            yield from parts(part)
 
 
 def layers(model, steps=()):

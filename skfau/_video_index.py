@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from skfau._arrays import stamp
-from skfau._cache_files import cache_path, settled, write_arrays
+from skfau._cache_files import cache_path, read_arrays, settled, write_arrays
+from skfau._limits import refuse_large, refuse_special
 from skfau._warn import warn
 from skfau.exceptions import FaceImageError
 
@@ -114,6 +115,7 @@ def find_videos(paths):
 
 def open_video(path):
     """Return an open `cv2.VideoCapture`; raise FaceImageError naming the file."""
+    refuse_special(path, FaceImageError)
     if not Path(path).is_file():
         folder = Path(path).is_dir()
         raise FaceImageError(
@@ -124,6 +126,9 @@ def open_video(path):
     capture = cv2.VideoCapture(path)
     if not capture.isOpened():
         raise FaceImageError(f"OpenCV cannot open the video {path!r}.")
+    sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+    size = [max(capture.get(side), 0) for side in sides]
+    refuse_large(f"a frame of the video {path!r}", size, FaceImageError)
     return capture
 
 
@@ -208,15 +213,21 @@ def _write(kept, now, index):
 def _load(kept, now):
     """Return the index that was kept for a file of this size and date, else None."""
     try:
-        with kept.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with read_arrays(kept) as file:
             if file["stamp"].tolist() != list(now):
                 return None
             height, width, *promised = file["about"].tolist()
             shape = (int(height), int(width)) if height else None
             index = VideoIndex(file["times"], file["marks"], shape, tuple(promised))
-    except Exception:
-        # Absent or damaged, at which zipfile raises whatever it stumbles over: the
-        # video itself is read again.
+            if index.times.shape != index.marks.shape or not len(index.times):
+                raise ValueError("its arrays do not fit together")
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    whole = index.times.shape == index.marks.shape and len(index.times)
-    return index if whole else None
+    except Exception as error:
+        # zipfile raises whatever it stumbles over.
+        warn(
+            f"{kept}, the index of a video, is not as it was written ({error}), so the "
+            "video is read to its end again"
+        )
+        return None
+    return index

@@ -10,6 +10,7 @@ __all__ = [
     "MissingFaceWarning",
     "SeveralFacesWarning",
     "SkfauError",
+    "SubjectOverlapWarning",
 ]
 
 
@@ -59,3 +60,7 @@ class MissingFaceWarning(UserWarning):
 
 class SeveralFacesWarning(UserWarning):
     """Some images show several faces, and one of them is used."""
+
+
+class SubjectOverlapWarning(UserWarning):
+    """Rows that are scored show subjects that the classifier was trained on."""

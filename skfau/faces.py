@@ -6,6 +6,7 @@ import numpy as np
 
 from skfau._columns import Column, row_array, row_key, select
 from skfau._concat import check_parts, join_column, join_rows, name_recordings
+from skfau._kept import KeptRows
 from skfau._pixels import ImageReport, Images, check_images, write_images
 from skfau._rows import TIME_COLUMNS, RowTable
 from skfau._stores import as_store
@@ -51,12 +52,19 @@ class Faces(RowTable):
     -----
     Of image files 16 bits become 8 (12 do where no pixel of an image has more, as
     cameras write them) and transparency is dropped, and they are turned as their EXIF
-    tag says: landmarks are of the turned image.
+    tag says: landmarks are of the turned image. Image files, and frames of videos,
+    whose header claims more than 2**28 pixels are refused before they are decoded; the
+    environment variable ``SKFAU_MAX_PIXELS`` sets another limit.
 
     A column is read as ``faces.column("age")`` or ``faces.age``.
     Columns are copied when given and read-only when read as a view. Files named here
-    must not change while faces refer to them. Pickles hold file names for memory
-    maps, image files and videos, and the pixels only of arrays in memory.
+    must not change while faces refer to them.
+
+    Pickles hold file names for memory maps, image files and videos, and the pixels only
+    of arrays in memory. A view of at most half of the rows takes along its own rows
+    and, where there are ``video`` and ``frame``, the other frames of their videos,
+    which `neighbors` may ask for; `fingerprint` and row numbers stay. ``sys.getsizeof``
+    counts the pixels and columns that are held in memory.
 
     Examples
     --------
@@ -300,7 +308,9 @@ class Faces(RowTable):
                 continue
             if self._whole and at is None:
                 kept[name] = Column(data)
-            elif name in TIME_COLUMNS or (at is None and isinstance(data, np.ndarray)):
+            elif name in TIME_COLUMNS or (
+                at is None and isinstance(data, np.ndarray | KeptRows)
+            ):
                 kept[name] = Column(self.column(name))
             else:
                 kept[name] = Column(data, self._rows if at is None else at)

@@ -27,6 +27,7 @@ from skorch.callbacks import (
 from torch.optim import lr_scheduler
 
 from skfau import MultiLabelTransformerClassifier, SEVNetClassifier
+from skfau.exceptions import SubjectOverlapWarning
 from skfau.metrics import au_f1_score, f1_scorer
 from skfau.model_selection import SubjectKFold
 from tests.small import CLASSIFIERS, make_small
@@ -157,6 +158,13 @@ def test_callbacks_set_after_the_fit_count_in_partial_fit(made):
     clf = fit(made, max_epochs=1).set_params(callbacks=[EpochTimer()])
     clf.partial_fit(made.data, made.target)
     assert [("dur" in row) for row in clf.history_] == [False, True]
+    before = clf.callbacks
+    clf.set_params(callbacks=[EarlyStopping("valid_f1")])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="monitors 'valid_f1'"):
+            clf.partial_fit(made.data, made.target)
+    clf.set_params(callbacks=before).partial_fit(made.data, made.target)
+    assert "dur" in clf.history_[-1]
 
 
 def test_early_stopping_of_skorch_ends_the_fit(made):
@@ -238,7 +246,8 @@ def test_epoch_scoring_scores_held_out_and_training_faces(made):
         assert row["f1"] == row["own"] == row["valid_f1"]
         assert 0 <= row["f1_macro"] <= 1
     alone = fit(made, scores[1], max_epochs=1)
-    score = alone.score(made.data[::4], made.target[::4])
+    with pytest.warns(SubjectOverlapWarning, match="were in training"):
+        score = alone.score(made.data[::4], made.target[::4])
     assert alone.history_[0]["train"] == score
 
 

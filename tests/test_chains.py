@@ -367,7 +367,7 @@ def test_a_file_with_any_byte_changed_is_refused_or_the_same(tmp_path):
             assert plain(again) == plain(model)
     assert n_refused > 0.98 * len(whole) / 3
     path.write_bytes(whole[:-1])
-    with pytest.raises(ValueError, match="model is not a classifier saved by skfau"):
+    with pytest.raises(ValueError, match="model cannot be read as a classifier"):
         skfau.load(path)
 
 
@@ -382,11 +382,11 @@ def other(**changes):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (None, "not a classifier saved by skfau"),
+        (None, "cannot be read as a classifier saved by skfau"),
         ([1], "header is no JSON object"),
         ({**HEADER, "skfau_format": 2}, "format 2, written by skfau 9.0"),
-        ({**HEADER, "objects": []}, "cannot be loaded"),
-        ({**HEADER, "objects": [3]}, "cannot be loaded"),
+        ({**HEADER, "objects": []}, "x cannot be read as a classifier"),
+        ({**HEADER, "objects": [3]}, "x cannot be read as a classifier"),
         ({**HEADER, "class": "DRMLClassifier"}, "KeyError"),
         ({**HEADER, "class": "system"}, "holds a system, which is no class of skfau"),
         (other(**{"class": "Popen"}), "holds a Popen, which is no class of skfau"),

@@ -158,6 +158,7 @@ def test_history_has_the_loss_and_its_parts(cls, fitted):
     assert all(np.isfinite(row["train_loss"]) for row in history)
 
 
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.SubjectOverlapWarning")
 def test_score_is_macro_f1_over_known_labels(cls, fitted, made):
     target = made.target.copy()
     target[:20] = np.nan
@@ -165,6 +166,7 @@ def test_score_is_macro_f1_over_known_labels(cls, fitted, made):
     assert clf.score(made.data, target) == clf.score(made.data[20:], made.target[20:])
 
 
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.SubjectOverlapWarning")
 def test_score_knows_its_aus_by_name(cls, fitted, made):
     pandas = pytest.importorskip("pandas")
     columns = [f"AU{au}" for au in reversed(made.aus)]

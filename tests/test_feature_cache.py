@@ -155,7 +155,7 @@ def test_what_the_disk_did_not_take_is_not_read(cache, monkeypatch):
         expected = cache._compute(rows)[which]
         read = cache.read(rows, which)
         np.testing.assert_array_equal(read, np.moveaxis(expected, 3, 1))
-    assert cache._entries["done"].tolist() == [1, 0, 1]
+    assert (cache._entries["done"] > 0).tolist() == [True, False, True]
 
 
 def test_a_file_that_was_replaced_is_not_taken_for_the_old_one(cache):

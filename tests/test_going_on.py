@@ -120,6 +120,25 @@ def test_a_file_without_centres_loads(made, tmp_path):
     assert (centers(loaded) == 0).all()
 
 
+def test_a_pickle_without_an_optimiser_opens(made):
+    clf = make_small(FAUTransformerClassifier).fit(made.data, made.target)
+    state, net = clf.__getstate__(), clf.net_
+    # As pickles were before they held one.
+    state["_network"] = {
+        "state": clf.network_state(),
+        "history": clf.history_,
+        "seed": net.seed,
+        "loss": net.criterion_.state_dict(),
+        "buffers": net.system.buffers,
+    }
+    old = FAUTransformerClassifier.__new__(FAUTransformerClassifier)
+    old.__setstate__(state)
+    assert_same_weights(old, clf)
+    assert old.history_ == clf.history_
+    with pytest.warns(UserWarning, match="older version holds no optimiser"):
+        old.partial_fit(made.data, made.target)
+
+
 class Count(Callback):
     """Count epochs over all copies of this callback."""
 

@@ -221,6 +221,7 @@ def test_features_named_in_another_order_are_refused(cls, table):
         clf.predict(named[list("bacde")])
 
 
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.SubjectOverlapWarning")
 @pytest.mark.parametrize("features", CHAINS)
 def test_the_chain_works_in_scikit_learn(features, made):
     target = made.target.copy()

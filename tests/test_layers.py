@@ -30,10 +30,15 @@ BESIDE = {("model_selection", "metrics")}
 # Private files at the top level belong to the room they serve.
 SERVES = {
     "_arrays": "exceptions",
+    "_forks": "exceptions",
+    "_image_size": "exceptions",
+    "_limits": "exceptions",
     "_random": "exceptions",
     "_warn": "exceptions",
     "_unwrap": "exceptions",
     "_rows": "faces",
+    "_kept": "faces",
+    "_small_views": "faces",
     "_facs_table": "facs",
     "_columns": "faces",
     "_stores": "faces",
@@ -41,9 +46,11 @@ SERVES = {
     "_concat": "faces",
     "_pixels": "faces",
     "_cache_files": "exceptions",
+    "_files": "exceptions",
     "_video_index": "faces",
     "_video_store": "faces",
     "_tables": "datasets",
+    "_subjects": "datasets",
     "_validation": "datasets",
 }
 MAY_IMPORT = {

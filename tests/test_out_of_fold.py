@@ -72,6 +72,7 @@ def test_group_splitters_are_given_the_subjects():
     np.testing.assert_array_equal(found, told)
 
 
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.SubjectOverlapWarning")
 def test_rows_in_no_test_fold_are_nan():
     faces, y = draw_faces()
     splits = [(np.arange(50, 100), np.arange(20)), (np.arange(50), np.arange(50, 60))]

@@ -104,7 +104,7 @@ def test_numpy_values_of_parameters_are_written(cls, made, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a file of ours", b"\x80\x04K\x01."])
 def test_something_else_is_refused(cls, content, tmp_path):
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(ValueError, match="not a classifier saved by skfau"):
+    with pytest.raises(ValueError, match="cannot be read as a classifier saved"):
         cls.load(tmp_path / "x")
 
 

@@ -271,6 +271,7 @@ def pipelines():
     }
 
 
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.SubjectOverlapWarning")
 @pytest.mark.parametrize("name", pipelines())
 @pytest.mark.parametrize("enabled", [True, False])
 def test_default_scoring_works_with_and_without_routing(name, enabled, made):

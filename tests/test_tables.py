@@ -190,6 +190,7 @@ def test_rows_of_an_array_are_numbered(made):
     assert table.index.tolist() == [*range(8)]
 
 
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.SubjectOverlapWarning")
 def test_tables_score_as_arrays_do(made):
     y = pandas.DataFrame(made.target, columns=[f"AU{au}" for au in made.aus])
     chain = tables_of(landmark_baseline()).fit(made.data, y)

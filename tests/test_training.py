@@ -64,6 +64,7 @@ def test_n_jobs_does_not_change_scores(cls, made, backend):
     np.testing.assert_array_equal(scores(1), scores(2))
 
 
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.SubjectOverlapWarning")
 def test_it_overfits_64_frames(cls, made):
     usual = {"max_epochs": 45, "lr": 3e-3, "batch_size": 24, "augmentation": None}
     clf = make_small(cls, **usual | OVERFITS.get(cls.__name__, {}))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from skimage.data import astronaut
 
 from skfau import FaceAligner, Faces
-from skfau.exceptions import MissingFaceWarning
+from skfau.exceptions import FaceImageError, MissingFaceWarning
+from skfau.preprocessing._warp import AlignedImages
 from tests.mean_face import MEAN_FACE
 
 PHOTO = astronaut()
@@ -55,7 +56,7 @@ def landmarks_for(matrix, size):
     """Return the landmarks of a mean face that the aligner moves by this matrix."""
     face = 100 * MEAN_FACE[None] + 500
     aligner = FaceAligner(size, "inner", landmarks="given")
-    black = np.zeros((1, 8, 8, 3), np.uint8)
+    black = np.broadcast_to(np.uint8(0), (1, 1000, 1000, 3))
     target = aligner.transform(Faces(black, landmarks=face)).landmarks[0]
     return (target.astype(float) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
 
@@ -107,17 +108,29 @@ def test_shrinking_does_not_alias(scale):
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0])
-def test_face_outside_of_the_image_shows_the_border(scale):
-    out = warp(PHOTO, np.array([[scale, 0, 900], [0, scale, 900]]), 50, 77)
-    assert (out == 77).all()
+def test_a_face_outside_of_the_image_is_never_read_and_black(scale):
+    store = ListedStore()
+    store.image_shape = PHOTO.shape[:2]
+    matrix = np.array([[scale, 0, 900], [0, scale, 900]])
+    assert (aligned(store, [0], [matrix], 50, border_value=77).images[0] == 0).all()
+    assert not store.read
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0])
+@pytest.mark.parametrize("shift", [(900, 20), (20, -900), (-900, 900)])
+def test_a_face_outside_of_an_image_of_unknown_size_is_an_error(scale, shift):
+    matrix = np.column_stack([scale * np.eye(2), shift])
+    images = AlignedImages(ListedStore(), [0], [matrix], 50)
+    with pytest.raises(FaceImageError, match=r"row 0.*outside of its image"):
+        images.gather([0])
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0])
 def test_border_next_to_the_image(scale):
-    out = warp(PHOTO, np.array([[scale, 0, 25], [0, scale, 25]]), 50, 77)
-    assert (out[:24] == 77).all()
-    assert (out[:, :24] == 77).all()
-    assert not (out[27:, 27:] == 77).all(axis=2).any()
+    out = warp(PHOTO, np.array([[scale, 0, 10], [0, scale, 10]]), 50, 77)
+    assert (out[:9] == 77).all()
+    assert (out[:, :9] == 77).all()
+    assert not (out[12:, 12:] == 77).all(axis=2).any()
 
 
 def test_pixels_are_read_only_on_access():

@@ -18,6 +18,7 @@ def fitted(made):
     return make_classifier(crf_scale=2).fit(made.data[::4], made.target[::4])
 
 
+@pytest.mark.filterwarnings("ignore::skfau.exceptions.SubjectOverlapWarning")
 def test_it_overfits_a_small_batch(made):
     known = [6, 10, 12, 17]
     columns = [made.aus.index(au) for au in known]

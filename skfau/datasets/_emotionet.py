@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import Bunch
 
+from skfau._limits import refuse_special
 from skfau._stores import PathStore
 from skfau._warn import warn
 from skfau.datasets._image_files import IMAGE_SUFFIXES
@@ -166,6 +167,7 @@ def _label_files(root, subset):
 
 
 def _first_line(path):
+    refuse_special(path, LabelError)
     with path.open("rb") as file:
         return file.readline(4096).decode("utf-8", errors="replace")
 

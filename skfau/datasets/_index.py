@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from skfau import __version__
 from skfau._arrays import stamp
-from skfau._cache_files import cache_path, settled, write_arrays
+from skfau._cache_files import cache_path, read_arrays, settled, write_arrays
 from skfau._warn import warn
+from skfau.exceptions import DatasetWarning
 
 # Format of the index; raise it when a reader returns other records for equal files.
 _FORMAT = 3
@@ -113,21 +114,32 @@ def _write(path, keys, stamps, records):
 def _load(path):
     """Return name -> (stamps, record); empty if there is no sound index."""
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with read_arrays(path) as file:
             about = json.loads(file["about"].tobytes())
             if about["format"] != [_FORMAT, __version__]:
                 return {}
-            split = {
-                field: np.split(
-                    file[f"values_{field}"],
-                    np.cumsum(file[f"lengths_{field}"])[:-1],
-                )
-                for field in about["fields"]
-            }
-    except Exception:
-        # The index is absent or damaged, for which zipfile has errors of many types;
-        # all files are read again.
+            return _unpack(about, file)
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except Exception as error:
+        # zipfile has errors of many types.
+        warn(
+            f"the index {path} is not as it was written ({error}), so all files are "
+            "read again",
+            DatasetWarning,
+        )
+        return {}
+
+
+def _unpack(about, file):
+    """Return name -> (stamps, record); raise ValueError if parts do not agree."""
+    n_keys = len(about["keys"])
+    split = {}
+    for field in about["fields"]:
+        values, lengths = file[f"values_{field}"], file[f"lengths_{field}"]
+        if len(lengths) != n_keys or lengths.min() < 0 or lengths.sum() != len(values):
+            raise ValueError(field)
+        split[field] = np.split(values, np.cumsum(lengths)[:-1])
     return {
         key: (stamps, {field: parts[k] for field, parts in split.items()})
         for k, (key, stamps) in enumerate(

@@ -47,6 +47,13 @@ def landmark_files(folders, *names):
     A recording has ``NAME.csv``, ``NAME.mat`` or a folder ``NAME`` of one file per
     frame, maybe in one more folder.
     """
+    for name in names:
+        if name in ("", ".", "..") or {"/", "\\", "\0"} & set(name):
+            raise DatasetError(
+                f"a recording is called {name!r}, so that its landmarks would be "
+                "looked for elsewhere than in their folder; names of recordings have "
+                "no separators of folders"
+            )
     places = [
         folder / f"{name}{suffix}"
         for folder in folders
@@ -146,6 +153,12 @@ def read_points(path, frames, record, first=1, *, five=False):
 def known_layout(path, points, five):
     """Return float32 points (n, 68, 2), or (n, 5, 2) if they are five and may be."""
     known = points[np.isfinite(points)]
+    most = np.abs(points).max(initial=0, where=~np.isnan(points))
+    if most > np.finfo(np.float32).max:
+        raise DatasetError(
+            f"{path} has a coordinate of {most:.3g}, expected pixels, or NaN where a "
+            "point is not known"
+        )
     if points.shape[1] > 68 and len(known) and np.abs(known).max() <= 2:
         raise DatasetError(
             f"{path} has points in shares of the image, as MediaPipe gives them; "

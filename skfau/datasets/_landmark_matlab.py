@@ -3,19 +3,28 @@
 import re
 
 import numpy as np
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 
+from skfau._files import reading
+from skfau._limits import refuse_large
 from skfau.exceptions import DatasetError
 
 _POINTS = (68, 66, 51, 49)
+_VALUES = 2 * max(_POINTS)  # of a frame, at most
 _FRAME_FILE = re.compile(r"(.*?)(\d+)_lm\.mat")
 
 
 def read_tracked(path):
     """Read ``fit/pred`` of BP4D's ``2DFeatures``; frame k is entry k - 1."""
-    with path.open("rb") as file:
-        old = file.read(10) == b"MATLAB 5.0"
-    entries = _old_entries(path) if old else _hdf5_entries(path)
+    remedy = "Copy it again, or pass landmarks=None."
+    with reading(path, "does not hold tracked points (fit/pred)", remedy):
+        with path.open("rb") as file:
+            old = file.read(10) == b"MATLAB 5.0"
+        return _stack(_old_entries(path) if old else _hdf5_entries(path))
+
+
+def _stack(entries):
+    """Return the numbers of frames, from 1, and their points."""
     size = next((entry.size for entry in entries if entry.size // 2 in _POINTS), 2 * 49)
     points = np.full((len(entries), size // 2, 2), np.nan, np.float32)
     for k, entry in enumerate(entries):
@@ -33,15 +42,23 @@ def _hdf5_entries(path):
             f"reading {path} needs h5py: pip install 'skfau[bp4d]', or pass "
             "landmarks=None"
         ) from error
-    try:
-        with h5py.File(path, "r") as file:
-            references = file["fit/pred"][()].ravel()
-            return [file[r][()] if r else np.empty(0) for r in references]
-    except (OSError, KeyError) as error:
+    with h5py.File(path, "r") as file:
+        frames = file["fit/pred"]
+        refuse_large(f"fit/pred of {path}", (*frames.shape, _VALUES), DatasetError)
+        return [
+            _hdf5_points(path, file[frame]) if frame else np.empty(0)
+            for frame in frames[()].ravel()
+        ]
+
+
+def _hdf5_points(path, entry):
+    """Return the points of a frame; MATLAB's empty arrays hold their own shape."""
+    if entry.size > _VALUES:
         raise DatasetError(
-            f"{path} does not hold tracked points (fit/pred): {error}. Copy it again, "
-            "or pass landmarks=None."
-        ) from error
+            f"{path} holds an entry of shape {entry.shape} under fit/pred, expected "
+            "two rows of 49 to 68 points. Copy it again, or pass landmarks=None."
+        )
+    return entry[()]
 
 
 def _old_entries(path):
@@ -58,14 +75,12 @@ def _old_entries(path):
 
 
 def _load_mat(path, name):
-    # SciPy's parser raises errors of many types.
-    try:
+    fault = f"is not a MATLAB file with the variable {name!r}"
+    with reading(path, fault, "Copy it again, or pass landmarks=None."):
+        for found, shape, _ in whosmat(path):
+            if found == name:
+                refuse_large(f"{name} of {path}", shape, DatasetError)
         return loadmat(path, variable_names=[name])[name]
-    except Exception as error:
-        raise DatasetError(
-            f"{path} is not a MATLAB file with the variable {name!r} ({error}); copy "
-            "it again, or pass landmarks=None"
-        ) from error
 
 
 def read_frame_files(folder, frames):

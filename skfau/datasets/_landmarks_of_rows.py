@@ -75,8 +75,9 @@ def _by_video(folders, columns, first):
         people = columns.get("subject", columns["video"])[rows]
         if (np.diff(frames) == 0).any() or (people != people[0]).any():
             raise DatasetError(
-                f"several subjects have a video {video}; give each its own name, so "
-                "that it is clear whose landmarks are in its file"
+                f"several subjects have a video {video}, of which {folders[0]} has one "
+                "file of landmarks; give each its own name, so that it is clear whose "
+                "these are"
             )
         path, _ = landmark_files(folders, str(video))
         read = read_points(path, frames, read_images(None), first, five=True)

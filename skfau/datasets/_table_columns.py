@@ -71,7 +71,7 @@ def check_columns(name, columns, where):
     """Raise unless every row says who and when it is; write both in one way."""
     if "path" not in columns:
         raise DatasetError(f"{name} must have a column 'path'; it has {[*columns]}")
-    for column in {"images", "landmarks", "five_points"} & columns.keys():
+    for column in {"images", "landmarks", "five_points", "self"} & columns.keys():
         raise DatasetError(f"{name} has a column {column!r}; give it another name")
     _check_people(columns, where)
     if "frame" in columns:
@@ -84,7 +84,8 @@ def _check_people(columns, where):
     for column in [c for c in _KEYS if c in columns]:
         cells = columns[column].tolist()
         cells = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
-        nameless = names_of(np.array(cells, object))[1] | [cell == "" for cell in cells]
+        nameless = names_of(np.array(cells, object))[1]
+        nameless |= np.array([str(cell) == "" for cell in cells], bool)
         if nameless.any():
             raise DatasetError(
                 f"{where[np.argmax(nameless)]}: {column!r} is empty; name it, leave "

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from skfau._files import check_regular
 from skfau.exceptions import LabelError
 
 _SEPARATORS = {",": "commas", "\t": "tabs", " ": "spaces", ";": "semicolons"}
@@ -28,6 +29,7 @@ def read_lines(path, error_type=LabelError):
         If the file cannot be read or is not text.
     """
     try:
+        check_regular(path)
         data = path.read_bytes()
     except OSError as error:
         raise error_type(f"{path} cannot be read: {error.strerror}") from error

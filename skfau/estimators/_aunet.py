@@ -149,6 +149,9 @@ class AUNetClassifier(BaseAUClassifier):
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
     label_vaes_ : dict of str to skfau.nn.LabelVAE
         Auto-encoders by data set; the name is ``""`` without the column ``dataset``.
         `save` does not write them; after `load` the next `partial_fit` trains new ones.

@@ -7,9 +7,10 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
-from skfau.estimators import _fitting, _persistence
+from skfau.estimators import _bounds, _fitting, _persistence
 from skfau.estimators._augmentation import still
 from skfau.estimators._aus import (
     count_labels,
@@ -25,6 +26,7 @@ from skfau.estimators._batches import (
 )
 from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
+from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
 from skfau.estimators._parameters import (
     SHARED_CONSTRAINTS,
     SharedParameters,
@@ -32,11 +34,15 @@ from skfau.estimators._parameters import (
 )
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
-from skfau.estimators._training import INIT, load_history, plain_history
+from skfau.estimators._training import INIT, plain_history
 from skfau.metrics import au_f1_score
 
+_TRIED = 8  # faces on which a fit tries its network
 
-class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstimator):
+
+class BaseAUClassifier(
+    SharedParameters, RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimator
+):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
     A subclass declares its parameters in ``__init__``, stores them by
@@ -58,6 +64,9 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows; with
         ``sample_weight`` float64, the sums of weights of mean 1.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the network.
     history_ : list of dict
@@ -116,7 +125,8 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
     ===================================  ===============================================
 
     An epoch records ``train_loss``, the parts of the loss and, with early stopping on
-    held-out subjects, ``valid_f1``; there is no ``valid_loss``. A callback ends the
+    held-out subjects, ``valid_f1``, which is better the higher it is (pass
+    ``lower_is_better=False``); there is no ``valid_loss``. A callback ends the
     training with its epoch by raising KeyboardInterrupt, as ``EarlyStopping`` does;
     all others still hear of that epoch. A user's Ctrl-C passes through. In
     `partial_fit` a scheduler goes on where it was; other callbacks begin anew.
@@ -218,8 +228,9 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             If early stopping finds no subjects in `X`, or landmarks are needed and
             missing.
         ValueError
-            If `sample_weight` has another shape or other values, or a warm start finds
-            a network of another shape.
+            If `sample_weight` has another shape or other values, a warm start finds a
+            network of another shape, or a callback could not do its work (see the notes
+            of `BaseAUClassifier`).
         FloatingPointError
             If training diverges.
         """
@@ -235,7 +246,8 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             lambda: fit_fingerprint(type(self), self.get_params(False), *train),
             self.max_epochs,
         )
-        held_out = None
+        taught = _persistence.subjects_of(self if going_on else self.init_from)
+        everyone, held_out = train[0], None
         if self.early_stopping:
             train, test = _fitting.hold_out_subjects(
                 *train, self.validation_fraction, seed
@@ -251,7 +263,9 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             batches = self._make_batches(net, *train)
             how = n_left, self.max_epochs, held_out, checkpoint
             bar_name = type(self).__name__ if self.verbose else None
-            _fitting.train(net, batches, train[:2], *how, bar_name)
+            with self._remembering(everyone, taught):
+                _fitting.train(net, batches, train[:2], *how, bar_name)
+        self._refuse_divergence(train[0])
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -279,6 +293,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
         """
         going_on = hasattr(self, "net_")
         *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
+        taught = _persistence.subjects_of(self if going_on else self.init_from)
         with threads(self.n_threads):
             net, fresh = getattr(self, "net_", None), ()
             if going_on:
@@ -289,8 +304,15 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
                 net, fresh = self._start(*train, aus, seed)
             self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
-            net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
+            with self._remembering(train[0], taught):
+                net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
+        self._refuse_divergence(train[0])
         return self
+
+    def _refuse_divergence(self, faces):
+        """Raise if the last steps, which no loss tells of, broke the network."""
+        refuse_broken_weights(self.net_.module_.network)
+        self._probabilities(faces[:_TRIED])
 
     def _check_training(self, X, y, sample_weight, *, going_on):
         """Return faces, labels and weights that can train, and the columns' AUs.
@@ -397,6 +419,12 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
             DataFrame with columns ``AU1``, ... and rows named as the faces are, after
             ``set_output(predict_proba="pandas")``.
+
+        Raises
+        ------
+        FloatingPointError
+            If a row that has a face gets NaN, as from a network whose training
+            diverged.
         """
         return self._as_output(self._probabilities(X), X)
 
@@ -440,7 +468,15 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
         -------
         f1 : float
             Macro F1 in [0, 1].
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If some subjects of `X` were in training, so that the score flatters. A
+            score of training rows that you mean is silent after
+            ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
+        warn_of_training_subjects(self, X)
         predicted, labels = self.predict(X), check_au_labels(y)
         resolve_aus(self.aus_, y, labels.shape[1])
         return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
@@ -450,7 +486,9 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
         check_is_fitted(self, "net_")
         faces = check_faces(X, need=self.net_.system.inputs)
         with threads(self.n_threads):
-            return self._apply_network(faces, select, method)
+            values = self._apply_network(faces, select, method)
+        refuse_broken_values(values, faces)
+        return values
 
     def input_window(self, image_shape):
         """Return which part of a face the network sees when it predicts.
@@ -513,6 +551,8 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             those.
         ValueError
             If parameters set after the fit are of a network of another shape.
+        OSError
+            If the file cannot be written; what was there before stays.
         """
         header, state = self._to_file()
         parameters = _persistence.to_json(kept_parameters(self.get_params(False)))
@@ -528,6 +568,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
             "label_counts": self.label_counts_.tolist(),
             "constants": self.net_.system.given,
             "history": self.history_,
+            "train_subjects": _persistence.subjects_of(self),
             "loss": _persistence.loss_state(self.net_),
         }
         return header, self.network_state()
@@ -548,27 +589,27 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
 
         Raises
         ------
+        OSError
+            If there is no such file, or it cannot be read.
         ValueError
-            If the file is something else, or of another class or format.
+            If the file is something else, damaged, or of another class or format; or
+            if its parameters are not those of the arrays in it.
         """
-        header, state = _persistence.read_file(path)
-        _persistence.check_class(path, header["class"], cls.__name__)
-        parameters = _persistence.from_json(header["parameters"])
-        return cls._from_file(parameters, header | {"file": str(path)}, state)
+        with _persistence.opened(path, cls.__name__) as (parameters, header, state):
+            return cls._from_file(parameters, header, state)
 
     @classmethod
     def _from_file(cls, parameters, header, state):
         """Return the classifier that has these parameters and gave `_to_file`."""
-        new = cls(**parameters)
-        new.aus_ = tuple(header["aus"])
-        new.label_counts_ = np.array(header["label_counts"])
-        net = new._remake_net({name: state[name] for name in header["constants"]})
-        _persistence.load_state(net.module_.network, state)
-        _persistence.load_loss(net, _persistence.from_lists(header))
-        load_history(net.history, header["history"])
-        net.loaded_from = header.get("file", "the file of this classifier")
+        new = cls(**_bounds.check_parameters(cls, parameters))
+        new._validate_params()
+        new.aus_, new.label_counts_ = _bounds.read_labels(header)
+        with _bounds.Bounded(state):
+            net = new._remake_net({name: state[name] for name in header["constants"]})
+        _persistence.fill(net, header, state)
         new._describe(net, Task(new.aus_, new.label_counts_))
         new.net_ = net
+        new.train_subjects_ = _persistence.subjects_in(header)
         return new
 
     def _remake_net(self, buffers, seed=0, made_with=None):
@@ -615,7 +656,7 @@ class BaseAUClassifier(SharedParameters, TableOutput, ClassifierMixin, BaseEstim
 
     def __setstate__(self, state):
         state = dict(state)
-        kept = state.pop("_network", None)
+        kept = _persistence.read_kept(state.pop("_network", None))
         super().__setstate__(state)
         if kept is not None:
             self.net_ = net = self._remake_net(*kept["remade"])

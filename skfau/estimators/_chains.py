@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skfau import model_selection as ms
 from skfau import preprocessing as pre
+from skfau._files import reading
 from skfau.estimators import _linear, _persistence
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
@@ -22,14 +23,15 @@ from skfau.estimators._parameters import NOT_SAVED
 
 _OF_TABLES = ("n_features_in_", "feature_names_in_")
 _OF_LABELS = ("classes_", "aus_")
-_OF_LINEAR = ("coef_", "intercept_", "n_aus_", "label_counts_")
+_OF_SUBJECTS = ("train_subjects_",)
+_OF_LINEAR = ("coef_", "intercept_", "n_aus_", "label_counts_", *_OF_SUBJECTS)
 # What is written beside networks, with the fitted attributes.
 _ATTRIBUTES = {
     pre.DlibDetector: (),
     pre.FaceAligner: (),
-    pre.HOGFeatures: ("image_shape_",),
-    pre.LBPFeatures: ("image_shape_",),
-    pre.LandmarkFeatures: (),
+    pre.HOGFeatures: ("image_shape_", *_OF_SUBJECTS),
+    pre.LBPFeatures: ("image_shape_", *_OF_SUBJECTS),
+    pre.LandmarkFeatures: _OF_SUBJECTS,
     pre.MeshDetector: (),
     pre.ROIHeatmaps: (),
     ms.AUThresholdClassifier: (*_OF_LABELS, "estimator_", "thresholds_"),
@@ -44,17 +46,13 @@ _ATTRIBUTES = {
     FeatureUnion: (),
     FrozenEstimator: (),
     Pipeline: (),
+    _linear.FacePipeline: (),
     StandardScaler: (*_OF_TABLES, "scale_", "mean_", "var_", "n_samples_seen_"),
 }
 _CLASSES = {cls.__name__: cls for cls in _ATTRIBUTES}
 # Where a fit ran is not part of a model. A folder of `memory` is full of pickles.
 _LEFT_OUT = {*NOT_SAVED, "memory"}
 _CHOICES = {"default", "pandas", "polars"}
-# What a file can cause that is not one of ours, or of another version.
-_ERRORS = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError),
-    *(RecursionError, RuntimeError, TypeError, ValueError),
-)
 
 
 def save(model, path):
@@ -148,15 +146,12 @@ def load(path, *, classes=()):
     """
     known = _known_classes(classes)
     header, arrays = _persistence.read_file(path)
-    try:
+    with reading(path, *_persistence.KIND):
         if "objects" in header:
             return _Reader(arrays, known).read(header["objects"])
         cls = _look_up(header["class"], known)
         parameters = _persistence.from_json(header["parameters"])
         return cls._from_file(parameters, header, arrays)
-    except _ERRORS as error:
-        why = error if isinstance(error, ValueError) else repr(error)
-        raise ValueError(f"{path} cannot be loaded: {why}") from error
 
 
 def _known_classes(classes):

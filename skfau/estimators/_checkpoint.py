@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,16 @@ import torch
 from torch import nn
 
 from skfau._arrays import stamp
+from skfau._files import check_seal, reading, write_atomically
 from skfau.estimators._callbacks import describe_callbacks
 
 FORMAT = 2
+# What `reading` says of a file that is something else.
+KIND = (
+    "cannot be read as a checkpoint",
+    "Delete it, and its fit begins again.",
+    ValueError,
+)
 # Parameters that change how a fit runs or is shown, not what it computes. `max_epochs`
 # is in the name of the file; `callbacks` count if they may change the training.
 NEUTRAL_PARAMETERS = {
@@ -88,18 +94,8 @@ class Checkpoint:
             stored as JSON because a weights-only load refuses its types.
         """
         state = dict(state, history=json.dumps(state["history"]))
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
+        with write_atomically(self.path, sealed=True) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
-        if os.name == "posix":
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
 
     def paths(self):
         """Return the files that this fit may go on from, the longest fit first."""
@@ -111,5 +107,9 @@ class Checkpoint:
 
     def load(self, path=None):
         """Return the saved state of a file, by default of this fit's own."""
-        state = torch.load(path or self.path, map_location="cpu", weights_only=True)
-        return dict(state, history=json.loads(state["history"]))
+        path = path or self.path
+        with reading(path, *KIND), path.open("rb") as file:
+            if not check_seal(file):
+                raise ValueError("it is cut off")
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            return dict(state, history=json.loads(state["history"]))

@@ -105,6 +105,9 @@ class EACNetClassifier(BaseAUClassifier):
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_.network`` is the `skfau.nn.EACNet`.
     history_ : list of dict

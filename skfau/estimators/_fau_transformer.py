@@ -130,6 +130,9 @@ class FAUTransformerClassifier(BaseAUClassifier):
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
     map_size_ : int
         Side of the attention maps, cells.
     net_ : skorch.NeuralNet

@@ -1,13 +1,16 @@
 """Features of frames on disk, so that a frozen network sees each image once."""
 
 import os
+import zlib
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import torch
 
 from skfau._arrays import digest, hash_array
+from skfau._files import beside, naming
+from skfau._warn import warn
+from skfau.exceptions import DatasetWarning
 
 # Raise it when the same frames and weights give other features.
 _FORMAT = "1"
@@ -67,7 +70,9 @@ class FeatureCache:
         self.path = Path(folder) / f"{name[:32]}.npy"
         if not self.path.exists():
             self._create()
-        self._entries = np.load(self.path, mmap_mode="r+")
+        self._entries = self._open()
+        # Rows whose checksum was right once.
+        self._sound = np.zeros(len(self._entries), bool)
 
     def read(self, rows, which="features"):
         """Return the features of store rows; compute and keep those that are missing.
@@ -91,11 +96,61 @@ class FeatureCache:
         OSError
             If the disk is full, or the file is not the one that was opened.
         """
-        missing = np.unique(rows[self._entries["done"][rows] == 0])
+        missing = self._missing(np.unique(rows))
         for start in range(0, len(missing), self.batch_size):
             part = missing[start : start + self.batch_size]
             self._write(part, self._compute(part))
         return np.moveaxis(self._entries[which][rows], 3, 1)
+
+    def _missing(self, rows):
+        """Return which rows must be computed; warn if some are damaged."""
+        absent = self._entries["done"][rows] == 0
+        unknown = rows[~absent & ~self._sound[rows]]
+        damaged = [row for row in unknown if not self._is_sound(row)]
+        self._sound[rows] = True
+        if damaged:
+            warn(
+                f"the feature cache {str(self.path)!r} is damaged in {len(damaged)} "
+                f"frames (frame {damaged[0]}, ...), which are computed again",
+                DatasetWarning,
+            )
+        return np.union1d(rows[absent], np.array(damaged, rows.dtype))
+
+    def _is_sound(self, row):
+        entry = self._entries[row]
+        # Earlier versions wrote 1.
+        return entry["done"] in (1, _checksum(entry))
+
+    def _open(self):
+        """Return the entries, mapped; a new file takes the place of a damaged one."""
+        try:
+            return self._map()
+        except OSError:
+            raise
+        except Exception as error:
+            # NumPy reads the header with Python's own parser.
+            warn(
+                f"the feature cache {str(self.path)!r} is damaged ({error}), so that "
+                "all its frames are computed again",
+                DatasetWarning,
+            )
+        self.path.unlink()
+        self._create()
+        return self._map()
+
+    def _map(self):
+        # For reading: `_write` opens the file, and a full cache may lie on a disk that
+        # can only be read.
+        entries = np.load(self.path, mmap_mode="r")
+        names = entries.dtype.names or ()
+        kinds = [(name, entries.dtype[name].base.str) for name in names]
+        if kinds != [("features", "<f2"), ("half", "<f2"), ("done", "<u2")]:
+            raise ValueError(f"it holds {kinds}")
+        n_bytes = entries.offset + entries.nbytes
+        n_frames = len(self.neighbourhood.frames)
+        if entries.shape != (n_frames,) or self.path.stat().st_size != n_bytes:
+            raise ValueError(f"it holds {entries.shape} frames of {n_frames}")
+        return entries
 
     def _compute(self, rows):
         device = next(self.module.parameters()).device
@@ -116,14 +171,19 @@ class FeatureCache:
 
     def _write(self, rows, kept):
         entries = self._entries
+        shapes = {name: values.shape[1:] for name, values in kept.items()}
+        if shapes != {name: entries.dtype[name].shape for name in kept}:
+            raise OSError(f"the header of {str(self.path)!r} is damaged; delete it.")
         starts = [entries.offset + int(row) * entries.itemsize for row in rows]
         # Write to the file, not through the map: with a full disk, the map would end
         # the process without a message.
-        with self.path.open("r+b") as file:
+        marks = []
+        with naming(self.path), self.path.open("r+b") as file:
             for i, start in enumerate(starts):
                 entry = np.zeros((), entries.dtype)
                 for name, values in kept.items():
                     entry[name] = values[i]
+                marks.append(_checksum(entry))
                 file.seek(start)
                 file.write(entry.tobytes())
             file.flush()
@@ -131,9 +191,9 @@ class FeatureCache:
             # Mark rows as done last: other processes may read, and this one may be
             # stopped.
             kind, within = entries.dtype.fields["done"]
-            for start in starts:
+            for start, mark in zip(starts, marks, strict=True):
                 file.seek(start + within)
-                file.write(np.ones((), kind).tobytes())
+                file.write(np.array(mark, kind).tobytes())
         if not entries["done"][rows].all():
             raise OSError(
                 f"the feature cache {str(self.path)!r} was replaced while in use. "
@@ -146,16 +206,14 @@ class FeatureCache:
         fields = [(name, np.float16, value.shape[1:]) for name, value in one.items()]
         entry = np.dtype([*fields, ("done", np.uint16)])
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Name the partial file by a random number: threads and containers can share the
-        # number of the process.
-        partial = self.path.with_suffix(f".{uuid4().hex}.partial")
-        try:
-            np.lib.format.open_memmap(partial, "w+", entry, (n_frames,))
-            with partial.open("r+b") as file:
-                os.fsync(file.fileno())
+        layout = {"descr": entry.descr, "fortran_order": False, "shape": (n_frames,)}
+        with beside(self.path) as (partial, file):
+            np.lib.format.write_array_header_2_0(file, layout)
+            # The file is sparse.
+            file.truncate(file.tell() + n_frames * entry.itemsize)
+            file.flush()
+            os.fsync(file.fileno())
             self._give_name(partial)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def _give_name(self, partial):
         """Move a new file to its place, unless another process was faster."""
@@ -169,3 +227,11 @@ class FeatureCache:
             # If two processes begin at once there, `_write` tells one of them to start
             # again.
             partial.replace(self.path)
+
+
+def _checksum(entry):
+    """Return what `done` of an entry is: neither 0, for none, nor 1, of before."""
+    total = 0
+    for name in entry.dtype.names[:-1]:
+        total = zlib.crc32(np.ascontiguousarray(entry[name]), total)
+    return total % (2**16 - 2) + 2

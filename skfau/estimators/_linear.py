@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._validation import (
     Interval,
@@ -36,7 +37,7 @@ from skfau.preprocessing import (
 _DESCRIPTORS = {"hog": HOGFeatures, "lbp": LBPFeatures}
 
 
-class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
+class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimator):
     """One linear classifier of scikit-learn per AU; all that both classes share."""
 
     _parameter_constraints = {
@@ -78,6 +79,7 @@ class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
             If `X` is no table of numbers, or `sample_weight` has another shape or
             other values.
         """
+        table = X
         X = self._check_features(X, reset=True)
         labels = check_au_labels(y, n_samples=len(X))
         aus = resolve_aus(self.aus, y, labels.shape[1])
@@ -103,6 +105,7 @@ class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
             known = np.isfinite(column)
             of_known = None if weights is None else weights[known]
             self._fit_one(au, X[known], column[known], of_known)
+        self._remember_subjects(table)
         return self
 
     def _fit_one(self, au, X, label, weights):
@@ -201,7 +204,15 @@ class _LinearPerAU(TableOutput, ClassifierMixin, BaseEstimator):
         -------
         f1 : float
             Macro F1 in [0, 1].
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If some subjects of `X` were in training, so that the score flatters. A
+            score of training rows that you mean is silent after
+            ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
+        warn_of_training_subjects(self, X)
         predicted = self.predict(X)
         check_au_names(y, self.aus_, "the classifier")
         labels = check_au_labels(y)
@@ -250,6 +261,9 @@ class AULinearSVC(_LinearPerAU):
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows; with
         ``sample_weight`` float64, the sums of weights.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
 
     See Also
     --------
@@ -314,6 +328,9 @@ class AULogisticRegression(_LinearPerAU):
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows; with
         ``sample_weight`` float64, the sums of weights.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
 
     See Also
     --------
@@ -347,6 +364,18 @@ class AULogisticRegression(_LinearPerAU):
         return LogisticRegression(
             C=self.C, class_weight=self.class_weight, max_iter=1000
         )
+
+
+class FacePipeline(Pipeline):
+    """A pipeline whose `score` sees the faces, and warns of training subjects.
+
+    Its classifier sees features, which do not tell whose they are.
+    """
+
+    def score(self, X, y=None, sample_weight=None, **params):
+        """Return the score of the last step; see `sklearn.pipeline.Pipeline`."""
+        warn_of_training_subjects(self, X)
+        return super().score(X, y, sample_weight, **params)
 
 
 def hog_baseline(
@@ -392,7 +421,7 @@ def hog_baseline(
     """
     if features not in _DESCRIPTORS:
         raise ValueError(f"features must be 'hog' or 'lbp'. Got {features!r}.")
-    return Pipeline(
+    return FacePipeline(
         [
             ("align", FaceAligner(output_size=output_size)),
             ("features", _DESCRIPTORS[features](**options)),
@@ -430,7 +459,7 @@ def landmark_baseline(*, C=0.1, aus=DATASET_AUS["bp4d"]):
     >>> clf.predict_proba(faces.data).shape
     (48, 12)
     """
-    return Pipeline(
+    return FacePipeline(
         [
             ("align", FaceAligner()),
             ("features", LandmarkFeatures()),

@@ -129,6 +129,9 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
     patch_grid_ : tuple of (int, int)
         Height and width of the grid of patches.
     net_ : skorch.NeuralNet

@@ -1,43 +1,46 @@
 """Save fitted classifiers in one file each, and copy weights from one to another."""
 
+import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from skfau import __version__
+from skfau._files import reading, write_atomically
+from skfau._subjects import train_subjects
 from skfau._unwrap import find_classifier
 from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
+from skfau.estimators._bounds import check_shapes, read_labels
+from skfau.estimators._training import load_history
 from skfau.nn import transfer_state
 
 FORMAT = 1
+# What `reading` says of a file that is something else.
+KIND = (
+    "cannot be read as a classifier saved by skfau",
+    "Expected a file written by the save method or by skfau.save; copy it again.",
+    ValueError,
+)
 
 
 def write_file(path, header, state):
     """Write a header and arrays by name, so that a reader sees a whole file or none."""
     header = {"skfau_format": FORMAT, "skfau_version": __version__, **header}
-    text = json.dumps(header, default=_plain)
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    content = save(state, {"skfau": text, "sha256": _digest(text, state)})
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    header = json.loads(json.dumps(header, default=_plain))
+    # One entry, as safetensors writes several in any order.
+    text = json.dumps({**header, "sha256": _digest(header, state)})
+    with write_atomically(path) as file:
+        file.write(save(state, {"skfau": text}))
 
 
-def _digest(text, state):
-    digest = hashlib.sha256(text.encode())
+def _digest(header, state):
+    digest = hashlib.sha256(json.dumps(header).encode())
     for name in sorted(state):
         array = state[name]
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -48,6 +51,24 @@ def _digest(text, state):
 def to_json(parameters):
     """Return parameters by name as the header of a file holds them."""
     return {name: _to_json(name, value) for name, value in parameters.items()}
+
+
+@contextlib.contextmanager
+def opened(path, class_name):
+    """Yield parameters, header and arrays of a class's file; see `reading`."""
+    header, state = read_file(path)
+    with reading(path, *KIND):
+        check_class(path, header["class"], class_name)
+        yield from_json(header["parameters"]), header | {"file": str(path)}, state
+
+
+def fill(net, header, state):
+    """Put what a file holds into a net that was made for it."""
+    check_shapes(net.module_.network, state)
+    load_state(net.module_.network, state)
+    load_loss(net, from_lists(header))
+    load_history(net.history, header["history"])
+    net.loaded_from = header.get("file", "the file of this classifier")
 
 
 def load_state(network, state):
@@ -90,6 +111,24 @@ def _map(state, kind, function):
     if isinstance(state, (list, tuple)):
         return type(state)(_map(value, kind, function) for value in state)
     return function(state) if isinstance(state, kind) else state
+
+
+def read_kept(kept):
+    """Return the net of a pickle in today's form; older ones held no optimiser."""
+    if kept is None or "training" in kept:
+        return kept
+    training = {
+        "module": {f"network.{name}": each for name, each in kept["state"].items()},
+        "criterion": kept["loss"],
+        "optimizer": None,
+        "history": kept["history"],
+        "callbacks": {},
+    }
+    return {
+        "remade": (kept["buffers"], kept["seed"]),
+        "training": training,
+        "loaded_from": "a pickle of an older version",
+    }
 
 
 def warn_without_optimizer(net):
@@ -164,28 +203,25 @@ def _from_json(value):
 
 def read_file(path):
     """Return the header and the arrays of a file by `write_file`."""
-    try:
-        with safe_open(Path(path), framework="numpy") as file:
+    with reading(path, *KIND):
+        # Opened first for the errors of a file that is not there or another user's.
+        with Path(path).open("rb"), safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         header = json.loads(metadata["skfau"])
         if not isinstance(header, dict):
             raise TypeError("its header is no JSON object")
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is not a classifier saved by skfau ({error}). Expected a file "
-            "written by the save method, or by skfau.save."
-        ) from error
-    if header.get("skfau_format") != FORMAT:
-        raise ValueError(
-            f"{path} has format {header.get('skfau_format')}, written by skfau "
-            f"{header.get('skfau_version')}; this version reads format {FORMAT}."
-        )
-    # Files of the first versions have no digest.
-    if "sha256" in metadata and metadata["sha256"] != _digest(metadata["skfau"], state):
-        raise ValueError(
-            f"{path} is damaged: its content is not what was written. Copy it again."
-        )
+        if header.get("skfau_format") != FORMAT:
+            raise ValueError(
+                f"{path} has format {header.get('skfau_format')}, written by skfau "
+                f"{header.get('skfau_version')}; this version reads format {FORMAT}."
+            )
+        # Files of earlier versions have no digest.
+        digest = header.pop("sha256", None)
+        if digest is not None and digest != _digest(header, state):
+            raise ValueError(f"{path} is damaged: it is not what was written.")
+        if not isinstance(header["class"], str):
+            raise ValueError(f"its class is {header['class']!r}")
     return header, state
 
 
@@ -227,7 +263,9 @@ def _source(source):
     """Return class name, AUs, network state and loss state of a source."""
     if isinstance(source, (str, Path)):
         header, arrays = read_file(source)
-        return header["class"], header["aus"], arrays, from_lists(header)
+        with reading(source, *KIND):
+            aus, _ = read_labels(header)
+            return header["class"], aus, arrays, from_lists(header)
     classifier = find_classifier(source)
     if not hasattr(classifier, "network_state"):
         raise ValueError(
@@ -237,6 +275,18 @@ def _source(source):
     arrays = classifier.network_state()
     loss = loss_state(classifier.net_)
     return type(classifier).__name__, classifier.aus_, arrays, loss
+
+
+def subjects_of(source):
+    """Return digests of the subjects that something fitted, or its file, was taught."""
+    if isinstance(source, (str, Path)):
+        return subjects_in(read_file(source)[0])
+    return tuple(sorted(train_subjects(source)))
+
+
+def subjects_in(header):
+    """Return digests of the training subjects; older files have none."""
+    return tuple(map(str, header.get("train_subjects", ())))
 
 
 def from_lists(header):

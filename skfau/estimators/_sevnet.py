@@ -122,6 +122,9 @@ class SEVNetClassifier(BaseAUClassifier):
         ``[0, 1]`` for every AU.
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in the training rows. `score` and the
+        scorers of `skfau.metrics` warn of rows that show them again.
     text_ : ndarray of shape (n_aus, d) or (n_aus, n_words, d), or None
         Vectors of the descriptions that the network was trained with.
     net_ : skorch.NeuralNet

@@ -85,7 +85,10 @@ class System(NamedTuple):
         Takes float images (n, 3, s, s), normalised as for ImageNet, and returns logits
         (n, n_aus), or ``(logits, aux)`` with a dict of what else its loss needs.
     loss : nn.Module
-        Called as ``loss(outputs, targets)``; returns a scalar.
+        Called as ``loss(outputs, targets)``; returns a scalar. Where it has them, its
+        dict ``parts`` is recorded, ``after_step()`` follows each step of the optimiser,
+        and the entries of its state that ``au_axes()`` names, each with the axes along
+        which AUs lie, go along wherever a fit goes on.
     optimizer : callable or None, default=None
         Makes the optimiser from parameters, ``lr`` and ``weight_decay``; None is Adam.
     lr_factors : dict of str to callable or None, default={}

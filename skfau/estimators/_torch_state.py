@@ -1,19 +1,33 @@
 """torch's process-wide state: device, precision, threads, private random streams."""
 
 import threading
+from collections import Counter
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
+from skfau._forks import free_in_children
 from skfau._warn import warn
 
 # Lock for torch's default generators: they are process-wide, so fits in two threads
 # must take turns in putting their own state into them.
 _SWAP_LOCK = threading.RLock()
-# Lock for the thread count, number of users that have set it, and count before.
+# Lock for the thread count, users that have set it, by the thread that they run in, and
+# count before.
 _LOCK = threading.Lock()
-_users, _before = 0, None
+_users, _before = Counter(), None
+
+
+def _forget_other_threads():
+    """Count none of the threads that a forked child does not have."""
+    here = threading.get_ident()
+    for thread in [thread for thread in _users if thread != here]:
+        del _users[thread]
+
+
+free_in_children(_SWAP_LOCK)
+free_in_children(_LOCK, _forget_other_threads)
 
 
 def resolve_device(device, *, or_cpu=False):
@@ -60,21 +74,24 @@ def autocast_dtype(precision, device):
 @contextmanager
 def threads(n_threads):
     """Run the body with this many torch threads; None leaves them as they are."""
-    global _users, _before
+    global _before
     if n_threads is None:
         yield
         return
     with _LOCK:
         if not _users:
             _before = torch.get_num_threads()
-        _users += 1
+        _users[threading.get_ident()] += 1
     torch.set_num_threads(n_threads)
     try:
         yield
     finally:
         # Restore the count after the last user: fits may overlap in threads.
         with _LOCK:
-            _users -= 1
+            here = threading.get_ident()
+            _users[here] -= 1
+            if not _users[here]:
+                del _users[here]
             if not _users:
                 torch.set_num_threads(_before)
 

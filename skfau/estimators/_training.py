@@ -70,10 +70,12 @@ class TrainingNet(NeuralNet):
     def use_callbacks(self, callbacks):
         """Take other callbacks, if they are not those that the net was made with."""
         if callbacks is not self.given_callbacks:
-            self.given_callbacks = callbacks
+            # Until they are checked these are nobody's.
+            self.given_callbacks = object()
             self.callbacks = list(copy.deepcopy(callbacks) or [])
             self.initialize_callbacks()
             check_callbacks(self, held_out=False)
+            self.given_callbacks = callbacks
 
     def get_default_callbacks(self):
         """Return none: `record_epoch_means` keeps the history."""
@@ -316,7 +318,8 @@ class TrainingNet(NeuralNet):
         """Go back to a state of `training_state`."""
         self.module_.load_state_dict(state["module"])
         self.criterion_.load_state_dict(state["criterion"])
-        self.optimizer_.load_state_dict(copy.deepcopy(state["optimizer"]))
+        if state["optimizer"] is not None:
+            self.optimizer_.load_state_dict(copy.deepcopy(state["optimizer"]))
         load_history(self.history, state["history"])
         self.resumed_ = state["callbacks"]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfau._subjects import warn_of_training_subjects
 from skfau._unwrap import find_having
 from skfau.inspection._plotting import (
     BLUE,
@@ -98,9 +99,15 @@ class AUScoreDisplay:
             If `y` does not fit the predictions.
         ImportError
             If matplotlib is not installed.
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If `estimator` was trained on subjects of `X`.
         """
         need_matplotlib(f"{cls.__name__}.from_estimator")
         model, _ = find_having(estimator, "aus_")
+        warn_of_training_subjects(estimator, X)
         return cls.from_predictions(
             y,
             estimator.predict(X),

@@ -2,10 +2,11 @@
 
 import csv
 from dataclasses import dataclass
-from pathlib import Path
+from io import TextIOWrapper
 
 import numpy as np
 
+from skfau._files import write_atomically
 from skfau.metrics._paired_tests import holm
 
 _TITLES = {"f1": "F1", "skew_normalized_f1": "Skew-normalised F1", "roc_auc": "ROC AUC"}
@@ -171,7 +172,10 @@ class Comparison:
         path : str or Path
             File to write or replace.
         """
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
+        with (
+            write_atomically(path) as raw,
+            TextIOWrapper(raw, "utf-8", newline="") as file,
+        ):
             writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
             writer.writeheader()
             for record in self.records():

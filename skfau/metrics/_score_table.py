@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skfau._subjects import as_names, warn_of_overlap
 from skfau._validation import check_au_names
 from skfau.metrics._bootstrap import bootstrap_ci
 from skfau.metrics._counts import au_labels, check_same_shape, nan_mean
@@ -68,6 +69,7 @@ def score_table(
     *,
     y_proba=None,
     subjects=None,
+    train_subjects=(),
     n_resamples=1000,
     random_state=None,
 ):
@@ -85,6 +87,9 @@ def score_table(
         Adds ``roc_auc`` and ``average_precision``.
     subjects : array-like of shape (n_samples,), default=None
         Adds ``f1_low`` and ``f1_high``, the 95 % interval of `bootstrap_ci`.
+    train_subjects : collection of str, default=()
+        Names of the subjects that the classifier was trained on, or its
+        ``train_subjects_``: predictions do not tell. Not for out-of-fold ones.
     n_resamples : int, default=1000
     random_state : int, RandomState, Generator or None, default=None
 
@@ -100,6 +105,11 @@ def score_table(
     LabelError
         As `au_f1_score`, or if `aus` does not fit the columns.
 
+    Warns
+    -----
+    SubjectOverlapWarning
+        If `subjects` has some of `train_subjects`.
+
     Examples
     --------
     >>> from skfau.metrics import score_table
@@ -112,6 +122,8 @@ def score_table(
     """
     y_true, y_pred, y_proba = _check(y_true, y_pred, y_proba, aus)
     index = au_labels(aus, y_true.shape[1])
+    if subjects is not None:
+        warn_of_overlap(as_names(subjects), as_names(list(train_subjects)))
     with warnings.catch_warnings():
         # Do not warn of undefined scores: the notes name these AUs.
         warnings.simplefilter("ignore", UndefinedMetricWarning)

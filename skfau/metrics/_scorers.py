@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfau._subjects import warn_of_training_subjects
 from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
 from skfau.metrics._counts import au_labels, check_rules, nan_mean
@@ -27,6 +28,11 @@ class AUScorer:
 
     Notes
     -----
+    It warns (`SubjectOverlapWarning`) of rows whose subjects were in training: folds of
+    rows give such, and scores of training rows (``return_train_score``,
+    `learning_curve`), where you ignore the category. A chain of one's own needs faces
+    in its first steps for that: a classifier of bare arrays knows nobody.
+
     This is a plain callable because scikit-learn's own scorer objects ask for metadata
     routing requests, and its built-in scores refuse NaN labels.
     """
@@ -47,6 +53,7 @@ class AUScorer:
         function, response = metric.function, metric.response
         aus = find_aus(estimator)
         check_au_names(y, aus, "the classifier")
+        warn_of_training_subjects(estimator, X)
         output = _respond(estimator, X, response)
         if self.average is not None:
             return function(y, output, average=self.average, absent=self.absent)

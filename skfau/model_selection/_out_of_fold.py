@@ -8,6 +8,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.parallel import Parallel, delayed
 
+from skfau._subjects import warn_of_divided_subjects
 from skfau._validation import check_au_labels
 from skfau.model_selection._split import SubjectKFold
 
@@ -60,6 +61,11 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=N
     LabelError
         If `y` holds other values. An error of a fit is not caught.
 
+    Warns
+    -----
+    SubjectOverlapWarning
+        If folds put a subject of `X` into training and test rows.
+
     Examples
     --------
     >>> from sklearn.neural_network import MLPClassifier
@@ -75,6 +81,7 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=N
     labels = check_au_labels(y, n_samples=len(X))
     splits = make_splits(cv, X, labels, groups)
     check_once(splits, len(labels))
+    warn_of_divided_subjects(splits, X)
     named = keep_names(y, labels)
     probabilities = Parallel(n_jobs=n_jobs)(
         delayed(_fit_and_predict)(clone(estimator), X, named, train, test, params or {})

@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._subjects import warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
@@ -120,7 +121,15 @@ class WrappedClassifier(
         -------
         score : float
             In [0, 1].
+
+        Warns
+        -----
+        SubjectOverlapWarning
+            If some subjects of `X` were in training, so that the score flatters. A
+            score of training rows that you mean is silent after
+            ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
+        warn_of_training_subjects(self, X)
         check_au_names(y, getattr(self, "aus_", None), "the classifier")
         return au_f1_score(y, self.predict(X), sample_weight=sample_weight)
 

@@ -5,7 +5,6 @@ import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -127,7 +126,10 @@ def read_checkpoint(path):
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError) as error:
+    except PermissionError:
+        raise
+    except Exception as error:
+        # Damage leads unpicklers to errors of any type.
         raise ValueError(
             f"The checkpoint {str(path)!r} is damaged or holds pickled Python code, "
             "and was refused; none of its code was run. A state dict of plain tensors "

@@ -1,11 +1,13 @@
 """`FaceAligner`: faces in any photograph to crops of one size and position."""
 
+from functools import partial
 from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
+from skfau._stores import image_sizes
 from skfau._tables import FacesOutput
 from skfau._validation import (
     Interval,
@@ -27,11 +29,13 @@ from skfau.preprocessing._similarity import (
     TEMPLATES,
     align_landmarks,
     apply_similarity,
+    find_outside,
     invert_similarity,
 )
-from skfau.preprocessing._warp import AlignedImages
+from skfau.preprocessing._warp import AlignedImages, thread_map
 
 _BLOCK = 4096  # rows whose transforms are computed at once
+_HEADERS = 256  # image files whose headers a thread reads at once
 _SHOWN = 5  # rows named in a warning
 _GIVEN = ("landmarks", "five_points")  # columns of points, the preferred first
 
@@ -207,9 +211,10 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
             Images of output_size x output_size pixels, warped on access, and the other
             columns of `X`, with ``landmarks`` (float32, output pixels), ``matrix``
             (n_samples, 2, 3) (float64, from source to output pixels) and ``status``
-            (object: "" or why the row has no face). Where there is no face the image
-            is black, and landmarks and matrix are NaN. Where the detector finds all
-            faces of an image, ``n_faces`` (int64) is their number.
+            (object: "" or why the row has no face, as "outside: ..." where less than
+            half of the landmarks lie in the source image). Where there is no face the
+            image is black, and landmarks and matrix are NaN. Where the detector finds
+            all faces of an image, ``n_faces`` (int64) is their number.
 
         Raises
         ------
@@ -230,6 +235,9 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
             matrices[rows], problems = align_landmarks(
                 points, self.template, self.output_size
             )
+            outside = find_outside(points, self._image_sizes(faces, rows))
+            matrices[rows][outside != ""] = np.nan
+            problems = np.where(problems == "", outside, problems)
             landmarks[rows] = apply_similarity(matrices[rows], to_68(points))
             told = (status[rows] != "") & (problems != "")
             status[rows] = np.where(told, status[rows], problems)
@@ -309,6 +317,13 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         )
         counted = {} if n_faces is None else {"n_faces": n_faces}
         return lambda rows: found[rows], status, counted
+
+    def _image_sizes(self, faces, rows):
+        """Return width and height of source images, from the headers of their files."""
+        blocks = np.array_split(faces.rows[rows], -(-len(faces.rows[rows]) // _HEADERS))
+        return np.concatenate(
+            thread_map(partial(image_sizes, faces.store), blocks, self.n_jobs)
+        )
 
     def _report(self, status, n_faces):
         if n_faces is not None and (n_faces > 1).any():

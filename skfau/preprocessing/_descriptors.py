@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import gen_batches
 
+from skfau._subjects import RemembersSubjects
 from skfau._tables import name_rows, output_of
 from skfau._validation import Interval, StatelessMixin, _fit_context, check_faces
 
@@ -50,7 +51,9 @@ def _histograms(bins, weights, n_bins, cell):
     return counts.reshape(n, rows + 1, columns + 1, n_bins)[:, :rows, :columns]
 
 
-class _FaceDescriptor(StatelessMixin, TransformerMixin, BaseEstimator):
+class _FaceDescriptor(
+    RemembersSubjects, StatelessMixin, TransformerMixin, BaseEstimator
+):
     """Gather faces in batches, make them grey, describe them; nothing is learned."""
 
     _parameter_constraints = {
@@ -82,6 +85,7 @@ class _FaceDescriptor(StatelessMixin, TransformerMixin, BaseEstimator):
         shape = check_faces(X).image_shape
         self._check_size(shape)
         self.image_shape_ = tuple(int(side) for side in shape)
+        self._remember_subjects(X)
         return self
 
     def transform(self, X):
@@ -189,6 +193,9 @@ class HOGFeatures(_FaceDescriptor):
     ----------
     image_shape_ : tuple of (int, int)
         Height and width of the faces in `fit`, pixels.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in `fit`; scorers warn of rows that show
+        them again, since classifiers behind see features only.
 
     See Also
     --------
@@ -277,6 +284,9 @@ class LBPFeatures(_FaceDescriptor):
     ----------
     image_shape_ : tuple of (int, int)
         Height and width of the faces in `fit`, pixels.
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in `fit`; scorers warn of rows that show
+        them again, since classifiers behind see features only.
 
     See Also
     --------

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
 from skfau._arrays import digest, hash_array
+from skfau._kept import keep
 from skfau._tables import FacesOutput
 from skfau._validation import (
     Interval,
@@ -160,12 +161,15 @@ def _centres(landmarks, points, offsets):
 class _HeatmapColumn:
     """Lazy column: the maps of some faces, computed for the rows that are read."""
 
+    # Landmarks and the fingerprint of the whole, when some of the rows were kept.
+    _kept = _known = None
+
     def __init__(self, faces, parameters):
         self._faces = faces
         self._parameters = parameters
 
     def __len__(self):
-        return len(self._faces)
+        return len(self._faces if self._kept is None else self._kept)
 
     @property
     def aus(self):
@@ -173,10 +177,26 @@ class _HeatmapColumn:
         return tuple(self._parameters["aus"])
 
     def __getitem__(self, rows):
-        return roi_heatmaps(self._faces.column("landmarks", rows), **self._parameters)
+        if self._kept is not None:
+            landmarks = self._kept[rows]
+        else:
+            landmarks = self._faces.column("landmarks", rows)
+        return roi_heatmaps(landmarks, **self._parameters)
+
+    def kept(self, rows):
+        """Return a column that has these rows only, under the same numbers."""
+        column = _HeatmapColumn((), self._parameters)
+        column._known = self.fingerprint()
+        landmarks = self._kept
+        if landmarks is None:
+            landmarks = self._faces.column("landmarks")
+        column._kept = keep(landmarks, rows)
+        return column
 
     def fingerprint(self):
         """Return a digest of what the maps depend on, without computing them."""
+        if self._known is not None:
+            return self._known
         landmarks = (
             hash_array(self._faces.column("landmarks", rows))
             for rows in gen_batches(len(self), _BLOCK)

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from skfau._subjects import RemembersSubjects
 from skfau._tables import name_rows
 from skfau._validation import StatelessMixin, check_faces
 
@@ -11,8 +12,16 @@ from skfau._validation import StatelessMixin, check_faces
 _POINTS = np.setdiff1d(np.arange(17, 68), [60, 64])
 
 
-class LandmarkFeatures(StatelessMixin, TransformerMixin, BaseEstimator):
+class LandmarkFeatures(
+    RemembersSubjects, StatelessMixin, TransformerMixin, BaseEstimator
+):
     """Positions of the landmarks of brows, eyes, nose and mouth in an aligned face.
+
+    Attributes
+    ----------
+    train_subjects_ : tuple of str
+        Digests of the names of the subjects in `fit`; scorers warn of rows that show
+        them again, since classifiers behind see features only.
 
     See Also
     --------
@@ -56,6 +65,7 @@ class LandmarkFeatures(StatelessMixin, TransformerMixin, BaseEstimator):
             If `X` is not `Faces`, or has no landmarks.
         """
         check_faces(X, need=("landmarks",))
+        self._remember_subjects(X)
         return self
 
     def transform(self, X):

@@ -1,14 +1,15 @@
 """The folder of prepared faces: arrays, and the journal that makes them resumable."""
 
 import contextlib
-import json
 import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from skfau.exceptions import DatasetError, FaceImageError
+from skfau._files import naming, read_json, reading, sealed_json, write_atomically
+from skfau._warn import warn
+from skfau.exceptions import DatasetError, DatasetWarning, FaceImageError
 
 _COLUMNS = ("landmarks", "matrix", "five_points")
 
@@ -48,21 +49,47 @@ class PreparedFolder:
         self._manifest = path / "prepared.json"
         self._entries = {}
         self._files = {}
+        self._layouts = {}
         self.read_manifest()
 
     def read_manifest(self):
         """Read the manifest, if there is one: then the folder is finished."""
-        text = self._manifest.read_text() if self._manifest.exists() else ""
-        self.finished = bool(text)
-        if text:
-            try:
-                content = json.loads(text)
-            except ValueError as error:
-                raise self._damage(self._manifest, error) from error
-            self._check(content)
-            # A journal is left if a run was interrupted between its last two steps.
-            self._journal.unlink(missing_ok=True)
-            self._entries = {e["block"]: e for e in content["blocks"]}
+        self.finished = self._manifest.exists()
+        if self.finished:
+            with self._guard(self._manifest):
+                content = read_json(self._manifest.read_bytes())
+                identity, blocks = content["identity"], content["blocks"]
+                self._layouts = content.get("arrays", {})
+                self._entries = {e["block"]: e for e in blocks}
+                self._check_entries()
+            self._check(identity)
+            # A journal is left if a run was interrupted between its last two steps. A
+            # finished folder may lie on a disk that can only be read.
+            with contextlib.suppress(OSError):
+                self._journal.unlink()
+
+    @contextlib.contextmanager
+    def _guard(self, file):
+        """Whatever is wrong with a file of a finished folder, the error names both."""
+        remedy = f"To go on, delete {self.path} and prepare the faces again."
+        try:
+            with reading(file, "is damaged", remedy):
+                yield
+        except FileNotFoundError as error:
+            raise DatasetError(
+                f"{file} is damaged (it does not exist). {remedy}"
+            ) from error
+
+    def _check_entries(self):
+        """Raise ValueError if the entries of a manifest are not those of all blocks."""
+        rows = [int(row) for row in self.status]
+        names = {frozenset(e["crc32"]) for e in self._entries.values()}
+        if sorted(self._entries) != list(range(len(self.blocks))) or len(names) != 1:
+            raise ValueError("its blocks are not those of these faces")
+        if not {"images"} <= set(*names) <= {"images", *_COLUMNS}:
+            raise ValueError(f"its arrays are {sorted(*names)}")
+        if not all(0 <= row < self.blocks[-1][1] for row in rows):
+            raise ValueError("it names rows that do not exist")
 
     @property
     def status(self):
@@ -71,19 +98,13 @@ class PreparedFolder:
             row: why for e in self._entries.values() for row, why in e["status"].items()
         }
 
-    def _check(self, content):
-        if content["identity"] != self._identity:
+    def _check(self, identity):
+        if identity != self._identity:
             raise DatasetError(
                 f"{self.path} holds other faces, or these aligned with other "
                 "parameters, or from images that have changed; choose another folder, "
                 "or delete it"
             )
-
-    def _damage(self, file, error):
-        return DatasetError(
-            f"{file} is damaged ({error}); delete {self.path} and prepare the faces "
-            "again"
-        )
 
     def _name(self, array):
         return self.path / f"{array}.npy{'' if self.finished else '.partial'}"
@@ -94,57 +115,83 @@ class PreparedFolder:
         lines = self._journal.read_bytes() if self._journal.exists() else b""
         for line in lines.splitlines(keepends=True):
             try:
-                entry = json.loads(line)
-            except ValueError:
+                entry = read_json(line)
+                if head is None:
+                    identity, layouts = entry["identity"], entry["arrays"]
+                else:
+                    self._entries[range(len(self.blocks))[entry["block"]]] = entry
+            except (ValueError, TypeError, LookupError, RecursionError):
                 # The last line was cut off by the interruption.
                 break
             if head is None:
-                head = entry
-                self._check(head)
-            else:
-                self._entries[entry["block"]] = entry
+                self._check(identity)
+                head, self._layouts = entry, layouts
             kept += line
-        if head is not None:
-            os.truncate(self._journal, len(kept))
-            try:
-                self._open_files(head["arrays"])
-            except (OSError, ValueError, EOFError):
-                # A file is missing or cut off: no block can be trusted.
-                self._forget()
+        if b"\n" in lines[len(kept) :]:
+            warn(
+                f"{self._journal} is damaged from byte {len(kept)} on; the faces that "
+                "it does not list are aligned again",
+                DatasetWarning,
+            )
+        self._open_journal(lines, len(kept))
         if verify:
             for block in self.damaged():
                 del self._entries[block]
         return [k for k in range(len(self.blocks)) if k not in self._entries]
 
-    def _open_files(self, names):
-        for name in names:
+    def _open_journal(self, lines, n_sound):
+        """Keep the sound start of a journal, and open the files of its blocks."""
+        try:
+            if n_sound:
+                os.truncate(self._journal, n_sound)
+                self._open_files()
+        except Exception:
+            # A file is missing, cut off or damaged: no block can be trusted.
+            n_sound = 0
+        if lines and not n_sound:
+            self._forget()
+
+    def _open_files(self):
+        for name in self._layouts:
             path = self._name(name)
             if not path.exists():
                 # The run was interrupted while `finish` renamed the files.
                 path.with_suffix("").replace(path)
-            layout = np.load(path, mmap_mode="r")
+            layout = self._map(name)
             self._files[name] = (path.open("r+b", buffering=0), layout)
+
+    def _map(self, name):
+        """Return a file's array, mapped; ValueError if its header is another."""
+        array = np.load(self._name(name), mmap_mode="r")
+        # Earlier versions wrote only the names.
+        known = self._layouts.get(name) if isinstance(self._layouts, dict) else None
+        if known is not None and known != _layout(array):
+            raise ValueError(f"it holds an array {_layout(array)}, not {known}")
+        return array
 
     def _forget(self):
         """Forget all blocks and start again."""
         self.close()
-        self._files, self._entries = {}, {}
+        self._files, self._entries, self._layouts = {}, {}, {}
         self._journal.unlink()
 
     def _create(self, arrays):
         """Create the files for arrays of these shapes and dtypes."""
         n_rows = self.blocks[-1][1]
         for name, (shape, dtype) in arrays.items():
-            file = np.lib.format.open_memmap(
-                self._name(name), "w+", dtype, (n_rows, *shape)
-            )
-            file.flush()
-        self._open_files(arrays)
-        self._log({"identity": self._identity, "arrays": list(arrays)})
+            with naming(self._name(name)):
+                path, shape = self._name(name), (n_rows, *shape)
+                np.lib.format.open_memmap(path, "w+", dtype, shape).flush()
+        self._layouts = {
+            name: [dtype.str, [n_rows, *shape]]
+            for name, (shape, dtype) in arrays.items()
+        }
+        self._open_files()
+        self._log({"identity": self._identity, "arrays": self._layouts})
 
     def _log(self, entry):
-        with self._journal.open("ab") as file:
-            file.write(json.dumps(entry).encode() + b"\n")
+        with naming(self._journal), self._journal.open("ab") as file:
+            file.write(sealed_json(entry).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -189,13 +236,14 @@ class PreparedFolder:
                 "aligner must give one size."
             )
         values = np.ascontiguousarray(values)
-        # Write to the file, not to the memory map: there a full disk is a crash.
-        file.seek(layout.offset + start * layout[:1].nbytes)
         data = memoryview(values).cast("B")
-        while data:
-            data = data[file.write(data) :]
-        # Sync each batch, while the next is warped, not the whole block at its end.
-        os.fsync(file.fileno())
+        with naming(self._name(name)):
+            # Write to the file, not to the memory map: there a full disk is a crash.
+            file.seek(layout.offset + start * layout[:1].nbytes)
+            while data:
+                data = data[file.write(data) :]
+            # Sync each batch, while the next is warped, not a whole block at its end.
+            os.fsync(file.fileno())
         return zlib.crc32(values, crc)
 
     def close(self):
@@ -210,12 +258,12 @@ class PreparedFolder:
             partial.replace(partial.with_suffix(""))
         content = {
             "identity": self._identity,
+            "arrays": self._layouts,
             "rows": self.blocks,
             "blocks": [self._entries[k] for k in range(len(self.blocks))],
         }
-        partial = self._manifest.with_suffix(".partial")
-        partial.write_text(json.dumps(content))
-        partial.replace(self._manifest)
+        with write_atomically(self._manifest) as file:
+            file.write(sealed_json(content).encode())
         # Any process that finds the manifest also deletes the journal.
         self._journal.unlink(missing_ok=True)
         self.finished = True
@@ -225,10 +273,8 @@ class PreparedFolder:
         names = next(iter(self._entries.values()), {"crc32": ()})["crc32"]
         maps = {}
         for name in names:
-            try:
-                maps[name] = np.load(self._name(name), mmap_mode="r")
-            except (OSError, ValueError, EOFError) as error:
-                raise self._damage(self._name(name), error) from error
+            with self._guard(self._name(name)):
+                maps[name] = self._map(name)
         return maps
 
     def verify(self):
@@ -261,3 +307,8 @@ class PreparedFolder:
         for row, why in self.status.items():
             status[int(row)] = why
         return faces.with_images(maps.pop("images"), **maps, status=status)
+
+
+def _layout(array):
+    """Return what a ``.npy`` header says, as JSON gives it back."""
+    return [array.dtype.str, list(array.shape)]

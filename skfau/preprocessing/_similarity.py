@@ -140,6 +140,38 @@ def align_landmarks(landmarks, template, output_size):
     return matrices, problems
 
 
+def find_outside(landmarks, sizes):
+    """Tell which faces lie outside of their images.
+
+    Parameters
+    ----------
+    landmarks : ndarray of shape (n_samples, n_points, 2)
+        Points in source pixels, x then y; NaN where unknown.
+    sizes : ndarray of shape (n_samples, 2)
+        Width and height of each image in pixels; NaN where unknown.
+
+    Returns
+    -------
+    problems : ndarray of shape (n_samples,), dtype object
+        The reason, where less than half of the known points lie in the image; else "".
+    """
+    points = np.asarray(landmarks, dtype=np.float64)
+    known = np.isfinite(points).all(axis=2)
+    # What lies left of the image, or above, is outside of an image of any size.
+    edge = np.where(np.isnan(sizes), np.inf, sizes)[:, None] - 0.5
+    inside = ((points >= -0.5) & (points <= edge)).all(axis=2).sum(axis=1)
+    count = known.sum(axis=1)
+    problems = np.full(len(points), "", dtype=object)
+    for row in np.flatnonzero(2 * inside < count):
+        width, height = sizes[row]
+        size = "" if np.isnan(width) else f"{width:.0f} x {height:.0f} pixels of the "
+        problems[row] = (
+            f"outside: {inside[row]} of {count[row]} landmarks lie in the {size}image; "
+            "they must be of this very image"
+        )
+    return problems
+
+
 def _as_complex(points):
     points = np.asarray(points, dtype=np.float64)
     return points[..., 0] + 1j * points[..., 1]

@@ -7,6 +7,8 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from skfau._arrays import digest, hash_array
+from skfau._kept import keep, nbytes, still_shows
+from skfau.exceptions import FaceImageError
 
 # Decoded source images that all threads together hold at once, in bytes, and that one
 # thread holds, however small.
@@ -88,6 +90,26 @@ def _shrunk_region(image, matrix, out_shape, shrink):
     return small, moved
 
 
+def _check_shown(row, image_shape, matrix, output_size):
+    """Raise if an aligned image shows nothing of its source.
+
+    The aligner tells of such rows, but for sources whose size it cannot know.
+    """
+    height, width = image_shape[:2]
+    unit = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+    moved = (unit * (width, height) - 0.5) @ matrix[:, :2].T + matrix[:, 2]
+    seen = (unit * output_size - 0.5 - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    # Two rectangles are apart where they are along a side of one of them.
+    apart = (moved.max(axis=0) < 0) | (moved.min(axis=0) > output_size - 1)
+    apart |= (seen.max(axis=0) < 0) | (seen.min(axis=0) > (width - 1, height - 1))
+    if apart.any():
+        raise FaceImageError(
+            f"row {row}: the face lies outside of its image of {width} x {height} "
+            "pixels, so that nothing of it would be seen. Landmarks must be of this "
+            "very image, in its pixels: give the row others, or NaN."
+        )
+
+
 class AlignedImages:
     """Image store of `Faces` that warps source rows when they are asked for.
 
@@ -109,6 +131,8 @@ class AlignedImages:
     """
 
     kind = "aligned"
+    # Fingerprints of the sources and of the whole, when some of the rows were kept.
+    _known = None
 
     def __init__(self, store, rows, matrices, output_size, border_value=0, n_jobs=-1):
         self.store = store
@@ -142,7 +166,7 @@ class AlignedImages:
         Raises
         ------
         FaceImageError
-            If a source image cannot be read.
+            If a source image cannot be read, or the face lies outside of it.
         """
         rows = np.asarray(rows, dtype=np.intp)
         images = np.empty((len(rows), *self.image_shape, 3), dtype=np.uint8)
@@ -160,6 +184,7 @@ class AlignedImages:
             for i, image in zip(block, self.store.gather(sources[block]), strict=True):
                 for place in places[ends[i] - n_faces[i] : ends[i]]:
                     matrix = self.matrices[rows[place]]
+                    _check_shown(rows[place], image.shape, matrix, self.output_size)
                     warp_face(image, matrix, images[place], self.border_value)
             return image.nbytes
 
@@ -183,10 +208,32 @@ class AlignedImages:
         if blocks:
             thread_map(warp, blocks, max(min(n_threads, HELD_BYTES // n_bytes), 1))
 
+    @property
+    def nbytes(self):
+        """Bytes that are held in memory."""
+        return nbytes([self.store, self.matrices, self.rows])
+
+    def kept(self, rows):
+        """Return a store that has these rows only, under the same numbers."""
+        store = object.__new__(type(self))
+        store.__dict__.update(self.__dict__)
+        store._known = self.store.fingerprint(), self.fingerprint()
+        store.store = keep(self.store, np.unique(self.rows[rows]))
+        store.rows, store.matrices = keep(self.rows, rows), keep(self.matrices, rows)
+        return store
+
+    def shows_as(self, store):
+        """Say whether the rows that were kept are what `store` shows now."""
+        return still_shows(self.store, store.store)
+
     def fingerprint(self):
         """Return a digest of the source images, their rows and the transforms."""
+        source = self.store.fingerprint()
+        if self._known is not None:
+            known, whole = self._known
+            return whole if source == known else digest(whole, source)
         return digest(
-            self.store.fingerprint(),
+            source,
             hash_array(self.rows.astype("<i8")),
             hash_array(self.matrices.astype("<f8")),
             self.output_size,
