@@ -6,6 +6,7 @@ from skfau._arrays import digest, hash_array
 from skfau._columns import hash_values, row_array
 from skfau._kept import KeptRows, keep, nbytes, still_shows
 from skfau._stores import image_sizes
+from skfau.exceptions import FaceImageError
 
 
 class JoinedStore:
@@ -38,7 +39,12 @@ class JoinedStore:
         images = [None] * len(rows)
         for part, at, inside in _by_part(rows, self._ends):
             wanted = self._rows[part][inside].astype(np.intp)
-            for k, image in zip(at, self._stores[part].gather(wanted), strict=True):
+            try:
+                found = self._stores[part].gather(wanted)
+            except FaceImageError as error:
+                # The row that it names is one of the part.
+                raise FaceImageError(f"part {part} of joined faces, {error}") from error
+            for k, image in zip(at, found, strict=True):
                 images[k] = image
         return images
 

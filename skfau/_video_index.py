@@ -86,7 +86,7 @@ def find_videos(paths):
     TypeError
         If it is a single video.
     FaceImageError
-        If there is no video.
+        If there is no video, or nothing of that name.
     """
     if not isinstance(paths, str | os.PathLike):
         found = list(paths)
@@ -100,6 +100,10 @@ def find_videos(paths):
     elif glob.has_magic(os.fspath(paths)) and not Path(paths).is_file():
         found = sorted(glob.glob(os.fspath(paths), recursive=True))  # noqa: PTH207
         where = f"what the pattern {os.fspath(paths)!r} finds"
+    elif not Path(paths).exists():
+        raise FaceImageError(
+            f"there is no folder or video {os.fspath(paths)!r}; check the path."
+        )
     else:
         raise TypeError(
             "paths must be a list of videos, a folder or a pattern; pass "

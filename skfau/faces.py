@@ -190,7 +190,8 @@ class Faces(RowTable):
         Notes
         -----
         Names that stand for different people or recordings in two data sets must
-        differ: put the data set's name before them.
+        differ: put the data set's name before them. Where only some faces have
+        landmarks, align each before the join: a joined row without is without a face.
 
         Examples
         --------

@@ -297,8 +297,9 @@ def test_people_are_searched_again_in_crops_of_their_own():
     faces = film([lambda f: (20, 5, 20), lambda f: (110, 5, 40)], 2)
     detector = SquareDetector()
     aligned = FaceAligner(output_size=16).fit_transform(find_faces(faces, detector))
+    inside = POINTS * 16 / len(PHOTO)
     again = FaceAligner(
-        landmarks="detected", detector=lambda x: np.stack([POINTS] * len(x))
+        landmarks="detected", detector=lambda x: np.stack([inside] * len(x))
     )
     assert again.fit_transform(aligned).status.tolist() == [""] * 4
 

@@ -108,6 +108,13 @@ def test_recordings_of_one_name_are_told(parts):
         Faces.concat([film, other]).neighbors(1)
 
 
+def test_an_image_that_is_not_there_is_named_with_its_part(parts):
+    faces = Faces.concat([*parts, Faces(["here.png", "gone.png"])])
+    report = faces[[0, -1]].check_images("skip")
+    assert report.ok.tolist() == [True, False]
+    assert report.errors[1].startswith("part 3 of joined faces, row 1: cannot read")
+
+
 def test_videos_and_images_together(tmp_path, parts):
     film = Faces.from_videos([write_video(tmp_path / "v.avi", 9, "MJPG")])
     faces = Faces.concat([parts[0], film[3:], film[:2]])

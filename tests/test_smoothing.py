@@ -1,6 +1,7 @@
 """Moving averages stay within a video and within its gaps."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,6 +94,14 @@ def test_the_people_of_one_video_are_smoothed_apart():
     y_proba = np.array([[0.0], [1.0]] * 4)
     smoothed = ProbabilitySmoother(3).fit_transform(y_proba, faces=faces)
     np.testing.assert_array_equal(smoothed, y_proba)
+
+
+def test_a_table_keeps_its_names():
+    faces = faces_of(["a", "a", "b"], [0, 1, 0])
+    table = pd.DataFrame({"AU1": [0.2, 0.4, 1.0]}, index=["x", "y", "z"])
+    smoothed = ProbabilitySmoother(width=3).fit_transform(table, faces=faces)
+    expected = pd.DataFrame({"AU1": [0.3, 0.3, 1.0]}, index=["x", "y", "z"])
+    pd.testing.assert_frame_equal(smoothed, expected)
 
 
 def test_a_repeated_row_is_no_other_recording():

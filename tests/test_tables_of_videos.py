@@ -42,6 +42,14 @@ def test_rows_are_the_frames_of_their_numbers(root, frame, options, expected):
     assert bunch.target[:, 0].tolist() == [0, 1, 0]
 
 
+def test_a_table_that_does_not_show_where_it_counts_from_is_told(root):
+    with pytest.warns(
+        DatasetWarning, match="neither a frame 0 nor a frame 1.*is image 8"
+    ):
+        bunch = load(root, ["a.mp4"] * 2, frame=[9, 20])
+    assert numbers(bunch.data.read()) == [8, 19]
+
+
 def test_several_videos_and_their_subjects(root):
     paths = ["b.mp4", "a.mp4", "b.mp4", "a.mp4"]
     columns = {"frame": [3, 1, 1, 9], "subject": list("qpqp"), "age": [4, 3, 4, 3]}

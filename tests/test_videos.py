@@ -230,6 +230,8 @@ def test_a_folder_or_a_pattern_names_the_videos(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FaceImageError, match=r"no video in the folder .*empty.*\.mp4"):
         Faces.from_videos(tmp_path / "empty")
+    with pytest.raises(FaceImageError, match="no folder or video 'typo'; check"):
+        Faces.from_videos("typo")
     with pytest.raises(FaceImageError, match="no video in the list"):
         Faces.from_videos([])
     with pytest.raises(FaceImageError, match="is a folder; pass it alone"):

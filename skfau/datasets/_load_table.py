@@ -65,7 +65,7 @@ def load_table(
         Folder of their files, by video or image; see `skfau.datasets`.
     first_frame : {"auto", 0, 1}, default="auto"
         What the table calls the first frame of a video; "auto" is 0 if it has a frame
-        0 or no column ``frame``, else 1.
+        0 or no column ``frame``, else 1, with a `DatasetWarning` if it has no frame 1.
 
     Returns
     -------
@@ -216,6 +216,13 @@ def _find_frames(name, here, paths, columns, first, where):
     rows = np.flatnonzero(here)
     given = {c: columns[c][rows] for c in ("frame", "time") if c in columns}
     found = find_frames(paths, given, min(first, 1), [where[row] for row in rows])
+    if first > 1:
+        warn(
+            f"{name} has neither a frame 0 nor a frame 1: its frames are taken to "
+            f"count from 1, so that frame {first} is image {first - 1} of a video, "
+            "counted from 0. Pass first_frame=1 if so, else first_frame=0",
+            DatasetWarning,
+        )
     shown = found.frames >= 0
     lost = np.flatnonzero(~shown)
     if len(lost):

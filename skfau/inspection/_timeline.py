@@ -364,7 +364,8 @@ def _in_order(frames, n_frames):
     if np.any(steps == 0):
         twice = frames[np.argmin(steps)]
         raise ValueError(
-            f"frame {twice} comes twice: a timeline needs the rows of one video."
+            f"frame {twice} comes twice: a timeline needs the rows of one video, and "
+            "of one person in it."
         )
     step = _usual_step(frames)
     gaps = np.flatnonzero(steps > 1.5 * step) + 1

@@ -97,8 +97,8 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        smoothed : ndarray of shape (n_samples, n_aus)
-            Of the same floating type.
+        smoothed : ndarray or DataFrame of shape (n_samples, n_aus)
+            Of the same floating type; a DataFrame, with its names, if `X` is one.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         # `neighbors` raises if two recordings have one name: they would be averaged
         # together.
         faces.neighbors(0)
-        X = np.asarray(X)
+        table, X = X, np.asarray(X)
         if X.ndim != 2 or len(X) != len(faces):
             raise ValueError(
                 f"Expected one row of probabilities per face, ({len(faces)}, n_aus), "
@@ -121,7 +121,7 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         smoothed = np.empty_like(X)
         for rows, frames in _videos(faces):
             smoothed[rows] = _moving_average(X[rows], frames, self.width)
-        return smoothed
+        return like(smoothed, table)
 
     def fit_transform(self, X, y=None, *, faces):
         """Return the smoothed probabilities; see `transform`.
@@ -137,8 +137,8 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        smoothed : ndarray of shape (n_samples, n_aus)
-            Of the same floating type.
+        smoothed : ndarray or DataFrame of shape (n_samples, n_aus)
+            Of the same floating type; a DataFrame, with its names, if `X` is one.
         """
         return self.fit(X).transform(X, faces)
 
