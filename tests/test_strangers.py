@@ -94,7 +94,7 @@ FAULTS = {
     "texts": ({"aus": ["x"] * 12}, "AUs are"),
     "twice": ({"aus": [1] * 12}, "AUs are"),
     "too many": ({"aus": list(range(10**5))}, "label counts"),
-    "counts": ({"label_counts": [[1.5] * 12] * 2}, "label counts"),
+    "counts": ({"label_counts": [[-1] * 12] * 2}, "label counts"),
     "history": ({"history": 3}, "TypeError"),
     "constants": ({"constants": ["absent"]}, "KeyError"),
     "other network": ({"parameters": {"backbone": "resnet18"}}, "larger than|shape"),
