@@ -86,6 +86,16 @@ def test_a_pipeline_does_not_warn_and_a_copy_still_does(made, fitted):
         pickle.loads(pickle.dumps(fitted)).predict(made.data[:3])
 
 
+def test_a_saved_classifier_warns_as_well(made, aligned, fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    again = type(fitted).load(tmp_path / "model")
+    with pytest.warns(UnlikeTrainingWarning, match="not aligned"):
+        again.predict(made.data[:5])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again.predict(aligned[:5])
+
+
 def test_partial_fit_remembers_its_faces_too(made, aligned):
     clf = make_small(FAUTransformerClassifier).partial_fit(aligned, made.target)
     with pytest.warns(UnlikeTrainingWarning, match="not aligned"):

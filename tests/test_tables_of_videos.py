@@ -136,3 +136,20 @@ def test_tables_of_videos_and_of_images_are_joined(root):
     faces = Faces.concat([one.data, other.data])
     assert faces.subject.tolist() == ["p", "p", "q"]
     assert faces.images[2].mean() == 77
+
+
+def test_a_frame_has_a_row_for_each_of_its_people(root):
+    bunch = load(root, ["a.mp4"] * 4, frame=[1, 1, 2, 2], person=[0, 1, 0, 1])
+    assert numbers(bunch.data.read()) == [0, 0, 1, 1]
+    assert bunch.data.neighbors(1).frame.tolist() == [2, 2, 2, 2]
+    with pytest.raises(DatasetError, match=r"both frame 1 .*column 'person'"):
+        load(root, ["a.mp4"] * 2, frame=[1, 1], person=[1, 1])
+
+
+def test_numbers_and_times_that_tell_of_other_frames_are_an_error(root):
+    seconds = Faces.from_videos([root / "a.mp4"]).time
+    columns = {"frame": [1, 5, 9], "time": seconds[[1, 5, 9]]}
+    with pytest.raises(DatasetError, match="frame 1, counted from 1, is not at this"):
+        load(root, ["a.mp4"] * 3, **columns)
+    bunch = load(root, ["a.mp4"] * 3, first_frame=0, **columns)
+    assert numbers(bunch.data.read()) == [1, 5, 9]

@@ -214,7 +214,7 @@ def _find_images(name, root, paths, where):
 def _find_frames(name, here, paths, columns, first, where):
     """Return which rows have a frame, its video, and the frames; warn of others."""
     rows = np.flatnonzero(here)
-    given = {c: columns[c][rows] for c in ("frame", "time") if c in columns}
+    given = {c: columns[c][rows] for c in ("frame", "time", "person") if c in columns}
     found = find_frames(paths, given, min(first, 1), [where[row] for row in rows])
     if first > 1:
         warn(

@@ -56,7 +56,7 @@ def find_frames(paths, columns, first, where):
         Video of each row.
     columns : dict of str to ndarray
         ``frame``, whole numbers; without it ``time``, in seconds: the frame with the
-        nearest time.
+        nearest time. With ``person``, a frame may have a row for each.
     first : int
         Number of the first frame of a video.
     where : sequence of str
@@ -69,8 +69,9 @@ def find_frames(paths, columns, first, where):
     Raises
     ------
     DatasetError
-        If there is neither column, a time is no number or not told by the video, two
-        rows are one frame, or no row is a frame of a video.
+        If there is neither column, both tell of other frames, a time is no number or
+        not told by the video, two rows are one frame of one person, or no row is a
+        frame of a video.
     """
     names, video = np.unique(paths, return_inverse=True)
     store = VideoStore(names.tolist())
@@ -78,6 +79,9 @@ def find_frames(paths, columns, first, where):
         frames = np.asarray(columns["frame"]) - first
         inside = (frames >= 0) & (frames < store.counts[video])
         frames = np.where(inside, frames, -1)
+        if "time" in columns:
+            by_time = _by_time(store, video, columns["time"], where)
+            _check_agreement(frames, by_time, video, where, first)
     elif "time" in columns:
         frames = _by_time(store, video, columns["time"], where)
     else:
@@ -92,15 +96,32 @@ def find_frames(paths, columns, first, where):
                 f"{where[rows[0]]}: {names[k]} has {store.counts[k]} frames, of which "
                 f"no row of the table is one; its first is {first}, see first_frame="
             )
+    people = columns.get("person", np.zeros(len(frames)))
     seen = {}
     for row in np.flatnonzero(frames >= 0).tolist():
-        other = seen.setdefault((video[row], frames[row]), row)
+        other = seen.setdefault((video[row], frames[row], people[row]), row)
         if other != row:
             raise DatasetError(
                 f"{where[row]} and {where[other]} are both frame {frames[row] + first} "
-                f"of {paths[row]}; keep one row per frame"
+                f"of {paths[row]}; keep one row per frame, or tell people apart in a "
+                "column 'person'"
             )
     return VideoRows(store, first, video, frames)
+
+
+def _check_agreement(frames, by_time, video, where, first):
+    """Raise if most rows of a video have a number and a time of other frames."""
+    away = np.where((frames >= 0) & (by_time >= 0), frames - by_time, 0)
+    for k in np.unique(video):
+        rows = np.flatnonzero(video == k)
+        if np.median(away[rows]):
+            row = rows[np.flatnonzero(away[rows])[0]]
+            raise DatasetError(
+                f"{where[row]}: frame {frames[row] + first}, counted from {first}, is "
+                f"not at this time, at which the video shows frame "
+                f"{by_time[row] + first}; pass first_frame=, or leave one of the "
+                "columns 'frame' and 'time' out"
+            )
 
 
 def _by_time(store, video, cells, where):

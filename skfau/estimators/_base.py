@@ -26,7 +26,7 @@ from skfau.estimators._batches import (
 from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
 from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
-from skfau.estimators._likeness import kind_of, warn_unlike
+from skfau.estimators._likeness import kind_in, kind_of, warn_unlike
 from skfau.estimators._parameters import (
     SHARED_CONSTRAINTS,
     SharedParameters,
@@ -575,6 +575,7 @@ class BaseAUClassifier(
             "constants": self.net_.system.given,
             "history": self.history_,
             "train_subjects": _persistence.subjects_of(self),
+            "trained_on": getattr(self, "_trained_on", None),
             "loss": _persistence.loss_state(self.net_),
         }
         return header, self.network_state()
@@ -616,6 +617,7 @@ class BaseAUClassifier(
         new._describe(net, Task(new.aus_, new.label_counts_))
         new.net_ = net
         new.train_subjects_ = _persistence.subjects_in(header)
+        new._trained_on = kind_in(header)
         return new
 
     def _remake_net(self, buffers, seed=0, made_with=None):

@@ -41,6 +41,23 @@ def kind_of(faces):
     return FaceKind("matrix" in faces.columns, images[0].shape[:2], gray and not empty)
 
 
+def kind_in(header):
+    """Return the `FaceKind` in a file's header; older files have none.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    kind = header.get("trained_on")
+    if kind is None:
+        return None
+    aligned, (height, width), gray = kind
+    if not (type(aligned) is type(gray) is bool and type(height) is type(width) is int):
+        raise ValueError(f"its training faces are {str(kind)[:60]}")
+    return FaceKind(aligned, (height, width), gray)
+
+
 def warn_unlike(trained, faces, grayscale):
     """Warn once if faces are of another kind than those that a network has seen.
 
