@@ -331,6 +331,7 @@ def test_five_points_align(tmp_path):
     """Eyes, nose and mouth of a face twice as large come to the same place."""
     write_five(tmp_path, [FIVE, 2 * FIVE + 3, np.full((5, 2), np.nan)])
     faces = load(tmp_path, (1, 2, 3)).data
+    faces = faces.with_images(np.zeros((3, 120, 120, 3), np.uint8))
     np.testing.assert_array_equal(faces.column("five_points")[0], FIVE)
     aligner = FaceAligner(output_size=100, on_missing="warn")
     with pytest.warns(UserWarning, match="1 of 3 faces were not aligned .*row 2: no"):

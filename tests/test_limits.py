@@ -228,7 +228,7 @@ def read_frame_points_of(path):
 def test_what_is_no_regular_file_is_refused(name, read, make, tmp_path):
     path = tmp_path / name
     make(path)
-    kinds = DatasetError, FaceImageError, LabelError, FileNotFoundError
+    kinds = DatasetError, FaceImageError, LabelError, OSError
     with pytest.raises(kinds, match=rf"(?s){tmp_path}.*|no file"):
         read(path)
 
