@@ -83,7 +83,7 @@ def predict(paths, model, output, every, people, columns):
             write = _Writer(work, number, source, columns, chain)
             counts = _predict_source(source, every, people, remembering, write)
             work.close(number, counts)
-            n_new += counts["frames"]
+            n_new += remembering.n_searched
         total.update(counts)
     work.finish(header(find_aus(chain), columns))
     speed = n_new / (perf_counter() - began)
@@ -203,7 +203,8 @@ def _predict_source(source, every, people, detector, write):
 def _summary(total, n_others, speed, output):
     others = f", {n_others} other files left out" if n_others else ""
     return (
-        f"{output}: {total['frames']} frames ({speed:.1f} a second), {total['faces']} "
-        f"faces, {total['empty']} frames without a face, {total['several']} frames "
-        f"with several people, {total['unread']} not read{others}"
+        f"{output}: {total['frames']} frames (searched {speed:.1f} a second), "
+        f"{total['faces']} faces, {total['empty']} frames without a face, "
+        f"{total['several']} frames with several people, "
+        f"{total['unread']} not read{others}"
     )

@@ -98,6 +98,11 @@ class RememberingDetector:
         Where it is written.
     source : int
         Number of the source whose images are searched, always in the same order.
+
+    Attributes
+    ----------
+    n_searched : int
+        Number of images that were searched, not remembered.
     """
 
     def __init__(self, detector, folder, source):
@@ -107,7 +112,7 @@ class RememberingDetector:
         while (path := self._file()).exists():
             self._kept += _read_found(path)
             self._n_files += 1
-        self._next = 0
+        self._next = self.n_searched = 0
 
     def __repr__(self):
         return repr(self._detector)
@@ -117,6 +122,7 @@ class RememberingDetector:
         known = self._kept[self._next : self._next + len(images)]
         self._next += len(images)
         images = images[len(known) :]
+        self.n_searched += len(images)
         new = list(self._detector.faces(images)) if images else []
         self._new += new
         if len(self._new) >= _KEPT_IMAGES:
