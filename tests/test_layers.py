@@ -25,6 +25,7 @@ HEIGHT = {
     "estimators": 4,
     "inspection": 5,
     "protocols": 5,
+    "cli": 6,
 }
 BESIDE = {("model_selection", "metrics")}
 # Private files at the top level belong to the room they serve.

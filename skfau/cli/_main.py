@@ -1,0 +1,126 @@
+"""The commands, their options and exit codes."""
+
+import argparse
+import sys
+
+from skfau.cli._predict import predict
+from skfau.cli._result_table import FORMATS
+
+_INTERRUPTED = 130  # what shells give for Ctrl-C
+
+
+def main(argv=None):
+    """Run a command of ``python -m skfau``.
+
+    Parameters
+    ----------
+    argv : sequence of str, default=None
+        The arguments; None means those of the process.
+
+    Returns
+    -------
+    code : int
+        0; 1 if an error ended the command, or some images or videos cannot be read;
+        130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        If the arguments are not valid (code 2), or help is asked for.
+
+    Examples
+    --------
+    >>> from skfau.cli import main
+    >>> main(["predict", "no_such_video.mp4", "--model", "mine.safetensors"])
+    1
+    """
+    arguments = vars(_parser().parse_args(argv))
+    command = arguments.pop("run")
+    try:
+        return command(**arguments)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return _INTERRUPTED
+    except (OSError, ValueError) as error:
+        # The library's errors are one of the two; a traceback would say no more.
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m skfau", description="Facial action units (AUs) from images."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_predict(commands)
+    return parser
+
+
+def _add_demo(commands):
+    demo = commands.add_parser(
+        "demo",
+        help="train and score FAUTransformerClassifier on made faces, by subject",
+    )
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--output", default="skfau_demo", help="folder of the figures")
+    demo.add_argument("--subjects", type=int, default=90, help="number of subjects")
+    demo.add_argument("--frames", type=int, default=8, help="frames per subject")
+    demo.add_argument("--epochs", type=int, default=12, help="epochs per fold")
+
+
+def _demo(output, subjects, frames, epochs):
+    from skfau._demo import run_demo
+
+    run_demo(output, n_subjects=subjects, n_frames=frames, max_epochs=epochs)
+    return 0
+
+
+def _add_predict(commands):
+    about = (
+        "Write a table with a row per face and frame: who, where, the probability of "
+        "each AU (AU01_p) and whether it is present (AU01_c). Interrupted, the same "
+        "command goes on where it was."
+    )
+    command = commands.add_parser(
+        "predict",
+        help="AUs of images, folders and videos, as a CSV file",
+        description=about,
+    )
+    command.set_defaults(run=predict)
+    command.add_argument(
+        "paths", nargs="+", metavar="PATH", help="image, video, or folder of them"
+    )
+    command.add_argument(
+        "--model",
+        required=True,
+        metavar="FILE",
+        help="chain of FaceAligner and classifier, written by skfau.save",
+    )
+    command.add_argument(
+        "-o",
+        "--output",
+        default="aus.csv",
+        metavar="FILE",
+        help="table to write; replaced once it is complete (default: %(default)s)",
+    )
+    command.add_argument(
+        "--every",
+        type=float,
+        metavar="SECONDS",
+        help="take a frame of a video every so many seconds (default: all frames)",
+    )
+    command.add_argument(
+        "--people",
+        choices=("all", "largest"),
+        default="all",
+        help="every face, or one per image (default: %(default)s)",
+    )
+    command.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="skfau",
+        dest="columns",
+        help="names of the columns; those of openface have no intensities "
+        "(default: %(default)s)",
+    )

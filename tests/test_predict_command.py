@@ -1,0 +1,249 @@
+"""``python -m skfau predict``: the rows of the Python calls, whatever happens."""
+
+import csv
+import errno
+import re
+
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut
+from sklearn.pipeline import make_pipeline
+
+import skfau
+from skfau import FaceAligner, Faces, ResNetClassifier
+from skfau.cli import _predict, _work_folder, main
+from skfau.datasets import load_table, make_faces
+from skfau.estimators import landmark_baseline
+from skfau.exceptions import DatasetWarning
+from skfau.model_selection import SmoothedClassifier
+from skfau.preprocessing import find_faces
+from tests.small import make_small
+
+AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Models, a video of two people of whom one leaves, and a few images."""
+    folder = tmp_path_factory.mktemp("predict")
+    made = make_faces(n_subjects=6, n_frames=6, image_size=48, random_state=0)
+    network = make_pipeline(FaceAligner(48), make_small(ResNetClassifier, max_epochs=1))
+    models = {
+        "landmarks": landmark_baseline(),
+        "network": network,
+        "smoothed": SmoothedClassifier(landmark_baseline(), width=3),
+        "bare": make_small(ResNetClassifier, max_epochs=1),
+    }
+    for name, model in models.items():
+        skfau.save(model.fit(made.data, made.target), folder / name)
+    face = astronaut()[:260, 90:350, ::-1]
+    for name in ("film.avi", "media/film.avi"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        codec = cv2.VideoWriter_fourcc(*"MJPG")
+        writer = cv2.VideoWriter(str(folder / name), codec, 25, (520, 260))
+        for t in range(10):
+            other = face if t < 7 else np.zeros_like(face)
+            writer.write(np.hstack([np.roll(face, t, axis=1), other]))
+        writer.release()
+    cv2.imwrite(str(folder / "media/face.png"), face)
+    cv2.imwrite(str(folder / "media/none.png"), np.zeros((64, 64, 3), np.uint8))
+    (folder / "media/notes.txt").write_text("no image")
+    (folder / "empty").mkdir()
+    return folder
+
+
+@pytest.fixture
+def run(folder, tmp_path, monkeypatch):
+    """Run the command in a folder of its own; return exit code and rows."""
+    monkeypatch.chdir(folder)
+    output = tmp_path / "aus.csv"
+
+    def run(*arguments, model="landmarks"):
+        code = main(["predict", "--model", model, "-o", str(output), *arguments])
+        if not output.exists():
+            return code, []
+        with output.open(newline="") as file:
+            return code, list(csv.DictReader(file))
+
+    run.output = output
+    return run
+
+
+def numbers(rows, names):
+    return np.array([[float(row[name] or "nan") for name in names] for row in rows])
+
+
+@pytest.mark.parametrize("model", ["landmarks", "network", "smoothed"])
+@pytest.mark.parametrize("people", ["all", "largest"])
+def test_rows_are_those_of_the_python_calls(run, folder, model, people, monkeypatch):
+    monkeypatch.setattr(_predict, "_BLOCK", 4)
+    code, rows = run("film.avi", "--people", people, model=model)
+    found = find_faces(Faces.from_videos([folder / "film.avi"]), people=people)
+    clf = skfau.load(folder / model)
+    assert code == 0
+    assert {row["path"] for row in rows} == {"film.avi"}
+    assert np.unique(found.n_faces).tolist() == [1, 2]
+    for name in ("frame", "time", "person", "n_faces", "score"):
+        np.testing.assert_array_equal(
+            numbers(rows, [name])[:, 0].astype(np.float32),
+            found.column(name).astype(np.float32),
+        )
+    box = [f"box_{side}" for side in ("left", "top", "right", "bottom")]
+    np.testing.assert_array_equal(numbers(rows, box).astype(np.float32), found.box)
+    p = numbers(rows, [f"AU{au:02d}_p" for au in AUS])
+    np.testing.assert_allclose(p, clf.predict_proba(found), atol=1e-6)
+    present = numbers(rows, [f"AU{au:02d}_c" for au in AUS])
+    np.testing.assert_array_equal(present, clf.predict(found))
+
+
+def test_every_thins_videos(run, folder):
+    _, rows = run("film.avi", "--every", "0.2")
+    faces = Faces.from_videos([folder / "film.avi"], every=0.2)
+    assert sorted({int(row["frame"]) for row in rows}) == faces.frame.tolist()
+
+
+def test_a_folder_is_images_and_videos_and_the_rest_is_counted(run, capsys):
+    code, rows = run("media")
+    assert code == 0
+    paths = ["media/face.png", "media/film.avi", "media/none.png"]
+    assert list(dict.fromkeys(row["path"] for row in rows)) == paths
+    assert rows[0]["status"] == "" and rows[0]["AU12_p"]
+    assert rows[-1]["status"] == "no face found" and not rows[-1]["AU12_p"]
+    assert rows[-1]["person"] == "-1" and not rows[-1]["AU12_c"]
+    said = capsys.readouterr().out
+    assert "12 frames (" in said and "18 faces, 1 frames without a face" in said
+    assert "7 frames with several people, 0 not read, 1 other files left out" in said
+
+
+def test_openface_columns_count_frames_from_1(run):
+    _, rows = run("media/film.avi", "media/none.png", "--format", "openface")
+    about = ["path", "frame", "face_id", "timestamp", "confidence", "success"]
+    assert list(rows[0]) == [*about, *(f"AU{au:02d}_c" for au in AUS)]
+    assert (rows[0]["frame"], rows[0]["success"]) == ("1", "1")
+    assert (rows[-1]["confidence"], rows[-1]["success"]) == ("0.0", "0")
+    assert {row["AU12_c"] for row in rows[:-1]} <= {"0", "1"}
+
+
+def test_load_table_reads_the_table(run, folder):
+    _, rows = run("film.avi")
+    with pytest.warns(DatasetWarning, match="12: AU01_p.*go along as columns"):
+        bunch = load_table(run.output, root=folder)
+    assert bunch.aus == AUS
+    np.testing.assert_array_equal(
+        bunch.target, numbers(rows, [f"AU{au:02d}_c" for au in AUS])
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "error: .*No space left"),
+    ],
+)
+def test_an_interrupted_table_is_the_same_at_last(
+    run, monkeypatch, capsys, error, code, message
+):
+    """Every run gets one file farther than the one before."""
+    monkeypatch.setattr(_predict, "_BLOCK", 5)
+    monkeypatch.setattr(_work_folder, "_KEPT_IMAGES", 4)
+    run("film.avi", "media")
+    whole = run.output.read_bytes()
+    run.output.write_text("an older table")
+    write, left = _work_folder.write_atomically, [0]
+
+    def write_once(path, **options):
+        if not left[0]:
+            raise error
+        left[0] -= 1
+        return write(path, **options)
+
+    monkeypatch.setattr(_work_folder, "write_atomically", write_once)
+    for _ in range(40):
+        left[0] = 1
+        ended, _ = run("film.avi", "media")
+        if ended == 0:
+            break
+        assert ended == code
+        assert re.search(message, capsys.readouterr().err)
+        assert run.output.read_text() == "an older table"
+    assert ended == 0
+    assert run.output.read_bytes() == whole
+    assert [path.name for path in run.output.parent.iterdir()] == ["aus.csv"]
+
+
+def test_what_was_found_is_not_searched_again(run, monkeypatch):
+    monkeypatch.setattr(_work_folder, "_KEPT_IMAGES", 4)
+    searched, faces = [], _predict.MeshDetector.faces
+    predicted = _predict._Writer.__call__
+
+    def search(self, images):
+        searched.append(len(images))
+        return faces(self, images)
+
+    def stop(self, found):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_predict.MeshDetector, "faces", search)
+    monkeypatch.setattr(_predict._Writer, "__call__", stop)
+    assert run("film.avi")[0] == 130
+    monkeypatch.setattr(_predict._Writer, "__call__", predicted)
+    assert run("film.avi")[0] == 0
+    assert sum(searched) == 10
+
+
+def test_the_beginning_of_another_table_is_an_error(run, monkeypatch, capsys):
+    def stop(self, found):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_predict._Writer, "__call__", stop)
+        run("film.avi")
+    assert run("film.avi", "--every", "0.1", model="network")[0] == 1
+    said = capsys.readouterr().err
+    assert "beginning of another table (not the same: model, every)" in said
+    assert run("film.avi")[0] == 0
+
+
+def test_what_cannot_be_read_keeps_a_row_and_the_rest_goes_on(run, tmp_path, capsys):
+    video, image = tmp_path / "bad.mp4", tmp_path / "bad.png"
+    video.write_bytes(b"no video")
+    image.write_bytes(b"no image")
+    code, rows = run(str(video), "media/face.png", str(image))
+    assert code == 1
+    assert "cannot open the video" in rows[0]["status"]
+    assert rows[1]["status"] == "" and rows[1]["AU12_p"]
+    assert "is not an image" in rows[2]["status"]
+    printed = capsys.readouterr()
+    assert printed.err.count("not read: ") == 2
+    assert "0 frames without a face" in printed.out and "2 not read" in printed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "message"),
+    [
+        (["missing.mp4"], "landmarks", "there is no file or folder missing.mp4"),
+        (["empty"], "landmarks", "no image or video in the folder empty (0 other"),
+        (["media/notes.txt"], "landmarks", "notes.txt is neither an image ("),
+        (["film.avi"], "missing", "No such file or directory: 'missing'"),
+        (["film.avi"], "film.avi", "film.avi"),
+        (["film.avi"], "bare", "without a FaceAligner, so that images cannot be"),
+        (["film.avi", "--every", "0"], "landmarks", "--every must be seconds, above 0"),
+        (["film.avi", "-o", "aus.xlsx"], "landmarks", "-o must end in .csv, got aus"),
+        (["film.avi", "-o", "no/aus.csv"], "landmarks", "its folder does not exist"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(run, capsys, arguments, model, message):
+    code, rows = run(*arguments, model=model)
+    said = capsys.readouterr().err
+    assert (code, rows) == (1, [])
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert message in said
+
+
+def test_a_model_without_probabilities_is_an_error(run, tmp_path, capsys):
+    path = tmp_path / "aligner"
+    skfau.save(make_pipeline(FaceAligner()), path)
+    assert run("film.avi", model=str(path))[0] == 1
+    assert "gives no probabilities" in capsys.readouterr().err
