@@ -1,6 +1,7 @@
 """What every test and doctest runs under: no network, one thread, small faces."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,9 @@ _slow = [HealthCheck.too_slow]
 settings.register_profile("untimed", deadline=None, suppress_health_check=_slow)
 settings.load_profile("untimed")
 ROOT = Path(__file__).parent
+# A shell starts what runs in its background deaf to Ctrl-C; tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Workers and subprocesses inherit the closed sockets and find the tests' helpers.
 _paths = [ROOT / "tests" / "offline", ROOT, os.environ.get("PYTHONPATH")]
 os.environ["PYTHONPATH"] = os.pathsep.join(str(path) for path in _paths if path)
