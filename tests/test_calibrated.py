@@ -136,7 +136,7 @@ def test_other_intensities_are_refused(intensities, match):
 def test_a_classifier_that_is_not_frozen_is_refused():
     faces, intensities = make_rows(n=4)
     clf = CalibratedAUClassifier(Known().fit(faces, intensities))
-    with pytest.raises(ValueError, match="instance of 'sklearn.frozen"):
+    with pytest.raises(ValueError, match=r"instance of 'sklearn\.frozen"):
         clf.fit(faces, intensities)
 
 
