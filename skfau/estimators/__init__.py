@@ -18,7 +18,7 @@ from skfau.estimators._linear import (
 from skfau.estimators._multi_label_transformer import (
     MultiLabelTransformerClassifier,
 )
-from skfau.estimators._pretrained import load_pretrained
+from skfau.estimators._pretrained import load_pretrained, pretrained_classifier
 from skfau.estimators._resnet import ResNetClassifier
 from skfau.estimators._sevnet import SEVNetClassifier
 from skfau.estimators._system import System
@@ -45,5 +45,6 @@ __all__ = [
     "landmark_baseline",
     "load",
     "load_pretrained",
+    "pretrained_classifier",
     "save",
 ]

@@ -2,7 +2,12 @@
 
 from importlib.resources import as_file, files
 
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from skfau._unwrap import find_having
 from skfau.estimators._chains import load
+from skfau.facs import DATASET_AUS
 
 _FILES = {"rendered-1": "rendered-1.safetensors"}
 
@@ -36,12 +41,12 @@ def load_pretrained(name="rendered-1"):
 
     See Also
     --------
+    pretrained_classifier : Learns your labels, from where this model is.
     skfau.load : Reads models of your own.
 
     Notes
     -----
-    It goes on with your labels as ``FAUTransformerClassifier(init_from=model, ...)``,
-    with the model's network (see ``model[-1]``) as it is, and every system with
+    `pretrained_classifier` goes on with your own labels, and every system with
     ``backbone="tiny"`` can start from ``weights="rendered"``. Each call reads the file
     again, so that nothing is shared between two models.
 
@@ -63,3 +68,52 @@ def load_pretrained(name="rendered-1"):
         )
     with as_file(files("skfau.estimators") / "_trained" / _FILES[name]) as path:
         return load(path)
+
+
+def pretrained_classifier(
+    aus=DATASET_AUS["bp4d"], *, name="rendered-1", lr=5e-4, max_epochs=8, **settings
+):
+    """Return a chain to fit on your own labels, which starts from the shipped model.
+
+    A few hundred labelled faces are enough to gain by. AUs that the shipped model knows
+    start from what it knows of them, others afresh.
+
+    Parameters
+    ----------
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y.
+    name : str, default="rendered-1"
+        As for `load_pretrained`.
+    lr : float, default=0.0005
+        Initial learning rate.
+    max_epochs : int, default=8
+        Epochs of the fit.
+    **settings : dict
+        Other parameters of `FAUTransformerClassifier`, such as ``random_state`` and
+        ``augmentation``.
+
+    Returns
+    -------
+    pipeline : Pipeline
+        Not fitted; its steps are ``align`` and ``clf``.
+
+    Raises
+    ------
+    ValueError
+        If there is no model of that name, or a setting is no parameter.
+
+    Examples
+    --------
+    >>> from skfau.datasets import make_faces
+    >>> from skfau.estimators import pretrained_classifier
+    >>> faces = make_faces(n_subjects=4, n_frames=4, image_size=64, random_state=0)
+    >>> clf = pretrained_classifier(max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (16, 12)
+    """
+    model = load_pretrained(name)
+    network, _ = find_having(model, "net_")
+    start = clone(network).set_params(
+        init_from=network, aus=aus, lr=lr, max_epochs=max_epochs, verbose=0, **settings
+    )
+    return Pipeline([("align", clone(model[0])), ("clf", start)])
