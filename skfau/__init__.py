@@ -41,6 +41,7 @@ _EXPORTS = {
     "SEVNetClassifier": "estimators",
     "WSARLClassifier": "estimators",
     "load": "estimators",
+    "load_pretrained": "estimators",
     "save": "estimators",
 }
 

@@ -74,7 +74,7 @@ def find_having(model, name):
     Parameters
     ----------
     model : object
-        As in `find_classifier`.
+        As in `find_classifier`, or an ensemble in which one member has it.
     name : str
         Of the attribute.
 
@@ -87,16 +87,28 @@ def find_having(model, name):
     Raises
     ------
     TypeError
-        If none has it.
+        If none has it, or several members of an ensemble.
     """
     for layer, steps in layers(model):
-        if hasattr(layer, name):
-            return layer, steps
+        found = _having(layer, steps, name)
+        if len(found) == 1:
+            return found[0]
     raise TypeError(
         f"expected a fitted classifier with {name!r}, or a pipeline or search around "
         f"one, got {type(model).__name__}, in which {type(layer).__name__} has "
         "none."
     )
+
+
+def _having(layer, steps, name):
+    """Return a layer with an attribute, or what has it among an ensemble's members."""
+    if hasattr(layer, name):
+        return [(layer, steps)]
+    found = []
+    for member in np.ravel(np.asarray(getattr(layer, "estimators_", ()), object)):
+        inner = (_having(*each, name) for each in layers(member, steps))
+        found += next(filter(None, inner), [])
+    return found
 
 
 def apply_steps(steps, X):

@@ -19,7 +19,8 @@ BEGINS = {
     ),
     "weights": (
         'Initial weights of the backbone: ``"imagenet"`` (downloaded once and '
-        "checked), a file of torchvision's state dict, or None for random weights."
+        'checked), ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), '
+        "a file of torchvision's state dict, or None for random weights."
     ),
     "class_weight": "Weights of the AUs in the loss, from the training labels.",
     "lr_decay": "Factor that lowers the learning rate.",

@@ -8,7 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skfau._unwrap import find_classifier
+from skfau._unwrap import find_classifier, find_having
 from skfau.inspection import AttentionMapDisplay
 from skfau.metrics import per_au_f1_scorer
 from skfau.model_selection import (
@@ -38,6 +38,17 @@ class Meta(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X):
         return self.estimator_.predict_proba(X)
+
+
+class NoMaps(ClassifierMixin, BaseEstimator):
+    """Has probabilities only."""
+
+    def fit(self, X, y):
+        self.aus_ = AUS
+        return self
+
+    def predict_proba(self, X):
+        return np.full((len(X), 3), 0.5)
 
 
 class Ensemble(Meta):
@@ -131,3 +142,16 @@ def test_faces_go_through_the_transforms_around_and_inside_a_wrapper(wrap):
     model = make_pipeline(Negative(), wrap(inside)).fit(faces, ALL_ABSENT)
     display = AttentionMapDisplay.from_estimator(model, faces, ax=Figure().subplots())
     np.testing.assert_array_equal(display.images, faces.images[...])
+
+
+def test_the_only_network_of_a_vote_shows_its_attention():
+    faces, y = make_gray_faces(), np.zeros((4, 3))
+    vote = AUVotingClassifier(
+        [("pixels", make_pipeline(Negative(), Looker())), ("other", NoMaps())]
+    ).fit(faces, y)
+    model, steps = find_having(FrozenEstimator(vote), "attention_maps")
+    assert isinstance(model, Looker)
+    assert len(steps) == 1
+    two = AUVotingClassifier([("a", Looker()), ("b", Looker())]).fit(faces, y)
+    with pytest.raises(TypeError, match="AUVotingClassifier has none"):
+        find_having(two, "attention_maps")

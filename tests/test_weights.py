@@ -139,7 +139,7 @@ def test_an_empty_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("backbone", "weights", "error", "match"),
     [
-        ("tiny", "imagnet", FileNotFoundError, "'imagenet' or the path.*'imagnet'"),
+        ("tiny", "imagnet", FileNotFoundError, "or the path.*'imagnet'"),
         (
             "tiny",
             "imagenet",

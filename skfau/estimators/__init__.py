@@ -18,6 +18,7 @@ from skfau.estimators._linear import (
 from skfau.estimators._multi_label_transformer import (
     MultiLabelTransformerClassifier,
 )
+from skfau.estimators._pretrained import load_pretrained, pretrained_classifier
 from skfau.estimators._resnet import ResNetClassifier
 from skfau.estimators._sevnet import SEVNetClassifier
 from skfau.estimators._system import System
@@ -43,5 +44,7 @@ __all__ = [
     "hog_baseline",
     "landmark_baseline",
     "load",
+    "load_pretrained",
+    "pretrained_classifier",
     "save",
 ]

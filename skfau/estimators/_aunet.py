@@ -46,9 +46,10 @@ class AUNetClassifier(BaseAUClassifier):
     backbone : {"fan", "resnet18", "resnet34", "resnet50", "tiny"}, default="fan"
         ``"fan"`` is the face alignment network, frozen. The others are residual
         backbones, trained with the other layers (ResNet-18-A of Table XIII).
-    weights : {"imagenet"}, path or None, default=None
-        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
-        file of torchvision's state dict, or None for random weights. For residual
+    weights : {"imagenet", "rendered"}, path or None, default=None
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked),
+        ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
+        torchvision's state dict, or None for random weights. For residual
         backbones only.
     fan_weights : path or None, default=None
         File of the published face alignment network (``2dfan2``). With None, one is

@@ -36,6 +36,9 @@ _ATTRIBUTES = {
     pre.ROIHeatmaps: (),
     ms.AUThresholdClassifier: (*_OF_LABELS, "estimator_", "thresholds_"),
     ms.AUVotingClassifier: (*_OF_LABELS, "estimators_"),
+    ms.CalibratedAUClassifier: (
+        *(*_OF_LABELS, "estimator_", "coef_", "intercept_", "thresholds_", "knots_"),
+    ),
     ms.ProbabilitySmoother: (),
     ms.PublishedKFold: (),
     ms.SmoothedClassifier: (*_OF_LABELS, "estimator_"),

@@ -24,9 +24,10 @@ class EACNetClassifier(BaseAUClassifier):
 
     Parameters
     ----------
-    weights : {"imagenet"}, path or None, default=None
-        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
-        file of torchvision's state dict, or None for random weights. The paper has
+    weights : {"imagenet", "rendered"}, path or None, default=None
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked),
+        ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
+        torchvision's state dict, or None for random weights. The paper has
         ``"imagenet"``; VGG-19 is 548 MB. With weights, the first two groups of layers
         are not trained.
     enhancing : bool, default=True

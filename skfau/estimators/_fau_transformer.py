@@ -32,9 +32,10 @@ class FAUTransformerClassifier(BaseAUClassifier):
     backbone : str or nn.Module, default='inception_v3'
         A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
         maps; ``"tiny"`` trains on a CPU in a minute. The paper has ``"inception_v3"``.
-    weights : {"imagenet"}, path or None, default=None
-        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
-        file of torchvision's state dict, or None for random weights. The paper has
+    weights : {"imagenet", "rendered"}, path or None, default=None
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked),
+        ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
+        torchvision's state dict, or None for random weights. The paper has
         ``"imagenet"``.
     embedding_dim : int, default=128
         Length of an AU's embedding.

@@ -114,9 +114,10 @@ class MLGCNClassifier(_LabelGraphClassifier):
         A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
         maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
         px.
-    weights : {"imagenet"}, path or None, default=None
-        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
-        file of torchvision's state dict, or None for random weights. The paper has
+    weights : {"imagenet", "rendered"}, path or None, default=None
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked),
+        ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
+        torchvision's state dict, or None for random weights. The paper has
         random weights.
     descriptions : dict, sequence of str or None, default=None
         What the AUs look like: a dict by AU number describes some, `skfau.facs` the
@@ -264,9 +265,10 @@ class MSCAMClassifier(_LabelGraphClassifier):
         A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
         maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
         px.
-    weights : {"imagenet"}, path or None, default=None
-        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
-        file of torchvision's state dict, or None for random weights. The paper has
+    weights : {"imagenet", "rendered"}, path or None, default=None
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked),
+        ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
+        torchvision's state dict, or None for random weights. The paper has
         random weights.
     descriptions : dict, sequence of str or None, default=None
         What the AUs look like: a dict by AU number describes some, `skfau.facs` the

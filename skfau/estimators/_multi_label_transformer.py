@@ -34,9 +34,10 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
         maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 8x8
         patches at 299 px.
-    weights : {"imagenet"}, path or None, default=None
-        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
-        file of torchvision's state dict, or None for random weights. The released code
+    weights : {"imagenet", "rendered"}, path or None, default=None
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked),
+        ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
+        torchvision's state dict, or None for random weights. The released code
         has ``"imagenet"``.
     embedding_dim : int, default=128
         Length of a token.

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from skfau import __version__
 from skfau._files import reading, write_atomically
 from skfau._subjects import train_subjects
-from skfau._unwrap import find_classifier
+from skfau._unwrap import find_having
 from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._bounds import check_shapes, read_labels
@@ -266,12 +266,13 @@ def _source(source):
         with reading(source, *KIND):
             aus, _ = read_labels(header)
             return header["class"], aus, arrays, from_lists(header)
-    classifier = find_classifier(source)
-    if not hasattr(classifier, "network_state"):
+    try:
+        classifier, _ = find_having(source, "net_")
+    except TypeError as error:
         raise ValueError(
             "init_from must be a fitted classifier or the path of a saved one; "
-            f"got {source!r}, which is not fitted."
-        )
+            f"got {source!r}, which is not fitted or holds several networks."
+        ) from error
     arrays = classifier.network_state()
     loss = loss_state(classifier.net_)
     return type(classifier).__name__, classifier.aus_, arrays, loss

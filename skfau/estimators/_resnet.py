@@ -24,9 +24,10 @@ class ResNetClassifier(BaseAUClassifier):
         A name of `skfau.nn.make_backbone`, or a module of your own that returns feature
         maps; ``"tiny"`` trains on a CPU in a minute. The last maps are used, 7x7 at 224
         px.
-    weights : {"imagenet"}, path or None, default=None
-        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked), a
-        file of torchvision's state dict, or None for random weights. The paper has
+    weights : {"imagenet", "rendered"}, path or None, default=None
+        Initial weights of the backbone: ``"imagenet"`` (downloaded once and checked),
+        ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
+        torchvision's state dict, or None for random weights. The paper has
         random weights.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the column names of a DataFrame, or

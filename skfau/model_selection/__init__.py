@@ -1,5 +1,6 @@
 """Folds of subjects, out-of-fold probabilities, thresholds, smoothing and votes."""
 
+from skfau.model_selection._calibrated import CalibratedAUClassifier
 from skfau.model_selection._compare import compare, cross_dataset_scores
 from skfau.model_selection._out_of_fold import oof_predict_proba
 from skfau.model_selection._published_kfold import PublishedKFold
@@ -15,6 +16,7 @@ from skfau.model_selection._vote import AUVotingClassifier
 __all__ = [
     "AUThresholdClassifier",
     "AUVotingClassifier",
+    "CalibratedAUClassifier",
     "ProbabilitySmoother",
     "PublishedKFold",
     "SmoothedClassifier",

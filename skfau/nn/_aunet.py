@@ -33,7 +33,7 @@ class AUNet(nn.Module):
         trained: its first stage gives the basic features (64x64 at 256 px, like the
         FAN's), and its other stages replace the convolutions, ResNet-18-A of Table
         XIII.
-    weights : {"imagenet"}, path or None, default=None
+    weights : {"imagenet", "rendered"}, path or None, default=None
         Initial weights of the backbone: a file for ``"fan"``, see `FAN`; for the others
         see `make_backbone`.
     temporal : bool, default=True

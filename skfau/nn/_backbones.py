@@ -55,10 +55,12 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
         One of `BACKBONES`, or your own module with such maps, which is returned itself.
         If it lacks the integer attribute `out_channels`, the attribute is set after one
         run on a zero image of 224 px; nothing else in the module changes.
-    weights : {"imagenet"}, path-like or None, default=None
+    weights : {"imagenet", "rendered"}, path-like or None, default=None
         None draws from torch's generator. ``"imagenet"`` fetches torchvision's file
-        (ResNet-50: version 1) into torch.hub's folder and checks its hash. A path
-        reads ``.safetensors`` or a saved state dict with torchvision's entry names.
+        (ResNet-50: version 1) into torch.hub's folder and checks its hash.
+        ``"rendered"`` reads what is shipped for ``"tiny"``: it has learned AUs on
+        rendered faces, see `skfau.load_pretrained`. A path reads ``.safetensors`` or a
+        saved state dict with torchvision's entry names.
         Entries of layers after the cut and of the classifiers are ignored.
     cut : {"12x12", "full"}, default="12x12"
         End after the last layer with at least 12 by 12 positions for 224 px images,
@@ -155,7 +157,8 @@ def _check_choice(backbone, weights):
         )
     if weights is not None and not isinstance(weights, (str, os.PathLike)):
         raise TypeError(
-            "weights must be None, 'imagenet' or the path of a checkpoint file. Got "
+            "weights must be None, 'imagenet', 'rendered' or the path of a checkpoint "
+            "file. Got "
             f"{type(weights).__name__}."
         )
 

@@ -138,7 +138,7 @@ class EACNet(nn.Module):
         Number of AUs.
     aus : sequence of int or None, default=None
         Their FACS numbers, which say where to look; None is the first `n_aus` of BP4D.
-    weights : {"imagenet"}, path-like or None, default=None
+    weights : {"imagenet", "rendered"}, path-like or None, default=None
         Initial weights of VGG-19: torchvision's file (downloaded once and checked), a
         file with its entry names, or random ones. Files need ``channels=64,
         image_size=224``.

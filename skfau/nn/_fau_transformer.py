@@ -97,7 +97,7 @@ class FAUTransformer(nn.Module):
     backbone : str or nn.Module, default='inception_v3'
         Backbone by name, cut at its last maps of at least 12x12 for 224 px images, or a
         module that maps images to feature maps. See `make_backbone`.
-    weights : {"imagenet"}, path or None, default=None
+    weights : {"imagenet", "rendered"}, path or None, default=None
         Initial weights of a named backbone.
     embedding_dim : int, default=128
         Length of an AU's embedding.

@@ -178,7 +178,7 @@ class MLGCN(_GraphNetwork):
     backbone : str or nn.Module, default='resnet18'
         Backbone by name, up to its last maps, or a module that maps images to feature
         maps. See `make_backbone`.
-    weights : {"imagenet"}, path or None, default=None
+    weights : {"imagenet", "rendered"}, path or None, default=None
         Initial weights of a named backbone.
     hidden_dim : int, default=1024
         Width between the two graph convolutions.
@@ -251,7 +251,7 @@ class MSCAM(_GraphNetwork):
     backbone : str or nn.Module, default='resnet18'
         Backbone by name, up to its last maps, or a module that maps images to feature
         maps. See `make_backbone`.
-    weights : {"imagenet"}, path or None, default=None
+    weights : {"imagenet", "rendered"}, path or None, default=None
         Initial weights of a named backbone.
     hidden_dim : int, default=1024
         Width between the two graph convolutions.

@@ -171,7 +171,7 @@ class MultiLabelTransformer(nn.Module):
     backbone : str or nn.Module, default='inception_v3'
         Backbone by name, whole, or a module that maps images to feature maps. See
         `make_backbone`.
-    weights : {"imagenet"}, path or None, default=None
+    weights : {"imagenet", "rendered"}, path or None, default=None
         Initial weights of a named backbone.
     image_size : int or (int, int), default=299
         Height and width of the images, pixels: it decides how many patches there are

@@ -19,7 +19,7 @@ class PooledNet(nn.Module):
     backbone : str or nn.Module, default='resnet18'
         Backbone by name, or a module that maps images to feature maps. See
         `make_backbone`.
-    weights : {"imagenet"}, path or None, default=None
+    weights : {"imagenet", "rendered"}, path or None, default=None
         Initial weights of a named backbone.
 
     Examples

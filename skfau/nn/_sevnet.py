@@ -34,7 +34,7 @@ class SEVNet(SemanticNetwork):
     backbone : str or nn.Module, default='resnet18'
         Backbone by name, up to its last maps, or a module that maps images to feature
         maps. See `make_backbone`.
-    weights : {"imagenet"}, path or None, default=None
+    weights : {"imagenet", "rendered"}, path or None, default=None
         Initial weights of a named backbone.
     encoder_layers : int, default=2
         Depth of the Inter-AU encoder. With 0 one linear layer leads from the

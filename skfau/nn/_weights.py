@@ -3,6 +3,7 @@
 import math
 import pickle
 import zipfile
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import torch
@@ -22,6 +23,8 @@ _IMAGENET_FILES = {
     "resnet50": "resnet50-0676ba61.pth",
     "vgg19": "vgg19-dcbb9e9d.pth",
 }
+# In the folder ``_trained``; see the model card there.
+_RENDERED_FILES = {"tiny": "tiny-rendered-1.safetensors"}
 _IMAGENET_SITE = "https://download.pytorch.org/models/"
 
 
@@ -43,7 +46,7 @@ def init_kaiming_(module):
 
 
 def load_weights(backbone, name, weights):
-    """Fill a named backbone from the published ImageNet file or from a file on disk.
+    """Fill a named backbone from a published or shipped file, or from one on disk.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ def load_weights(backbone, name, weights):
         not named as torchvision's, its attribute `entry_names` says how.
     name : str
         The backbone's name; picks the published file and appears in messages.
-    weights : {"imagenet"} or path-like
+    weights : {"imagenet", "rendered"} or path-like
         What to load.
 
     Raises
@@ -65,6 +68,9 @@ def load_weights(backbone, name, weights):
     if weights == "imagenet":
         state = _fetch_imagenet(name)
         source = f"The ImageNet file {_IMAGENET_FILES[name]!r}"
+    elif weights == "rendered":
+        state = _read_rendered(name)
+        source = f"The shipped file {_RENDERED_FILES[name]!r}"
     else:
         state = read_checkpoint(weights)
         source = f"The checkpoint {str(weights)!r}"
@@ -96,6 +102,18 @@ def _fetch_imagenet(name):
         ) from error
 
 
+def _read_rendered(name):
+    """Return the shipped state dict of a backbone."""
+    if name not in _RENDERED_FILES:
+        raise ValueError(
+            f"No weights of rendered faces are shipped for backbone {name!r}; they "
+            f"exist for {', '.join(map(repr, sorted(_RENDERED_FILES)))}. Pass "
+            "weights=None or the path of a checkpoint."
+        )
+    with as_file(files("skfau.nn") / "_trained" / _RENDERED_FILES[name]) as path:
+        return read_checkpoint(path)
+
+
 def read_checkpoint(path):
     """Read a state dict of plain tensors; a file that needs code to run is refused.
 
@@ -119,9 +137,9 @@ def read_checkpoint(path):
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            "Weights must be None, 'imagenet' or the path of a checkpoint file (of a "
-            f"face alignment network only a path). Got {str(path)!r}, where there is "
-            "no file."
+            "Weights must be None, 'imagenet', 'rendered' or the path of a checkpoint "
+            "file (of a face alignment network only a path). Got "
+            f"{str(path)!r}, where there is no file."
         )
     try:
         if path.suffix == ".safetensors":

@@ -1,0 +1,119 @@
+"""The model that the package ships."""
+
+from importlib.resources import as_file, files
+
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from skfau._unwrap import find_having
+from skfau.estimators._chains import load
+from skfau.facs import DATASET_AUS
+
+_FILES = {"rendered-1": "rendered-1.safetensors"}
+
+
+def load_pretrained(name="rendered-1"):
+    """Return the shipped model, which finds AUs in photographs and videos.
+
+    It was trained on rendered faces only, so that anybody may use it, also in a
+    product. Its model card says on what, how well it does on whom, where it fails and
+    what it must not be used for: ``MODEL_CARD.rst`` in the folder
+    ``skfau/estimators/_trained``.
+
+    Parameters
+    ----------
+    name : str, default="rendered-1"
+        Name and version. A version does not change once it is released.
+
+    Returns
+    -------
+    model : Pipeline
+        A fitted `~sklearn.pipeline.Pipeline` of `FaceAligner` and
+        `~skfau.model_selection.CalibratedAUClassifier`. It takes `Faces` with or
+        without landmarks. ``predict_proba`` gives the probability of each AU of
+        ``model[-1].aus_``, ``predict`` cuts it at learned thresholds, and
+        ``model[-1].predict_intensity`` gives 0 to 5.
+
+    Raises
+    ------
+    ValueError
+        If there is no model of that name.
+
+    See Also
+    --------
+    pretrained_classifier : Learns your labels, from where this model is.
+    skfau.load : Reads models of your own.
+
+    Notes
+    -----
+    `pretrained_classifier` goes on with your own labels, and every system with
+    ``backbone="tiny"`` can start from ``weights="rendered"``. Each call reads the file
+    again, so that nothing is shared between two models.
+
+    Examples
+    --------
+    >>> import skfau
+    >>> from skimage.data import astronaut
+    >>> model = skfau.load_pretrained()
+    >>> y_proba = model.predict_proba(skfau.Faces(astronaut()[None]))
+    >>> y_proba.shape == (1, len(model[-1].aus_))
+    True
+    >>> smiles = model[-1].aus_.index(12)
+    >>> bool(y_proba[0, smiles] > 0.5)
+    True
+    """
+    if name not in _FILES:
+        raise ValueError(
+            f"name must be one of {', '.join(map(repr, _FILES))}, got {name!r}."
+        )
+    with as_file(files("skfau.estimators") / "_trained" / _FILES[name]) as path:
+        return load(path)
+
+
+def pretrained_classifier(
+    aus=DATASET_AUS["bp4d"], *, name="rendered-1", lr=5e-4, max_epochs=8, **settings
+):
+    """Return a chain to fit on your own labels, which starts from the shipped model.
+
+    A few hundred labelled faces are enough to gain by. AUs that the shipped model knows
+    start from what it knows of them, others afresh.
+
+    Parameters
+    ----------
+    aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+        AU number of each column of y.
+    name : str, default="rendered-1"
+        As for `load_pretrained`.
+    lr : float, default=0.0005
+        Initial learning rate.
+    max_epochs : int, default=8
+        Epochs of the fit.
+    **settings : dict
+        Other parameters of `FAUTransformerClassifier`, such as ``random_state`` and
+        ``augmentation``.
+
+    Returns
+    -------
+    pipeline : Pipeline
+        Not fitted; its steps are ``align`` and ``clf``.
+
+    Raises
+    ------
+    ValueError
+        If there is no model of that name, or a setting is no parameter.
+
+    Examples
+    --------
+    >>> from skfau.datasets import make_faces
+    >>> from skfau.estimators import pretrained_classifier
+    >>> faces = make_faces(n_subjects=4, n_frames=4, image_size=64, random_state=0)
+    >>> clf = pretrained_classifier(max_epochs=1, random_state=0)
+    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
+    (16, 12)
+    """
+    model = load_pretrained(name)
+    network, _ = find_having(model, "net_")
+    start = clone(network).set_params(
+        init_from=network, aus=aus, lr=lr, max_epochs=max_epochs, verbose=0, **settings
+    )
+    return Pipeline([("align", clone(model[0])), ("clf", start)])
