@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Make the rendered faces that the package carries, again.
+
+Run: python package_faces.py, with numpy, numba and opencv-python-headless
+
+Writes into ``skfau/datasets/rendered``: ``faces.npz``, 72 people in six frames each, as
+JPEG bytes; ``film.mp4``, one person in 60 frames; ``face1.jpg`` to ``face3.jpg``, three
+people with the strongest expressions of twelve. Their seeds are used for no training.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+TARGET = HERE.parents[1] / "skfau" / "datasets" / "rendered"
+COLUMNS = ("subject", "video", "frame", "meta", "dark", "glasses", "beard", "age")
+QUALITY = 85
+
+
+def render(folder, name, **options):
+    """Run the renderer; return the arrays of its file."""
+    path = Path(folder) / f"{name}.npz"
+    options = {"out": path, "workers": 1, **options}
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
+    subprocess.run([sys.executable, HERE / "render_faces.py", *flags], check=True)
+    return dict(np.load(path))
+
+
+def as_jpeg(image, quality=QUALITY):
+    """Return the bytes of an RGB image as an array."""
+    done, data = cv2.imencode(
+        ".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    assert done
+    return data.ravel()
+
+
+def write_faces(folder):
+    made = render(
+        folder,
+        "faces",
+        protocol="wild",
+        correlation=0.3,
+        subjects=72,
+        videos=1,
+        frames=6,
+        fps=0.8,
+        seed=9100,
+        size=160,
+    )
+    images = [as_jpeg(image) for image in made["images"]]
+    # Half precision is a tenth of a pixel, and hundredths of an intensity.
+    small = {k: made[k].astype("f2") for k in ("landmarks_clean", "all_intensities")}
+    small |= {k: made[k] for k in COLUMNS if k in made}
+    known = {k: made[k].astype("i4") for k in ("subject", "video", "frame")}
+    np.savez(
+        TARGET / "faces.npz",
+        jpeg=np.concatenate(images),
+        jpeg_ends=np.cumsum([len(image) for image in images]),
+        **small | known,
+    )
+    meta = json.loads(str(made["meta"]))
+    rates = (small["all_intensities"] >= 2).mean(axis=0).round(2).tolist()
+    print(dict(zip(meta["all_aus"], rates, strict=True)))
+
+
+def write_film(folder):
+    made = render(
+        folder,
+        "film",
+        protocol="bp4d",
+        subjects=1,
+        videos=1,
+        frames=60,
+        fps=10,
+        seed=9101,
+        first_subject=1,
+        size=320,
+    )
+    images = made["images"]
+    code = cv2.VideoWriter.fourcc(*"mp4v")
+    size = images.shape[2:0:-1]
+    film = cv2.VideoWriter(str(TARGET / "film.mp4"), code, 10.0, size)
+    for image in images:
+        film.write(np.ascontiguousarray(image[..., ::-1]))
+    film.release()
+
+
+def write_pictures(folder):
+    made = render(
+        folder,
+        "pictures",
+        protocol="life",
+        subjects=12,
+        videos=1,
+        frames=4,
+        fps=0.8,
+        seed=9102,
+        size=400,
+    )
+    strength = made["all_intensities"].sum(axis=1).reshape(12, 4)
+    for number, person in enumerate(np.argsort(-strength.max(axis=1))[:3], 1):
+        image = made["images"][4 * person + strength[person].argmax()]
+        (TARGET / f"face{number}.jpg").write_bytes(as_jpeg(image).tobytes())
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        write_faces(folder)
+        write_film(folder)
+        write_pictures(folder)
+    files = [*TARGET.glob("face*"), TARGET / "film.mp4"]
+    for path in sorted(files):
+        print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
