@@ -1,6 +1,7 @@
 """Action units of a video: how strong, which together, and what moves the face."""
 
 import numpy as np
+from face_model import LIPS
 
 # Weights of the model's shapes at intensity 5; * means both halves.
 AU_SHAPES = {
@@ -37,7 +38,7 @@ AU_SHAPES = {
     24: {"mouthPress*": 1.4},
     25: {"mouthLowerDown*": 0.6, "mouthUpperUp*": 0.15, "jawOpen": 0.10},
     26: {"jawOpen": 0.55},
-    45: {"eyeBlink*": 1.08},
+    45: {"eyeBlink*": 1.0},
 }
 AUS = list(AU_SHAPES)
 COL = {au: i for i, au in enumerate(AUS)}
@@ -133,7 +134,10 @@ CORR = {
 # Faces of emotions, by their intensities; parts of them are left out at random.
 EMOTIONS = [
     {6: 3.5, 12: 4, 25: 3, 7: 1.5},
+    {6: 4, 12: 4.5, 25: 3.5, 26: 2.5},
     {6: 3, 12: 3.5},
+    {6: 2.5, 7: 2, 12: 3},
+    {12: 3.5, 25: 3},
     {12: 3},
     {1: 3.5, 2: 3.5, 5: 3.5, 25: 3.5, 26: 3.5},
     {1: 3, 2: 3, 5: 2.5},
@@ -147,7 +151,12 @@ EMOTIONS = [
     {9: 4, 10: 3, 4: 2, 7: 2, 25: 2.5},
     {10: 3.5, 4: 2, 15: 2},
     {1: 3.5, 2: 2.5, 4: 3, 5: 3.5, 20: 3.5, 25: 3},
+    {1: 3, 4: 3, 5: 3, 20: 4},
+    {20: 3.5, 25: 3.5},
     {14: 3.5, 12: 1},
+    {12: 3, 14: 3},
+    {23: 3.5, 4: 2},
+    {5: 3.5, 25: 2},
     {17: 3, 24: 3.5, 14: 2},
     {25: 4, 26: 4},
 ]
@@ -159,8 +168,11 @@ SPEECH = {25: 0.13, 26: 0.025}
 SUBJECT_SD, EPISODE_SD = 0.5, 0.866
 # AUs that one half of the face may do alone.
 HALVES = ((1, 2), (4, 9), (5, 7), (6, 12), (10, 12), (12, 14), (14,), (15, 20), (2,))
+# How far shapes raise the lower lid, which never rises above the pupil.
+LID_RAISERS = {"cheekSquint": 0.17, "cheekRaiser": 0.22, "eyeSquint": 0.20}
+HIGHEST_LID = 0.34
 # Gap of the lips, in the model's units, of AU25 at intensity 5.
-OPEN_LIPS = 0.85
+OPEN_LIPS = 0.95
 
 
 def correlation_root(scale=1.0):
@@ -214,13 +226,17 @@ def calibrate(protocol, root, fps):
 
 
 def lifelike(rng, levels, fps):
-    """Make a quarter of the episodes neutral, and nearly half of them emotions."""
-    length = max(1, int(1.6 * fps))
+    """Make a quarter of the episodes neutral, and half of them emotions.
+
+    Returns which rows are neutral.
+    """
+    length, neutral = max(1, int(1.6 * fps)), np.zeros(len(levels), bool)
     for start in range(0, len(levels), length):
         rows, kind = slice(start, start + length), rng.random()
         if kind < 0.25:
             levels[rows] *= rng.uniform(0, 0.3)
-        elif kind < 0.70:
+            neutral[rows] = True
+        elif kind < 0.75:
             levels[rows] *= rng.uniform(0, 0.35, len(AUS))
             strength = rng.uniform(0.45, 1.25)
             for au, x in EMOTIONS[rng.integers(len(EMOTIONS))].items():
@@ -232,6 +248,7 @@ def lifelike(rng, levels, fps):
     for column in levels.T:
         padded = np.pad(column, (ease // 2, (ease - 1) // 2), "edge")
         column[:] = np.convolve(padded, kernel, "valid")
+    return neutral
 
 
 def closed_eyes(rng, n, fps, rate):
@@ -253,13 +270,13 @@ def closed_eyes(rng, n, fps, rate):
     return shut
 
 
-def speech(rng, model, levels, weights, fps):
-    """Part the lips in bursts, as in speech."""
+def speech(rng, model, levels, weights, fps, silent):
+    """Part the lips in bursts, as in speech, but in rows that are silent."""
     n, t = len(levels), int(rng.exponential(4 * fps))
     sounds = ["mouthFunnel", "mouthPucker", "mouthLeft", "mouthRight"]
     while t < n:
         end = min(n, t + max(1, int(rng.uniform(0.5, 2.5) * fps)))
-        for k in range(t, end):
+        for k in t + np.flatnonzero(~silent[t:end]):
             levels[k, COL[25]] = max(levels[k, COL[25]], rng.uniform(0, 4))
             levels[k, COL[26]] = max(levels[k, COL[26]], rng.uniform(0, 2.2))
             weights[k, model.index(rng.choice(sounds))] += rng.uniform(0, 0.35)
@@ -301,6 +318,10 @@ def shape_weights(model, levels, share):
             parts = share[:, COL[au]] if len(rows) == 2 else [1.0]
             for row, part in zip(rows, parts, strict=True):
                 weights[:, row] += x * part * drive[:, COL[au]]
+    for side in ("_L", "_R"):
+        rows = {model.index(name + side)[0]: x for name, x in LID_RAISERS.items()}
+        raised = weights[:, list(rows)] @ list(rows.values()) / HIGHEST_LID
+        weights[:, list(rows)] *= (np.tanh(raised) / np.maximum(raised, 1e-6))[:, None]
     return weights
 
 
@@ -328,14 +349,15 @@ def activations(model, person, rng, n, fps, plan):
     """
     z = latent_video(rng, person.level, plan.root, n, fps)
     levels = np.clip(THRESHOLD + SLOPE * (z - plan.thresholds), 0, 5)
+    silent = np.zeros(n, bool)
     if plan.protocol == "life":
-        lifelike(rng, levels, fps)
+        silent = lifelike(rng, levels, fps)
     rates = PROTOCOLS[plan.protocol][0] | PROTOCOLS[plan.protocol][1]
     shut = closed_eyes(rng, n, fps, rates[45])
     levels[:, COL[45]] = 5 * shut**2.5
     levels[:, COL[5]] *= 1 - shut
     more = np.zeros((n, len(model.names)))
-    speech(rng, model, levels, more, fps)
+    speech(rng, model, levels, more, fps, silent)
     # Pressed lips stay closed.
     pressed = np.maximum(levels[:, COL[24]], 0.8 * levels[:, COL[23]]) / 5
     levels[:, [COL[25], COL[26]]] *= 1 - 0.9 * pressed[:, None]
@@ -353,13 +375,13 @@ def activations(model, person, rng, n, fps, plan):
     ):
         weights[:, model.index(name)] += x[:, None]
     weights = np.clip(weights, -0.6, 1.6)
-    for row in model.index("eyeBlink*"):
-        weights[:, row] = np.clip(weights[:, row], 0, 1.1)
+    lids = model.index("eyeBlink*")
+    weights[:, lids] = person.shut * np.clip(weights[:, lids], 0, 1)
     return levels, share, weights.astype(np.float32), gaze
 
 
 def lips_apart(model, delta, base, levels):
-    """Raise AU25 where other AUs part the lips: what is seen is what is labelled."""
-    gap = model.lip_gap(base + delta.reshape(len(delta), -1, 3))
-    seen = np.clip(5 * (gap - 0.08) / OPEN_LIPS, 0, 5)
-    levels[:, COL[25]] = np.maximum(levels[:, COL[25]], seen)
+    """Label AU25 by the gap between the lips: other AUs part or press them, too."""
+    gap = model.gap(base + delta.reshape(len(delta), -1, 3), LIPS)
+    seen = np.clip((gap - 0.06) / OPEN_LIPS, 0, 1)
+    levels[:, COL[25]] = 5 * seen**0.7

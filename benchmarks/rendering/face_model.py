@@ -5,6 +5,7 @@ project. `Model` reads it packed, or packs the folder ``FaceXModel`` of its rele
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ PARTS = {
 FACE, HEAD, SOCKET, EYESOCKET, GUMS, TEETH, EYE_L, EYE_R = range(8)
 # Vertices of the inner lips, upper and lower, among the 68 points.
 LIPS = ((61, 62, 63), (67, 66, 65))
+LIDS = ((37, 38, 43, 44), (41, 40, 47, 46))
 # Shapes that the model lacks, on the left: centre, reach and movement, in its units.
 # Brows meet, the lid's fold hangs over, the cheek and the lower lid swell.
 BUMPS = {
@@ -87,9 +89,9 @@ class Model:
             return [self.names.index(name)]
         return [self.names.index(name[:-1] + side) for side in ("_L", "_R")]
 
-    def lip_gap(self, v):
-        """Return the mean distance of the inner lips in vertices (..., V, 3)."""
-        upper, lower = (v[..., self.lm[list(row)], 1] for row in LIPS)
+    def gap(self, v, margins):
+        """Return the mean height between the LIPS or LIDS of vertices (..., V, 3)."""
+        upper, lower = (v[..., self.lm[list(row)], 1] for row in margins)
         return (upper - lower).mean(-1)
 
     def _add_shapes(self):
@@ -123,8 +125,8 @@ class Model:
         face = np.flatnonzero(self.part == FACE)
         for i, loop in enumerate(((36, 37, 38, 39), (39, 40, 41, 36))):
             c = self.mean[self.lm[list(loop)]]
-            pairs = zip(c[:-1], c[1:], strict=True)
-            c = np.concatenate([np.linspace(a, b, 12) for a, b in pairs])
+            lines = [np.linspace(a, b, 12) for a, b in pairwise(c)]
+            c = np.concatenate(lines)
             for q in np.concatenate([c, c * [-1, 1, 1]]):
                 far = np.linalg.norm(self.mean[face] - q, axis=1)
                 lids[i, face] = np.minimum(lids[i, face], far)

@@ -2,7 +2,7 @@
 
 import numpy as np
 from actions import AUS, COL, person_level
-from face_model import EYESOCKET, FACE, GUMS, HEAD, SOCKET, TEETH
+from face_model import EYESOCKET, FACE, GUMS, HEAD, LIDS, LIPS, SOCKET, TEETH
 from shading import vertex_normals
 from skin import CELLS, NAMES, noise2, skin_texture, wrinkle_gains, wrinkle_maps
 
@@ -92,7 +92,8 @@ class Person:
         self.gains = wrinkle_gains(rng, self.age)
         still = rng.uniform(0, 0.36, len(NAMES)) * self.age * nuisance
         still = np.tensordot(still.astype(np.float32), self.maps, 1)
-        still += 0.04 * noise2(rng, CELLS, 128) + 0.04 * noise2(rng, CELLS, 40)
+        pores = rng.uniform(0.005, 0.035)
+        still += pores * (noise2(rng, CELLS, 128) + noise2(rng, CELLS, 40))
         self.still = still.astype(np.float32)
         self._glasses(rng, nuisance)
 
@@ -110,11 +111,15 @@ class Person:
         # Lids of a face at rest cover the top of the iris, more in some.
         self.rest[model.index("eyeBlink*")] = rng.uniform(0.04, 0.26)
         # Mouths of the model stand a little open.
-        gap = model.lip_gap(self.base + (self.rest @ model.expr).reshape(-1, 3))
+        gap = model.gap(self.base + (self.rest @ model.expr).reshape(-1, 3), LIPS)
         rows = model.index("mouthLowerDown*")
-        opens = model.lip_gap(model.expr[rows].sum(0).reshape(-1, 3))
+        opens = model.gap(model.expr[rows].sum(0).reshape(-1, 3), LIPS)
         close = (gap - rng.uniform(0.02, 0.06)) / opens
         self.rest[rows] = -np.clip(close, 0, 0.6)
+        # Larger eyes need more to shut.
+        closes = -model.expr[model.index("eyeBlink*")].sum(0).reshape(-1, 3)
+        shut = 1.06 * model.gap(self.base, LIDS) / model.gap(closes, LIDS)
+        self.shut = np.clip(shut, 0.85, 1.7)
 
     def _colours(self, rng):
         self.dark = rng.random()
@@ -145,7 +150,7 @@ class Person:
         vertex_normals(self.base, model.tri, normals)
         self.base += normals * (hair * volume)[:, None].astype(np.float32)
         self.fringe = None
-        if not self.hat and rng.random() < 0.22 * nuisance:
+        if not self.hat and hair.any() and rng.random() < 0.22 * nuisance:
             self.fringe = fringe(rng, self.hair)
 
     def _vertex_colours(self, model, rng):
@@ -155,6 +160,8 @@ class Person:
         colour[(part == SOCKET) | (part == EYESOCKET)] = (0.10, 0.02, 0.02)
         colour[part == GUMS] = np.array([0.36, 0.11, 0.11]) * rng.uniform(0.6, 1.1)
         colour[part == TEETH] = np.array([0.80, 0.76, 0.66]) * rng.uniform(0.7, 1.15)
+        depth = np.interp(g[part == TEETH, 2], (8, 10.2), (0.04, 1))
+        colour[part == TEETH] *= depth[:, None]
         shirt = g[:, 1] < -13 - 0.02 * g[:, 0] ** 2 + 1.5 * rng.random()
         colour[shirt] = rng.uniform(0.02, 0.6) * rng.uniform(0.6, 1.2, 3)
         mix[shirt] = 1
@@ -198,7 +205,7 @@ def fringe(rng, hair):
     strands, parting = [], rng.uniform(-3, 3)
     low, sweep = rng.uniform(5.0, 8.6), rng.normal(0, 1.2)
     left, right = sorted(rng.uniform([-6, 1], [-1, 6]))
-    for x in np.sort(rng.uniform(left, right, int(rng.integers(15, 70)))):
+    for x in np.sort(rng.uniform(left, right, int(rng.integers(20, 110)))):
         end_x = x * 1.08 + sweep + 0.25 * np.sign(x - parting)
         end_y = low + 0.06 * end_x**2 * rng.uniform(0, 1) + rng.normal(0, 0.4)
         start, end = np.array([x * 0.9, 11.4]), np.array([end_x, min(end_y, 9.5)])
@@ -206,6 +213,6 @@ def fringe(rng, hair):
         xy = start * (1 - t) + end * t + [0.3, 0] * np.sin(np.pi * t) * rng.normal(0, 1)
         # A forehead is nearly an ellipse of these axes.
         z = 11.3 - 0.075 * xy[:, 0] ** 2 - 0.09 * np.clip(xy[:, 1] - 7, 0, 9) ** 2
-        colour = (hair * rng.uniform(0.5, 1.6)).tolist()
-        strands.append((np.c_[xy, z], rng.uniform(0.05, 0.22), colour))
+        colour = (hair * rng.uniform(0.6, 1.4)).tolist()
+        strands.append((np.c_[xy, z], rng.uniform(0.08, 0.3), colour))
     return strands

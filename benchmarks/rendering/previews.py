@@ -45,9 +45,10 @@ def _tile(options, renderer, root, number, aus):
     for au, x in aus.items():
         levels[0, COL[au]] = x
     weights = person.rest + shape_weights(model, levels * person.gain, share)
+    weights[:, model.index("eyeBlink*")] *= person.shut
     turned = np.clip(rng.normal(0, (9, 5, 3)), (-20, -12, -8), (20, 12, 8))
     frame = {
-        "delta": weights[0].clip(-0.6, 1.6).astype(np.float32) @ model.expr,
+        "delta": weights[0].clip(-0.6, 1.8).astype(np.float32) @ model.expr,
         "levels": levels[0],
         "share": share,
         "gaze": (0, 0),

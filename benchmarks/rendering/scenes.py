@@ -14,7 +14,7 @@ def _lights(rng, nuisance):
     az, el = np.radians(rng.uniform(-75, 75)), np.radians(rng.uniform(-15, 65))
     warm = np.array([1 + rng.uniform(-0.05, 0.18), 1, 1 - rng.uniform(-0.05, 0.2)])
     if rng.random() < 0.12 * nuisance:
-        warm = rng.uniform(0.45, 1.3, 3)
+        warm = rng.uniform(0.65, 1.2, 3)
     main = [np.sin(az) * np.cos(el), np.sin(el), np.cos(az) * np.cos(el)]
     weak = [-np.sin(az), 0.2, 0.8]
     strong = warm * rng.uniform(0.45, 1.05)
@@ -70,7 +70,7 @@ def make_scene(rng, size, person, nuisance=1.0):
         rng.random(7) < np.array([0.12, 0.30, 0.25, 0.10, 0.08, 0.10, 0.04]) * nuisance
     )
     occluded, small, flat, grey, border, dim, bright = bad
-    exposure = rng.uniform(0.85, 1.3) * (0.35 if dim else 1.7 if bright else 1)
+    exposure = rng.uniform(0.85, 1.3) * (0.5 if dim else 1.6 if bright else 1)
     return {
         "lights": lights,
         "ambient": ambient,

@@ -79,7 +79,7 @@ def _skin(u, v, share, texture, heights, directions, rgb, n):
     for k in range(3):
         top = texture[iy, ix, k] * (ONE - gx) + texture[iy, ix + 1, k] * gx
         low = texture[iy + 1, ix, k] * (ONE - gx) + texture[iy + 1, ix + 1, k] * gx
-        skin = (top * (ONE - gy) + low * gy) * max(f4(0.3), ONE + f4(0.35) * valley)
+        skin = (top * (ONE - gy) + low * gy) * max(f4(0.3), ONE + f4(0.25) * valley)
         rgb[k] = (ONE - share) * rgb[k] + share * skin
     du = (heights[jy, jx + 1] - heights[jy, jx - 1]) * share
     dv = (heights[jy - 1, jx] - heights[jy + 1, jx]) * share

@@ -9,8 +9,8 @@ TEXTURE, CELLS = 512, 256
 WRINKLES = {
     "forehead, middle": {1: 1.0, 2: 0.3},
     "forehead, sides": {2: 1.0},
-    "glabella": {4: 1.0, 9: 0.6},
-    "root of the nose": {9: 1.0, 4: 0.45},
+    "glabella": {4: 0.9, 9: 0.5},
+    "root of the nose": {9: 0.9, 4: 0.2},
     "sides of the nose": {9: 1.0},
     "above the lid": {4: 0.7, 9: 0.6},
     "crow's feet": {6: 1.0, 7: 0.25, 9: 0.25},
@@ -144,9 +144,9 @@ def wrinkle_maps(rng):
     pen = _Pen(rng)
     for draw in (_brow_wrinkles, _nose_wrinkles, _eye_wrinkles, _mouth_wrinkles):
         draw(pen)
-    deep = [cv2.GaussianBlur(one, (0, 0), 1.1) for one in pen.maps]
+    deep = [cv2.GaussianBlur(one, (0, 0), 1.25) for one in pen.maps]
     wide = [cv2.GaussianBlur(one, (0, 0), 3.2) for one in pen.maps]
-    return 0.75 * np.stack(wide) - 1.2 * np.stack(deep)
+    return 0.75 * np.stack(wide) - 1.1 * np.stack(deep)
 
 
 def wrinkle_gains(rng, age):
@@ -182,8 +182,8 @@ def _ring(points, curves):
 
 
 def _base(rng, tone):
-    grain = 0.05 * noise2(rng, TEXTURE, 7) + 0.04 * noise2(rng, TEXTURE, 30)
-    grain += 0.05 * noise2(rng, TEXTURE, 160)
+    grain = 0.05 * noise2(rng, TEXTURE, 7) + 0.03 * noise2(rng, TEXTURE, 30)
+    grain += rng.uniform(0.01, 0.05) * noise2(rng, TEXTURE, 160)
     skin = (1 + grain)[..., None] * tone.astype(np.float32)
     flush = _blob(0.33, 0.58, 0.07, 0.07) + _blob(0.67, 0.58, 0.07, 0.07)
     flush += _blob(0.5, 0.59, 0.04, 0.04) + 0.5 * _blob(0.5, 0.31, 0.06, 0.04)
