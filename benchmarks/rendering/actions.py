@@ -62,6 +62,8 @@ WILD = {
     26: 0.20,
     45: 0.10,
 }
+# Only a quarter of the faces of `life` are drawn at these rates.
+LIFE = {au: 1.6 * rate for au, rate in WILD.items()} | {45: WILD[45]}
 BP4D = {
     1: 0.21,
     2: 0.17,
@@ -96,7 +98,7 @@ PROTOCOLS = {
     "bp4d": (BP4D, BP4D_OTHERS),
     "disfa": (DISFA, DISFA_OTHERS),
     "wild": (WILD, {}),
-    "life": (WILD, {}),
+    "life": (LIFE, {}),
 }
 CORR = {
     (1, 2): 0.75,

@@ -20,8 +20,9 @@ and ``landmarks`` as a detector may find them; ``all_intensities`` (n, n_aus), 0
 degrees; ``subject``, ``video``, ``frame``; ``dark`` (skin, 0 to 1), ``glasses``,
 ``beard`` (0 to 1), ``age`` (0 to 1), ``pixels`` that a side was reduced to; ``meta``.
 
-Where the halves of a face act apart, the intensity is that of the stronger half. Lips
-that another AU parts count for AU25. AU45 at 2 is a lid seven tenths shut.
+Where the halves of a face act apart, the intensity is that of the stronger half. That
+of AU25 is measured: the gap between the lips, whatever made it. AU45 at 2 is a lid
+seven tenths shut.
 """
 
 import argparse
