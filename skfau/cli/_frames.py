@@ -98,6 +98,14 @@ def expected_frames(path, every):
     return int(n_frames if every is None else min(n_frames, -(-seconds // every)))
 
 
+def frame_rate(path, every):
+    """Return frames a second of a video that is thinned; None if it tells none."""
+    rate = open_video(path).get(cv2.CAP_PROP_FPS)
+    if not 0 < rate < np.inf:
+        return None if every is None else 1 / every
+    return rate if every is None else min(rate, 1 / every)
+
+
 def ahead(batches):
     """Yield batches while a thread prepares the next one."""
     with ThreadPoolExecutor(1) as pool:

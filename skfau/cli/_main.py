@@ -93,21 +93,19 @@ def _add_predict(commands):
     )
     command.set_defaults(run=predict)
     command.add_argument(
-        "paths", nargs="+", metavar="PATH", help="image, video, or folder of them"
+        "paths", nargs="*", metavar="PATH", help="image, video, or folder of them"
+    )
+    command.add_argument(
+        "--camera",
+        type=int,
+        metavar="NUMBER",
+        help="watch a camera (0 is the first) until Ctrl-C, in place of paths",
     )
     command.add_argument(
         "--model",
         metavar="FILE",
         help="chain of FaceAligner and classifier, written by skfau.save or by train "
         "(default: the shipped model, skfau.load_pretrained())",
-    )
-    command.add_argument(
-        "-o",
-        "--output",
-        default="aus.csv",
-        metavar="FILE",
-        help="table to write, .csv or .parquet; replaced once it is complete "
-        "(default: %(default)s)",
     )
     command.add_argument(
         "--every",
@@ -121,10 +119,34 @@ def _add_predict(commands):
         default="all",
         help="every face, or one per image (default: %(default)s)",
     )
+    _add_what_to_write(command)
+
+
+def _add_what_to_write(command):
+    command.add_argument(
+        "-o",
+        "--output",
+        default="aus.csv",
+        metavar="FILE",
+        help="table to write, .csv or .parquet; replaced once it is complete "
+        "(default: %(default)s)",
+    )
     command.add_argument(
         "--format",
         choices=tuple(FORMATS),
         default="skfau",
         dest="columns",
         help="names of the columns (default: %(default)s)",
+    )
+    command.add_argument(
+        "--plot",
+        action="store_true",
+        help="write a picture of the AUs along each video, one per person, beside the "
+        "table",
+    )
+    command.add_argument(
+        "--overlay",
+        metavar="FILE",
+        help="write a copy in which faces and AUs are drawn (without sound); for "
+        "several videos and images a folder",
     )

@@ -10,21 +10,26 @@ from tqdm import tqdm
 
 import skfau
 from skfau._arrays import stamp
+from skfau.cli._camera import camera_source, watch
 from skfau.cli._chain import Chain
 from skfau.cli._leads import lead_people, only_leads
+from skfau.cli._overlay import plan_overlays, write_overlays
 from skfau.cli._result_table import columns_of, need_writer, table_writer
 from skfau.cli._search import search, unread
-from skfau.cli._sources import find_sources
+from skfau.cli._sources import Source, find_sources
+from skfau.cli._timelines import need_plots, write_timelines
 from skfau.cli._work_folder import WorkFolder
 
 
-def predict(paths, model, output, every, people, columns):
+def predict(paths, camera, model, output, every, people, columns, plot, overlay):
     """Write the table of a command line; return the exit code.
 
     Parameters
     ----------
     paths : sequence of str
         Images, videos and folders of them.
+    camera : int or None
+        Number of a camera, in place of paths.
     model : str or None
         File of a chain, as `skfau.save` writes it; None means the shipped model.
     output : str
@@ -35,6 +40,10 @@ def predict(paths, model, output, every, people, columns):
         See `find_faces`.
     columns : {"skfau", "openface"}
         Names and order of the columns.
+    plot : bool
+        Whether to write a timeline per person and video.
+    overlay : str or None
+        Where to write copies with faces drawn: a file, or a folder.
 
     Returns
     -------
@@ -47,23 +56,43 @@ def predict(paths, model, output, every, people, columns):
         If nothing can be predicted; the message says why.
     """
     output = Path(output)
-    _check_options(output, every)
-    sources, n_others = find_sources(paths)
+    _check_options(paths, camera, output, every, plot)
+    sources, n_others = find_sources(paths) if camera is None else ([], 0)
+    if camera is not None:
+        sources = [camera_source(camera)]
+    copies = plan_overlays(overlay, sources)
     chain = Chain(model)
-    files = [stamp(path) for source in sources for path in source.paths]
-    job = {"model": chain.digest, "paths": files, "every": every}
+    if not chain.by_frame and camera is not None:
+        raise ValueError(
+            "the model judges a face by the frames before and after it, which a camera "
+            "does not have yet; take another --model, or a video of the camera."
+        )
+    files = [stamp(path) for s in sources for path in s.paths if camera is None]
+    job = {"model": chain.digest, "paths": files, "every": every, "camera": camera}
     work = WorkFolder(output, {"version": skfau.__version__, **job})
     began = perf_counter()
-    n_new = _search_all(work, sources, chain, every)
+    if camera is None:
+        n_new = _search_all(work, sources, chain, every)
+    else:
+        copy = copies.get(sources[0].paths[0])
+        sources, n_new = _watch(work, sources[0], camera, chain, every, people, copy)
+        copies = {}
     speed = n_new / (perf_counter() - began)
-    total = write_table(output, work, sources, people, chain, columns)
+    total = _write_all(work, sources, chain, output, people, columns, plot)
+    if copies:
+        write_overlays(copies, sources, _shown(work, sources, people), chain, every)
+        print(f"wrote {overlay}")
     work.remove()
     others = f", {n_others} other files left out" if n_others else ""
     print(_summary(output, total, speed) + others)
     return 1 if total["unread"] else 0
 
 
-def _check_options(output, every):
+def _check_options(paths, camera, output, every, plot):
+    if bool(paths) == (camera is not None):
+        raise ValueError("predict needs either paths or --camera.")
+    if plot:
+        need_plots()
     need_writer(output)
     if output.is_dir() or not output.absolute().parent.is_dir():
         raise ValueError(f"{output} is a folder, or its folder does not exist.")
@@ -86,28 +115,45 @@ def _search_all(work, sources, chain, every):
     return n_new
 
 
-def write_table(output, work, sources, people, chain, kind):
-    """Write the parts of all sources as a table; return the counts of its rows."""
-    total = Counter()
+def _watch(work, source, camera, chain, every, people, copy):
+    """Watch a camera; return all that it has seen for this table, and new frames."""
+    names = work.names()
+    work.name(len(names), source.paths[0])
+    n_new = watch(work, len(names), camera, chain, every, people, copy)
+    # Earlier views were cut off before their table was written.
+    earlier = [Source("camera", (name,)) for name in names]
+    return [*earlier, source], n_new
+
+
+def _write_all(work, sources, chain, output, people, kind, plot):
+    """Write the table, and timelines; return the counts of its rows."""
+    parts_of, total = _shown(work, sources, people), Counter()
     with table_writer(output) as write:
         for number, source in enumerate(sources):
-            for part in shown_parts(work, number, source, people):
+            for part in parts_of(number):
                 total.update(_counts(part))
                 write(columns_of(part, source.paths, chain, kind))
             fault = work.fault(number)
             if fault:
                 write(columns_of(_fault_part(chain, fault), source.paths, chain, kind))
             total["unread"] += bool(fault)
+    if plot:
+        for path in write_timelines(output, sources, parts_of, chain):
+            print(f"wrote {path}")
     return total
 
 
-def shown_parts(work, number, source, people):
-    """Yield the parts of a source with the rows of all people, or of those who lead."""
-    leads = None
-    if people == "largest" and work.n_parts(number):
-        leads = lead_people(work.parts(number), source.is_recording)
-    for part in work.parts(number):
-        yield part if leads is None else only_leads(part, leads)
+def _shown(work, sources, people):
+    """Return a function of a source's number: its parts, of all or of who leads."""
+
+    def parts_of(number):
+        leads = None
+        if people == "largest" and work.n_parts(number):
+            leads = lead_people(work.parts(number), sources[number].is_recording)
+        for part in work.parts(number):
+            yield part if leads is None else only_leads(part, leads)
+
+    return parts_of
 
 
 def _fault_part(chain, reason):

@@ -44,7 +44,8 @@ def search(work, number, source, chain, every, bar):
     batches, fault, n_new = source.batches(every, n_done), "", 0
     try:
         with closing(ahead(batches)) as coming:
-            for part in _parts(coming, follower, chain, n_done, bar):
+            parts = parts_of_batches(coming, follower, chain, n_done, bar)
+            for part in parts:
                 work.write(number, work.n_parts(number), part)
                 n_new += len(np.unique(part["row"]))
     except FaceImageError as error:
@@ -56,8 +57,54 @@ def search(work, number, source, chain, every, bar):
     return n_new
 
 
-def respond(follower, chain, batch):
-    """Return what is known of the faces of a batch; see `Chain.respond`."""
+def parts_of_batches(batches, follower, chain, n_done, bar, show=None):
+    """Yield parts of so many frames, and what is left at the end or at an error.
+
+    Parameters
+    ----------
+    batches : iterable of Faces
+        See `video_batches`.
+    follower : FaceFollower
+        Finds their faces.
+    chain : Chain
+        Judges them.
+    n_done : int
+        Frames before them.
+    bar : tqdm
+        Counts frames.
+    show : callable, default=None
+        Takes each batch and its part.
+
+    Yields
+    ------
+    part : dict of ndarray
+        See `Chain.respond`; ``row`` counts the frames of the source.
+    """
+    kept, n_shown = [], 0
+    try:
+        for batch in batches:
+            part = _respond(follower, chain, batch)
+            part["row"] = part["row"] + n_done
+            for reason in part["status"][unread(part)][: _SHOWN - n_shown]:
+                print(f"not read: {reason}", file=sys.stderr)
+                n_shown += 1
+            n_done += len(batch)
+            kept.append(part)
+            bar.update(len(batch))
+            if show is not None:
+                show(batch, part)
+            if n_done - kept[0]["row"][0] >= _BLOCK:
+                yield _join(kept)
+                kept = []
+    except (FaceImageError, KeyboardInterrupt):
+        if kept:
+            yield _join(kept)
+        raise
+    if kept:
+        yield _join(kept)
+
+
+def _respond(follower, chain, batch):
     with warnings.catch_warnings():
         # The summary counts these rows, and the table tells why.
         warnings.simplefilter("ignore", MissingFaceWarning)
@@ -65,7 +112,7 @@ def respond(follower, chain, batch):
         return chain.respond(follower.find(batch))
 
 
-def join(parts):
+def _join(parts):
     """Return one part of several."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -84,38 +131,13 @@ def _recall(follower, part, n_done):
     return n_done + len(first)
 
 
-def _parts(batches, follower, chain, n_done, bar):
-    """Yield parts of so many frames, and what is left at the end or at an error."""
-    kept, n_kept, n_shown = [], 0, 0
-    try:
-        for batch in batches:
-            part = respond(follower, chain, batch)
-            part["row"] = part["row"] + n_done
-            for reason in part["status"][unread(part)][: _SHOWN - n_shown]:
-                print(f"not read: {reason}", file=sys.stderr)
-                n_shown += 1
-            n_done += len(batch)
-            n_kept += len(batch)
-            kept.append(part)
-            bar.update(len(batch))
-            if n_kept >= _BLOCK:
-                yield join(kept)
-                kept, n_kept = [], 0
-    except FaceImageError:
-        if kept:
-            yield join(kept)
-        raise
-    if kept:
-        yield join(kept)
-
-
 def _judge_all(work, number, source, chain, every):
     """Add probabilities that need the other frames of a video, too."""
     parts = list(work.parts(number))
     if not parts:
         return
     ends = np.cumsum([len(part["row"]) for part in parts])
-    known = join([{n: v for n, v in part.items() if n in _KNOWN} for part in parts])
+    known = _join([{n: v for n, v in part.items() if n in _KNOWN} for part in parts])
     found = source.faces(every)[known["row"]].with_columns(**known)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MissingFaceWarning)

@@ -50,9 +50,14 @@ class WorkFolder:
                 "remove the folder."
             )
 
-    def n_sources(self):
-        """Return the number of sources that have a part."""
-        return len({path.name[:6] for path in self._folder.glob("[0-9]" * 6 + "*")})
+    def name(self, source, name):
+        """Write down the name of a source that the job does not tell."""
+        _write_json(self._folder / f"{source:06d}-name.json", {"name": name})
+
+    def names(self):
+        """Return the names that are written down, in the order of sources."""
+        paths = sorted(self._folder.glob("[0-9]" * 6 + "-name.json"))
+        return [_read_json(path)["name"] for path in paths]
 
     def n_parts(self, source):
         """Return the number of parts of a source."""
