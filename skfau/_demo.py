@@ -9,6 +9,7 @@ from sklearn.model_selection import GroupKFold
 
 import skfau
 from skfau._unwrap import apply_steps, find_having, find_thresholds
+from skfau.cli import main
 from skfau.datasets import load_rendered, load_table, sample_files
 from skfau.estimators import (
     hog_baseline,
@@ -53,8 +54,9 @@ def run_demo(output="skfau_demo", n_people=72, max_epochs=8):
     faces, target = made.data[chosen], made.target[chosen]
     rows = strongest(made.intensity[chosen], faces.subject)
     tell_people(model, faces[rows[:3]], made.intensity[chosen][rows[:3]])
+    predict_film(folder)
     if has_matplotlib():
-        draw_film(model, folder)
+        draw_timeline(model, folder)
         draw_attention(model, faces[rows[:4]], target[rows[:4]], folder)
     scores = compare(model, faces, target, max_epochs)
     say(f"\n{since(began)} in all. Your own video: python -m skfau predict FILE")
@@ -109,14 +111,19 @@ def tell_people(model, faces, true):
         say(f"    rendered: {', '.join(rendered)}")
 
 
-def draw_film(model, folder):
-    """Predict a film; write it with boxes and bars, and its timeline."""
-    began = perf_counter()
+def predict_film(folder):
+    """Run the command that a user runs on her own film."""
+    film, table, copy = sample_files().film, folder / "film.csv", folder / "film.mp4"
+    say(f"\n$ python -m skfau predict film.mp4 -o {table} --overlay {copy}")
+    main(["predict", film, "-o", str(table), "--overlay", str(copy)])
+    say("The film shows a box, points and a bar per AU.")
+
+
+def draw_timeline(model, folder):
+    """Write the timeline of the film's AUs, beside those that were rendered."""
     film = load_table(sample_files().film_table, threshold=2)
     clf, steps = find_having(model, "aus_")
     y_proba = clf.predict_proba(apply_steps(steps, film.data))
-    seconds = perf_counter() - began
-    say(f"\nA film of {len(y_proba)} frames: {len(y_proba) / seconds:.0f} a second.")
     moving = np.sort(np.argsort(-np.ptp(y_proba, axis=0))[:_SHOWN])
     order = [film.aus.index(au) for au in clf.aus_]
     timeline = AUTimelineDisplay.from_predictions(

@@ -62,5 +62,7 @@ def test_demo_prints_a_table_and_writes_its_figures(tmp_path):
         assert re.search(rf"\n{re.escape(name)}.*\.\d{{3}}.* \d+\.\d\n", done.stdout)
     assert {p.name for p in (tmp_path / "skfau_demo").iterdir()} == {
         "attention.png",
+        "film.csv",
+        "film.mp4",
         "timeline.png",
     }
