@@ -4,10 +4,12 @@
 Run: python package_faces.py, with numpy, numba and opencv-python-headless
 
 Writes into ``skfau/datasets/rendered``: ``faces.npz``, 72 people in six frames each, as
-JPEG bytes; ``film.mp4``, one person in 60 frames; ``face1.jpg`` to ``face3.jpg``, three
-people with the strongest expressions of twelve. Their seeds are used for no training.
+JPEG bytes; ``film.mp4``, one person in 60 frames, with intensities in ``film.csv``;
+``face1.jpg`` to ``face3.jpg``, three people with the strongest expressions of twelve.
+Their seeds are used for no training.
 """
 
+import csv
 import json
 import subprocess
 import sys
@@ -90,6 +92,14 @@ def write_film(folder):
     for image in images:
         film.write(np.ascontiguousarray(image[..., ::-1]))
     film.release()
+    aus = json.loads(str(made["meta"]))["all_aus"]
+    names = ["path", "subject", "video", "frame", *(f"AU{au:02d}_r" for au in aus)]
+    lines = [
+        ["film.mp4", "9101-1", "film", frame, *(f"{level:.1f}" for level in levels)]
+        for frame, levels in enumerate(made["all_intensities"])
+    ]
+    with (TARGET / "film.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([names, *lines])
 
 
 def write_pictures(folder):
@@ -115,7 +125,7 @@ def main():
         write_faces(folder)
         write_film(folder)
         write_pictures(folder)
-    files = [*TARGET.glob("face*"), TARGET / "film.mp4"]
+    files = [*TARGET.glob("face*"), *TARGET.glob("film*")]
     for path in sorted(files):
         print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
 

@@ -160,14 +160,19 @@ def sample_files():
     -------
     files : :class:`~sklearn.utils.Bunch`
         ``pictures``: tuple of str, three JPEG files of 400 x 400 pixels; ``film``: str,
-        one person in 60 frames of 320 x 320 pixels, six seconds.
+        one person in 60 frames of 320 x 320 pixels, six seconds; ``film_table``: str,
+        its intensities, a CSV file as `load_table` reads it.
 
     Examples
     --------
-    >>> from skfau import Faces
-    >>> from skfau.datasets import sample_files
-    >>> Faces.from_videos([sample_files().film]).image_shape
-    (320, 320)
+    >>> from skfau.datasets import load_table, sample_files
+    >>> film = load_table(sample_files().film_table, threshold=2)
+    >>> film.data.image_shape, film.target.shape
+    ((320, 320), (60, 18))
     """
     pictures = tuple(map(str, sorted(_HERE.glob("face*.jpg"))))
-    return Bunch(pictures=pictures, film=str(_HERE / "film.mp4"))
+    return Bunch(
+        pictures=pictures,
+        film=str(_HERE / "film.mp4"),
+        film_table=str(_HERE / "film.csv"),
+    )

@@ -11,13 +11,13 @@ from skimage.data import astronaut
 from sklearn.pipeline import make_pipeline
 
 import skfau
-from skfau import FaceAligner, Faces, ResNetClassifier
-from skfau.cli import _predict, _work_folder, main
+from skfau import FaceAligner, Faces, ResNetClassifier, _cache_files, _files
+from skfau.cli import _frames, _result_table, _search, _work_folder, main
 from skfau.datasets import load_table, make_faces
 from skfau.estimators import landmark_baseline
 from skfau.exceptions import DatasetWarning
 from skfau.model_selection import SmoothedClassifier
-from skfau.preprocessing import find_faces
+from skfau.preprocessing import MeshDetector, find_faces
 from tests.small import make_small
 
 AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
@@ -77,7 +77,8 @@ def numbers(rows, names):
 @pytest.mark.parametrize("model", ["landmarks", "network", "smoothed"])
 @pytest.mark.parametrize("people", ["all", "largest"])
 def test_rows_are_those_of_the_python_calls(run, folder, model, people, monkeypatch):
-    monkeypatch.setattr(_predict, "_BLOCK", 4)
+    monkeypatch.setattr(_search, "_BLOCK", 4)
+    monkeypatch.setattr(_frames, "_BATCH", 3)
     code, rows = run("film.avi", "--people", people, model=model)
     found = find_faces(Faces.from_videos([folder / "film.avi"]), people=people)
     clf = skfau.load(folder / model)
@@ -146,12 +147,12 @@ def test_an_interrupted_table_is_the_same_at_last(
     run, monkeypatch, capsys, error, code, message
 ):
     """Every run gets one file farther than the one before."""
-    monkeypatch.setattr(_predict, "_BLOCK", 5)
-    monkeypatch.setattr(_work_folder, "_KEPT_IMAGES", 4)
+    monkeypatch.setattr(_search, "_BLOCK", 4)
+    monkeypatch.setattr(_frames, "_BATCH", 2)
     run("film.avi", "media")
     whole = run.output.read_bytes()
     run.output.write_text("an older table")
-    write, left = _work_folder.write_atomically, [0]
+    write, left = _files.write_atomically, [0]
 
     def write_once(path, **options):
         if not left[0]:
@@ -159,7 +160,8 @@ def test_an_interrupted_table_is_the_same_at_last(
         left[0] -= 1
         return write(path, **options)
 
-    monkeypatch.setattr(_work_folder, "write_atomically", write_once)
+    for module in (_cache_files, _result_table, _work_folder):
+        monkeypatch.setattr(module, "write_atomically", write_once)
     for _ in range(40):
         left[0] = 1
         ended, _ = run("film.avi", "media")
@@ -173,33 +175,47 @@ def test_an_interrupted_table_is_the_same_at_last(
     assert [path.name for path in run.output.parent.iterdir()] == ["aus.csv"]
 
 
-def test_what_was_found_is_not_searched_again(run, monkeypatch):
-    monkeypatch.setattr(_work_folder, "_KEPT_IMAGES", 4)
-    searched, faces = [], _predict.MeshDetector.faces
-    predicted = _predict._Writer.__call__
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Let Ctrl-C come after so many parts are written."""
+
+    def after(n_parts):
+        write = _work_folder.WorkFolder.write
+
+        def stop(self, source, part, arrays):
+            if part == n_parts:
+                raise KeyboardInterrupt
+            write(self, source, part, arrays)
+
+        monkeypatch.setattr(_work_folder.WorkFolder, "write", stop)
+        return lambda: monkeypatch.setattr(_work_folder.WorkFolder, "write", write)
+
+    return after
+
+
+def test_what_was_found_is_not_searched_again(run, monkeypatch, interrupt):
+    monkeypatch.setattr(_search, "_BLOCK", 4)
+    monkeypatch.setattr(_frames, "_BATCH", 2)
+    searched, faces = [], MeshDetector.faces
 
     def search(self, images):
         searched.append(len(images))
         return faces(self, images)
 
-    def stop(self, found):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_predict.MeshDetector, "faces", search)
-    monkeypatch.setattr(_predict._Writer, "__call__", stop)
+    monkeypatch.setattr(MeshDetector, "faces", search)
+    go_on = interrupt(2)
     assert run("film.avi")[0] == 130
-    monkeypatch.setattr(_predict._Writer, "__call__", predicted)
-    assert run("film.avi")[0] == 0
     assert sum(searched) == 10
+    go_on()
+    assert run("film.avi")[0] == 0
+    # The last two frames were found, not written.
+    assert sum(searched) == 12
 
 
-def test_the_beginning_of_another_table_is_an_error(run, monkeypatch, capsys):
-    def stop(self, found):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_predict._Writer, "__call__", stop)
-        run("film.avi")
+def test_the_beginning_of_another_table_is_an_error(run, interrupt, capsys):
+    go_on = interrupt(0)
+    run("film.avi")
+    go_on()
     assert run("film.avi", "--every", "0.1", model="network")[0] == 1
     said = capsys.readouterr().err
     assert "beginning of another table (not the same: model, every)" in said
@@ -230,7 +246,11 @@ def test_what_cannot_be_read_keeps_a_row_and_the_rest_goes_on(run, tmp_path, cap
         (["film.avi"], "film.avi", "film.avi"),
         (["film.avi"], "bare", "without a FaceAligner, so that images cannot be"),
         (["film.avi", "--every", "0"], "landmarks", "--every must be seconds, above 0"),
-        (["film.avi", "-o", "aus.xlsx"], "landmarks", "-o must end in .csv, got aus"),
+        (
+            ["film.avi", "-o", "aus.xlsx"],
+            "landmarks",
+            "-o must end in .csv or .parquet, got aus",
+        ),
         (["film.avi", "-o", "no/aus.csv"], "landmarks", "its folder does not exist"),
     ],
 )
