@@ -33,10 +33,10 @@ AU_SHAPES = {
     14: {"mouthDimple*": 1.2},
     15: {"mouthFrown*": 1.4},
     17: {"mouthShrugLower": 1.1},
-    20: {"mouthStretch*": 0.9},
+    20: {"mouthStretch*": 1.0, "cornerOut*": 1.0},
     23: {"mouthRollUpper": 0.7, "mouthRollLower": 0.7, "mouthPucker": 0.5},
-    24: {"mouthPress*": 1.4},
-    25: {"mouthLowerDown*": 0.6, "mouthUpperUp*": 0.15, "jawOpen": 0.10},
+    24: {"mouthPress*": 1.5, "mouthRollUpper": 0.3, "mouthRollLower": 0.3},
+    25: {"mouthLowerDown*": 0.8, "mouthUpperUp*": 0.15, "jawOpen": 0.10},
     26: {"jawOpen": 0.55},
     45: {"eyeBlink*": 1.0},
 }

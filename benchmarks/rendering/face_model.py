@@ -27,12 +27,13 @@ FACE, HEAD, SOCKET, EYESOCKET, GUMS, TEETH, EYE_L, EYE_R = range(8)
 LIPS = ((61, 62, 63), (67, 66, 65))
 LIDS = ((37, 38, 43, 44), (41, 40, 47, 46))
 # Shapes that the model lacks, on the left: centre, reach and movement, in its units.
-# Brows meet, the lid's fold hangs over, the cheek and the lower lid swell.
+# Brows meet, the lid's fold hangs over, the cheek and the lower lid swell, lips widen.
 BUMPS = {
     "browMeet": ((1.3, 5.9, 10.6), (1.7, 1.1, 3), (-0.30, -0.28, 0.12)),
     "lidHood": ((3.2, 4.7, 9.5), (1.7, 0.5, 3), (0, -0.18, 0.10)),
     "cheekBulge": ((4.0, 1.3, 8.8), (1.7, 1.2, 4), (0, 0.25, 0.35)),
     "lidBulge": ((3.1, 2.75, 9.3), (1.3, 0.28, 3), (0, 0.03, 0.14)),
+    "cornerOut": ((2.6, -3.5, 10.2), (1.5, 1.1, 3), (0.42, 0.05, -0.18)),
     "noseBunch": ((1.0, 2.4, 9.9), (0.7, 0.9, 2), (0.05, 0.15, 0.22)),
 }
 
@@ -72,6 +73,9 @@ class Model:
         packed = np.load(cache)
         for key in ("mean", "tri", "uv", "part", "ident", "lm"):
             setattr(self, key, packed[key])
+        # Teeth stand back, or they would pierce lips that other shapes press.
+        mouth = (self.part == GUMS) | (self.part == TEETH)
+        self.mean[mouth, 2] -= 0.3
         self.material = packed["mat"]
         self.names = [str(name) for name in packed["names"]]
         self.expr = packed["expr"]
@@ -116,7 +120,7 @@ class Model:
         openness = ambient_occlusion(self.mean, self.tri)
         # The neutral mouth hides the teeth, so what they would see is not known.
         teeth = self.part == TEETH
-        openness[teeth] = np.interp(self.mean[teeth, 2], (7.5, 10.5), (0.10, 0.60))
+        openness[teeth] = np.interp(self.mean[teeth, 2], (7.2, 10.2), (0.10, 0.60))
         openness[self.part >= EYE_L] = 0.85
         return openness
 

@@ -115,7 +115,7 @@ class Person:
         rows = model.index("mouthLowerDown*")
         opens = model.gap(model.expr[rows].sum(0).reshape(-1, 3), LIPS)
         close = (gap - rng.uniform(0.02, 0.06)) / opens
-        self.rest[rows] = -np.clip(close, 0, 0.6)
+        self.rest[rows] = -np.clip(close, 0, 0.4)
         # Larger eyes need more to shut.
         closes = -model.expr[model.index("eyeBlink*")].sum(0).reshape(-1, 3)
         shut = 1.06 * model.gap(self.base, LIDS) / model.gap(closes, LIDS)
@@ -160,7 +160,7 @@ class Person:
         colour[(part == SOCKET) | (part == EYESOCKET)] = (0.10, 0.02, 0.02)
         colour[part == GUMS] = np.array([0.36, 0.11, 0.11]) * rng.uniform(0.6, 1.1)
         colour[part == TEETH] = np.array([0.80, 0.76, 0.66]) * rng.uniform(0.7, 1.15)
-        depth = np.interp(g[part == TEETH, 2], (8, 10.2), (0.04, 1))
+        depth = np.interp(g[part == TEETH, 2], (7.7, 9.9), (0.04, 1))
         colour[part == TEETH] *= depth[:, None]
         shirt = g[:, 1] < -13 - 0.02 * g[:, 0] ** 2 + 1.5 * rng.random()
         colour[shirt] = rng.uniform(0.02, 0.6) * rng.uniform(0.6, 1.2, 3)
