@@ -66,7 +66,7 @@ NETWORK = {
     "classifier_losses": ("wce",),
     "center_loss": None,
 }
-EPOCHS = {"trunk": 10, "network": 10}
+EPOCHS = {"trunk": 8, "network": 10}
 # Halves and groups of people by what the renderer says of them.
 GROUPS = {"dark": 0.5, "glasses": 0.5, "beard": 0.3, "age": 0.5}
 
