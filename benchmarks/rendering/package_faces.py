@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the rendered faces that the package carries, again.
 
-Run: python package_faces.py, with numpy, numba and opencv-python-headless
+Run: python package_faces.py [--cache FILE], with what render_faces.py needs
 
 Writes into ``skfau/datasets/rendered``: ``faces.npz``, 72 people in six frames each, as
 JPEG bytes; ``film.mp4``, one person in 60 frames, with its intensities in ``film.csv``;
@@ -9,6 +9,7 @@ four pictures of other people, chosen for their AUs, with ``pictures.csv``. No m
 trained with these seeds.
 """
 
+import argparse
 import csv
 import json
 import subprocess
@@ -21,7 +22,17 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parents[1] / "skfau" / "datasets" / "rendered"
-COLUMNS = ("subject", "video", "frame", "meta", "dark", "glasses", "beard", "age")
+COLUMNS = (
+    "subject",
+    "video",
+    "frame",
+    "meta",
+    "dark",
+    "glasses",
+    "beard",
+    "age",
+    "pixels",
+)
 QUALITY = 85
 # The picture with the most of these AUs and the least of others.
 PICTURES = {
@@ -34,8 +45,9 @@ PICTURES = {
 
 def render(folder, name, **options):
     """Run the renderer; return the arrays of its file."""
-    path = Path(folder) / f"{name}.npz"
-    options = {"out": path, "workers": 1, **options}
+    path = folder / f"{name}.npz"
+    cache = folder / "ict_face_model.npz"
+    options = {"out": path, "cache": cache, "workers": 1, **options}
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
     subprocess.run([sys.executable, HERE / "render_faces.py", *flags], check=True)
     return dict(np.load(path))
@@ -89,6 +101,7 @@ def write_film(folder):
         frames=60,
         fps=10,
         seed=9101,
+        nuisance=0.5,
         first_subject=1,
         size=320,
     )
@@ -117,6 +130,7 @@ def write_pictures(folder):
         frames=4,
         fps=0.8,
         seed=9102,
+        nuisance=0.5,
         size=400,
     )
     aus = json.loads(str(made["meta"]))["all_aus"]
@@ -145,7 +159,12 @@ def write_table(name, about, aus, lines):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--cache", type=Path, default=HERE / "ict_face_model.npz")
+    cache = parser.parse_args().cache.resolve()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "ict_face_model.npz").symlink_to(cache)
         write_faces(folder)
         write_film(folder)
         write_pictures(folder)

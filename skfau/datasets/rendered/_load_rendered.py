@@ -35,7 +35,7 @@ def load_rendered(path=None, *, aus=None, threshold=2):
     path : str, Path or None, default=None
         An ``.npz`` file of ``benchmarks/rendering``, or a folder of them. None is the
         small set that the package carries: 72 people in 6 frames each, 160 x 160
-        pixels, 18 AUs that occur nearly independently, in 8 to 28 % of the frames.
+        pixels, 18 AUs that occur nearly independently, in 11 to 47 % of the frames.
     aus : sequence of int or None, default=None
         AUs to load; None takes all that a file knows, rising.
     threshold : float, default=2
