@@ -35,7 +35,8 @@ def run_demo(output="skfau_demo", n_people=72, max_epochs=8):
     output : str or Path, default="skfau_demo"
         Folder of the figures; made if it is not there.
     n_people : int, default=72
-        How many of the package's rendered people to learn from, at least 3.
+        How many of the package's rendered people to learn from. Fewer than 18 may not
+        show every AU.
     max_epochs : int, default=8
         Epochs of each fit of the network.
 
