@@ -34,8 +34,8 @@ if options.table:
     mine = load_table(options.table, threshold=2 if options.intensities else None)
     rows = slice(None)
 else:
-    mine = load_rendered(aus=(1, 4, 6, 12, 15, 25))
-    rows = slice(0, 54, 3) if options.small else slice(0, 144)
+    mine = load_rendered(aus=(4, 6, 12, 25) if options.small else None)
+    rows = slice(0, 108, 2) if options.small else slice(0, 144)
 
 # %%
 # The shipped model tells only of AUs that it knows.

@@ -35,7 +35,8 @@ def run_demo(output="skfau_demo", n_people=72, max_epochs=8):
     output : str or Path, default="skfau_demo"
         Folder of the figures; made if it is not there.
     n_people : int, default=72
-        How many of the package's rendered people to learn from, at least 3.
+        How many of the package's rendered people to learn from. Fewer than 18 may not
+        show every AU.
     max_epochs : int, default=8
         Epochs of each fit of the network.
 
@@ -49,16 +50,14 @@ def run_demo(output="skfau_demo", n_people=72, max_epochs=8):
     model = skfau.load_pretrained()
     aus = find_having(model, "aus_")[0].aus_
     say(f"The shipped model knows {len(aus)} AUs; it took {since(began)} to load.")
-    made = load_rendered(aus=aus)
-    chosen = np.isin(made.data.subject, np.unique(made.data.subject)[:n_people])
-    faces, target = made.data[chosen], made.target[chosen]
-    rows = strongest(made.intensity[chosen], faces.subject)
-    tell_people(model, faces[rows[:3]], made.intensity[chosen][rows[:3]])
+    tell_pictures(model)
     predict_film(folder)
     if has_matplotlib():
         draw_timeline(model, folder)
-        draw_attention(model, faces[rows[:4]], target[rows[:4]], folder)
-    scores = compare(model, faces, target, max_epochs)
+        draw_attention(model, folder)
+    made = load_rendered(aus=aus)
+    chosen = np.isin(made.data.subject, np.unique(made.data.subject)[:n_people])
+    scores = compare(model, made.data[chosen], made.target[chosen], max_epochs)
     say(f"\n{since(began)} in all. Your own video: python -m skfau predict FILE")
     return scores
 
@@ -82,33 +81,30 @@ def has_matplotlib():
     return True
 
 
-def strongest(intensity, subject):
-    """Return the row of each person's strongest expression, the strongest first."""
-    strength = intensity.sum(axis=1)
-    order = np.argsort(-strength, kind="stable")
-    _, first = np.unique(subject[order], return_index=True)
-    return order[np.sort(first)]
+def load_pictures(aus):
+    """Return the pictures of the package, with intensities of these AUs."""
+    return load_table(sample_files().picture_table, aus=aus, threshold=2)
 
 
-def tell_people(model, faces, true):
+def tell_pictures(model):
     """Print which AUs the model finds in a few faces, and what was rendered."""
     clf, steps = find_having(model, "predict_intensity")
-    seen = apply_steps(steps, faces)
-    present, strong = clf.predict(seen), clf.predict_intensity(seen)
-    say("\nThree people that it has never seen, intensities 0 to 5:")
-    for row, subject in enumerate(faces.subject):
-        found = [
-            f"AU{au} {action_unit(au).name.lower()} {strong[row, k]:.1f}"
-            for k, au in enumerate(clf.aus_)
-            if present[row, k] == 1
-        ]
-        rendered = [
-            f"AU{au} {true[row, k]:.1f}"
-            for k, au in enumerate(clf.aus_)
-            if true[row, k] >= 2
-        ]
-        say(f"  {subject}: {', '.join(found) or 'no AU'}")
-        say(f"    rendered: {', '.join(rendered)}")
+    pictures = load_pictures(clf.aus_)
+    faces = apply_steps(steps, pictures.data)
+    present, strong = clf.predict(faces), clf.predict_intensity(faces)
+    say("\nFour people that it has never seen, with intensities from 0 to 5:")
+    for row, path in enumerate(sample_files().pictures):
+        names = [f"AU{au} {action_unit(au).name.lower()}" for au in clf.aus_]
+        say(f"  {Path(path).name}: {tell(names, present[row], strong[row])}")
+        names = [f"AU{au}" for au in clf.aus_]
+        true = pictures.intensity[row]
+        say(f"    rendered: {tell(names, pictures.target[row], true)}")
+
+
+def tell(names, present, strong):
+    """Return the AUs that are there, the strongest first."""
+    shown = [k for k in np.argsort(-strong) if present[k] == 1]
+    return ", ".join(f"{names[k]} {strong[k]:.1f}" for k in shown) or "no AU"
 
 
 def predict_film(folder):
@@ -138,17 +134,16 @@ def draw_timeline(model, folder):
     write(timeline, folder / "timeline.png", "probability of each AU, frame by frame")
 
 
-def draw_attention(model, faces, target, folder):
-    """Write where the network looks for the AUs that these faces show most."""
+def draw_attention(model, folder):
+    """Write where the network looks for the AUs that the pictures show most."""
     aus = find_having(model, "aus_")[0].aus_
-    often = np.sort(np.argsort(-target.sum(axis=0), kind="stable")[:_SHOWN])
-    shown = [aus[k] for k in often]
-    display = AttentionMapDisplay.from_estimator(model, faces, target, shown=shown)
-    write(
-        display,
-        folder / "attention.png",
-        "where the network looks; framed: AU is there",
+    pictures = load_pictures(aus)
+    strength = np.sort(np.argsort(-pictures.intensity.sum(axis=0))[:_SHOWN])
+    display = AttentionMapDisplay.from_estimator(
+        model, pictures.data, pictures.target, shown=[aus[k] for k in strength]
     )
+    about = "where the network looks; in blue frames the AU is there"
+    write(display, folder / "attention.png", about)
 
 
 def write(display, path, about):

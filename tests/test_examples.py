@@ -47,7 +47,7 @@ def test_benchmark_runs(path, tmp_path):
 
 
 def test_demo_prints_a_table_and_writes_its_figures(tmp_path):
-    small = ["--people", "9", "--epochs", "1"]
+    small = ["--people", "18", "--epochs", "1"]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "skfau", "demo", *small],
         cwd=tmp_path,

@@ -76,7 +76,7 @@ def _add_demo(commands):
         "--people",
         type=int,
         default=72,
-        help="rendered people to learn from, 6 to 72 (default: %(default)s)",
+        help="rendered people to learn from, 18 to 72 (default: %(default)s)",
     )
     demo.add_argument(
         "--epochs",
