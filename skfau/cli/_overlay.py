@@ -120,8 +120,9 @@ def mark(image, rows, chain):
     """Return an image with its faces drawn; `rows` are those of a part."""
     p = rows["probabilities"]
     r = chain.intensities(p)
-    values = p if r is None else r / _HIGHEST
-    return mark_faces(image, rows, values, p >= chain.thresholds, chain.aus)
+    values, highest = (p, 1.0) if r is None else (r, _HIGHEST)
+    present = p >= chain.thresholds
+    return mark_faces(image, rows, values, highest, present, chain.aus)
 
 
 def _frames(parts):
