@@ -14,6 +14,8 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHADE = 0.3  # of the pixels under a panel
 _LINE = 17  # pixels of a line of text where the image is 720 pixels high
 _SMALLEST = 480  # smaller images are enlarged, so that text can be read
+_MANY = 2  # people, above whom there is no room for all AUs of each
+_FEWEST = 3  # AUs of each
 _NARROW = 640  # no names of AUs in narrower images
 _NAMES = {unit.number: unit.name.lower() for unit in ACTION_UNITS.values()}
 
@@ -56,7 +58,8 @@ def mark_faces(image, rows, values, highest, present, aus):
     for face in faces[~np.isnan(values[faces]).all(axis=1)]:
         colour = _COLOURS[rows["person"][face] % len(_COLOURS)]
         bars = values[face], highest, present[face]
-        panel = _Panel(image, unit, aus, bars, len(faces))
+        crowded = len(faces) > _MANY
+        panel = _Panel(image, unit, aus, bars, boxes[face] if crowded else None)
         place = panel.place(boxes[face], taken)
         taken.append(place)
         panel.draw(place, colour)
@@ -89,18 +92,23 @@ def _label(image, box, text, colour, unit):
 
 
 class _Panel:
-    """A list of AUs with a bar each, at the side of a face."""
+    """A list of AUs with a bar each, at the side of a face.
 
-    def __init__(self, image, unit, aus, bars, n_faces):
+    `bars` are values, the highest possible, and which are present; `limits` is the box
+    that the list must not be much higher than, or None.
+    """
+
+    def __init__(self, image, unit, aus, bars, limits):
         self._image, self._unit = image, unit
         self._values, self._highest, self._present = bars
         self._line = round(_LINE * unit)
-        # Few people have room for all AUs, in a crowd the strongest are shown.
-        room = image.shape[0] * (0.95 if n_faces < 3 else 0.95 / 2)
-        n_shown = int(min(len(aus), max(room // self._line, 1)))
+        # One or two people have room for all AUs; of more the strongest are shown,
+        # beside the face, without names.
+        room = 0.95 * image.shape[0] if limits is None else limits[3] - limits[1]
+        n_shown = int(min(len(aus), max(room // self._line, _FEWEST)))
         known = np.nan_to_num(self._values, nan=-1)
         self._shown = np.sort(np.argsort(-known, kind="stable")[:n_shown])
-        names = image.shape[1] >= _NARROW * min(unit, 1)
+        names = limits is None and image.shape[1] >= _NARROW * min(unit, 1)
         self._texts = [_name(aus[k], names) for k in self._shown]
         sizes = [
             cv2.getTextSize(text, _FONT, 0.42 * unit, 1)[0] for text in self._texts
