@@ -213,7 +213,7 @@ class OverlayVideo:
         if kind is None:
             # OpenCV says nothing of a full disk.
             written = cv2.VideoCapture(str(self._partial))
-            n = round(written.get(cv2.CAP_PROP_FRAME_COUNT))
+            n = max(round(written.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
             written.release()
             if abs(n - self._n) > 1:
                 self._partial.unlink(missing_ok=True)
