@@ -120,8 +120,9 @@ def mark(image, rows, chain):
     """Return an image with its faces drawn; `rows` are those of a part."""
     p = rows["probabilities"]
     r = chain.intensities(p)
-    values = p if r is None else r / _HIGHEST
-    return mark_faces(image, rows, values, p >= chain.thresholds, chain.aus)
+    values, highest = (p, 1.0) if r is None else (r, _HIGHEST)
+    present = p >= chain.thresholds
+    return mark_faces(image, rows, values, highest, present, chain.aus)
 
 
 def _frames(parts):
@@ -212,7 +213,7 @@ class OverlayVideo:
         if kind is None:
             # OpenCV says nothing of a full disk.
             written = cv2.VideoCapture(str(self._partial))
-            n = round(written.get(cv2.CAP_PROP_FRAME_COUNT))
+            n = max(round(written.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
             written.release()
             if abs(n - self._n) > 1:
                 self._partial.unlink(missing_ok=True)
