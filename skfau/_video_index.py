@@ -71,11 +71,34 @@ class VideoIndex(NamedTuple):
     @property
     def missing(self):
         """Seconds that the header promises beyond the last frame; 0 if about none."""
-        n_frames, length = self.promised
-        missing = length - self.times.max() / 1000
-        # Sound may go on for a while, and a number may be length times rate.
-        cut_off = n_frames > len(self.times) and missing > max(1, 0.05 * length)
-        return missing if cut_off else 0.0
+        return missing_seconds(len(self.times), self.times.max(), self.promised)
+
+
+def missing_seconds(n_frames, last, promised):
+    """Return the seconds that a header promises beyond the last frame, or 0.
+
+    `last` is its time in milliseconds; for `promised` see `VideoIndex`.
+    """
+    n_promised, length = promised
+    missing = length - last / 1000
+    # Sound may go on for a while, and a number may be length times rate.
+    cut_off = n_promised > n_frames and missing > max(1, 0.05 * length)
+    return missing if cut_off else 0.0
+
+
+def warn_if_cut(path, n_frames, missing):
+    """Warn of a video that ends before its header tells."""
+    if missing:
+        warn(
+            f"the video {path!r} ends {missing:.1f} s earlier than its header tells, "
+            f"after {n_frames} frames; it may be cut off."
+        )
+
+
+def promised_by(capture):
+    """Return the number of frames and seconds by the header, NaN if it tells none."""
+    count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+    return (count, count / rate) if rate > 0 and 0 < count < 2**31 else (np.nan, np.nan)
 
 
 def find_videos(paths):
@@ -179,7 +202,7 @@ def index_video(path):
 
 def _scan(path):
     capture = open_video(path)
-    count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+    promised = promised_by(capture)
     times, marks, shapes = [], [], set()
     while True:
         read, image = capture.read()
@@ -198,7 +221,7 @@ def _scan(path):
         np.array(times),
         np.array(marks, np.uint32),
         shapes.pop() if len(shapes) == 1 else None,
-        (count, count / rate) if rate > 0 and 0 < count < 2**31 else (np.nan, np.nan),
+        promised,
     )
 
 

@@ -13,8 +13,7 @@ import numpy as np
 from skfau._arrays import digest, stamp
 from skfau._columns import prepare_column
 from skfau._files import reading
-from skfau._video_index import index_video, mark_of, open_video
-from skfau._warn import warn
+from skfau._video_index import index_video, mark_of, open_video, warn_if_cut
 from skfau.exceptions import FaceImageError
 
 # Open decoders cost tens of megabytes each, so a thread keeps only this many.
@@ -38,12 +37,7 @@ class VideoStore:
         self.paths = [str(Path(path).absolute()) for path in paths]
         self._indexes = [index_video(path) for path in self.paths]
         for path, video in zip(self.paths, self._indexes, strict=True):
-            if video.missing:
-                warn(
-                    f"the video {path!r} ends {video.missing:.1f} s earlier than its "
-                    f"header tells, after {len(video.times)} frames; it may be cut "
-                    "off.",
-                )
+            warn_if_cut(path, len(video.times), video.missing)
         self.counts = np.array([len(video.times) for video in self._indexes], np.intp)
         shapes = {video.image_shape for video in self._indexes}
         self.image_shape = shapes.pop() if len(shapes) == 1 else None

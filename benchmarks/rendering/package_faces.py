@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Make the rendered faces that the package carries, again.
 
-Run: python package_faces.py, with numpy, numba and opencv-python-headless
+Run: python package_faces.py [--cache FILE], with what render_faces.py needs
 
 Writes into ``skfau/datasets/rendered``: ``faces.npz``, 72 people in six frames each, as
-JPEG bytes; ``film.mp4``, one person in 60 frames; ``face1.jpg`` to ``face3.jpg``, three
-people with the strongest expressions of twelve. Their seeds are used for no training.
+JPEG bytes; ``film.mp4``, one person in 60 frames, with its intensities in ``film.csv``;
+four pictures of other people, chosen for their AUs, with ``pictures.csv``. No model is
+trained with these seeds.
 """
 
+import argparse
+import csv
 import json
 import subprocess
 import sys
@@ -19,14 +22,32 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parents[1] / "skfau" / "datasets" / "rendered"
-COLUMNS = ("subject", "video", "frame", "meta", "dark", "glasses", "beard", "age")
+COLUMNS = (
+    "subject",
+    "video",
+    "frame",
+    "meta",
+    "dark",
+    "glasses",
+    "beard",
+    "age",
+    "pixels",
+)
 QUALITY = 85
+# The picture with the most of these AUs and the least of others.
+PICTURES = {
+    "smile.jpg": (6, 12, 25),
+    "brows_up.jpg": (1, 2, 5),
+    "brows_down.jpg": (4, 7, 9),
+    "lip_corners_down.jpg": (15, 17),
+}
 
 
 def render(folder, name, **options):
     """Run the renderer; return the arrays of its file."""
-    path = Path(folder) / f"{name}.npz"
-    options = {"out": path, "workers": 1, **options}
+    path = folder / f"{name}.npz"
+    cache = folder / "ict_face_model.npz"
+    options = {"out": path, "cache": cache, "workers": 1, **options}
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
     subprocess.run([sys.executable, HERE / "render_faces.py", *flags], check=True)
     return dict(np.load(path))
@@ -80,6 +101,7 @@ def write_film(folder):
         frames=60,
         fps=10,
         seed=9101,
+        nuisance=0.5,
         first_subject=1,
         size=320,
     )
@@ -90,6 +112,12 @@ def write_film(folder):
     for image in images:
         film.write(np.ascontiguousarray(image[..., ::-1]))
     film.release()
+    aus = json.loads(str(made["meta"]))["all_aus"]
+    lines = [
+        ["film.mp4", "9101-1", "film", frame, *tell(levels)]
+        for frame, levels in enumerate(made["all_intensities"])
+    ]
+    write_table("film.csv", ["path", "subject", "video", "frame"], aus, lines)
 
 
 def write_pictures(folder):
@@ -97,27 +125,51 @@ def write_pictures(folder):
         folder,
         "pictures",
         protocol="life",
-        subjects=12,
+        subjects=30,
         videos=1,
         frames=4,
         fps=0.8,
         seed=9102,
+        nuisance=0.5,
         size=400,
     )
-    strength = made["all_intensities"].sum(axis=1).reshape(12, 4)
-    for number, person in enumerate(np.argsort(-strength.max(axis=1))[:3], 1):
-        image = made["images"][4 * person + strength[person].argmax()]
-        (TARGET / f"face{number}.jpg").write_bytes(as_jpeg(image).tobytes())
+    aus = json.loads(str(made["meta"]))["all_aus"]
+    levels, people = made["all_intensities"], made["subject"]
+    lines, taken = [], set()
+    for name, wanted in PICTURES.items():
+        shows = np.isin(aus, wanted)
+        strength = levels @ np.where(shows, 1.0, -0.3)
+        strength[np.isin(people, list(taken))] = -np.inf
+        row = int(strength.argmax())
+        taken.add(people[row])
+        (TARGET / name).write_bytes(as_jpeg(made["images"][row]).tobytes())
+        lines.append([name, f"9102-{people[row]}", *tell(levels[row])])
+    write_table("pictures.csv", ["path", "subject"], aus, sorted(lines))
+
+
+def tell(levels):
+    return [f"{level:.1f}" for level in levels]
+
+
+def write_table(name, about, aus, lines):
+    """Write intensities as `load_table` reads them."""
+    names = [*about, *(f"AU{au:02d}_r" for au in aus)]
+    with (TARGET / name).open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([names, *lines])
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--cache", type=Path, default=HERE / "ict_face_model.npz")
+    cache = parser.parse_args().cache.resolve()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "ict_face_model.npz").symlink_to(cache)
         write_faces(folder)
         write_film(folder)
         write_pictures(folder)
-    files = [*TARGET.glob("face*"), TARGET / "film.mp4"]
-    for path in sorted(files):
-        print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
+    size = sum(path.stat().st_size for path in TARGET.iterdir())
+    print(f"{TARGET}: {size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The commands, their options and exit codes."""
 
 import argparse
+import os
 import sys
 
 from skfau.cli._predict import predict
@@ -34,6 +35,8 @@ def main(argv=None):
     >>> main(["predict", "no_such_video.mp4", "--model", "mine.safetensors"])
     1
     """
+    # The error that follows says in one line what decoders say in many.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     arguments = vars(_parser().parse_args(argv))
     command = arguments.pop("run")
     try:
@@ -41,8 +44,8 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return _INTERRUPTED
-    except (OSError, ValueError) as error:
-        # The library's errors are one of the two; a traceback would say no more.
+    except (ImportError, OSError, ValueError) as error:
+        # The library's errors are of these; a traceback would say no more.
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
 
@@ -60,49 +63,63 @@ def _parser():
 def _add_demo(commands):
     demo = commands.add_parser(
         "demo",
-        help="train and score FAUTransformerClassifier on made faces, by subject",
+        help="what the shipped model finds in rendered people, where it looks, and "
+        "how it learns, in about a minute",
     )
     demo.set_defaults(run=_demo)
-    demo.add_argument("--output", default="skfau_demo", help="folder of the figures")
-    demo.add_argument("--subjects", type=int, default=90, help="number of subjects")
-    demo.add_argument("--frames", type=int, default=8, help="frames per subject")
-    demo.add_argument("--epochs", type=int, default=12, help="epochs per fold")
+    demo.add_argument(
+        "--output",
+        default="skfau_demo",
+        help="folder of the figures (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--people",
+        type=int,
+        default=72,
+        help="rendered people to learn from, 18 to 72 (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--epochs",
+        type=int,
+        default=8,
+        help="epochs of each fit (default: %(default)s)",
+    )
 
 
-def _demo(output, subjects, frames, epochs):
+def _demo(output, people, epochs):
     from skfau._demo import run_demo
 
-    run_demo(output, n_subjects=subjects, n_frames=frames, max_epochs=epochs)
+    run_demo(output, n_people=people, max_epochs=epochs)
     return 0
 
 
 def _add_predict(commands):
     about = (
-        "Write a table with a row per face and frame: who, where, the probability of "
-        "each AU (AU01_p) and whether it is present (AU01_c). Interrupted, the same "
-        "command goes on where it was."
+        "Write a table with a row per face and frame: who, where, and of each AU the "
+        "probability (AU01_p), the intensity from 0 to 5 (AU01_r), if the model knows "
+        "it, and whether it is present (AU01_c). Interrupted, the same command goes on "
+        "where it was."
     )
     command = commands.add_parser(
         "predict",
-        help="AUs of images, folders and videos, as a CSV file",
+        help="AUs of images, folders, videos or a camera, as a table",
         description=about,
     )
     command.set_defaults(run=predict)
     command.add_argument(
-        "paths", nargs="+", metavar="PATH", help="image, video, or folder of them"
+        "paths", nargs="*", metavar="PATH", help="image, video, or folder of them"
+    )
+    command.add_argument(
+        "--camera",
+        type=int,
+        metavar="NUMBER",
+        help="watch a camera (0 is the first) until Ctrl-C, in place of paths",
     )
     command.add_argument(
         "--model",
-        required=True,
         metavar="FILE",
-        help="chain of FaceAligner and classifier, written by skfau.save",
-    )
-    command.add_argument(
-        "-o",
-        "--output",
-        default="aus.csv",
-        metavar="FILE",
-        help="table to write; replaced once it is complete (default: %(default)s)",
+        help="chain of FaceAligner and classifier, written by skfau.save or by train "
+        "(default: the shipped model, skfau.load_pretrained())",
     )
     command.add_argument(
         "--every",
@@ -116,11 +133,34 @@ def _add_predict(commands):
         default="all",
         help="every face, or one per image (default: %(default)s)",
     )
+    _add_what_to_write(command)
+
+
+def _add_what_to_write(command):
+    command.add_argument(
+        "-o",
+        "--output",
+        default="aus.csv",
+        metavar="FILE",
+        help="table to write, .csv or .parquet; replaced once it is complete "
+        "(default: %(default)s)",
+    )
     command.add_argument(
         "--format",
         choices=tuple(FORMATS),
         default="skfau",
         dest="columns",
-        help="names of the columns; those of openface have no intensities "
-        "(default: %(default)s)",
+        help="names of the columns (default: %(default)s)",
+    )
+    command.add_argument(
+        "--plot",
+        action="store_true",
+        help="write a picture of the AUs along each video, one per person, beside the "
+        "table",
+    )
+    command.add_argument(
+        "--overlay",
+        metavar="FILE",
+        help="write a copy in which faces and AUs are drawn (without sound); for "
+        "several videos and images a folder",
     )

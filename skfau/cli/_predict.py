@@ -1,53 +1,49 @@
-"""``python -m skfau predict``: from images and videos to a table of AUs."""
+"""``python -m skfau predict``: from images, videos and cameras to a table of AUs."""
 
-import hashlib
 import sys
-import warnings
 from collections import Counter
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 import skfau
 from skfau._arrays import stamp
-from skfau._unwrap import find_aus, find_thresholds, parts
-from skfau.cli._result_table import header, rows_of, unread_row
-from skfau.cli._sources import find_sources
-from skfau.cli._work_folder import RememberingDetector, WorkFolder
-from skfau.exceptions import (
-    FaceImageError,
-    MissingFaceWarning,
-    SeveralFacesWarning,
-)
-from skfau.model_selection import SmoothedClassifier
-from skfau.preprocessing import FaceAligner, MeshDetector, find_faces
-
-_BLOCK = 512  # rows that are predicted and written at once
-_MIN_FACE = 1 / 10  # of the longer side of an image, as find_faces takes it
-_NO_FACE = ("", "no face found", "no face but of other people")
-_SHOWN = 5  # files that cannot be read, of each source
+from skfau.cli._camera import camera_source, watch
+from skfau.cli._chain import Chain
+from skfau.cli._leads import lead_people, only_leads
+from skfau.cli._overlay import plan_overlays, write_overlays
+from skfau.cli._result_table import columns_of, need_writer, table_writer
+from skfau.cli._search import search, unread
+from skfau.cli._sources import Source, find_sources
+from skfau.cli._timelines import need_plots, write_timelines
+from skfau.cli._work_folder import WorkFolder
 
 
-def predict(paths, model, output, every, people, columns):
+def predict(paths, camera, model, output, every, people, columns, plot, overlay):
     """Write the table of a command line; return the exit code.
 
     Parameters
     ----------
     paths : sequence of str
         Images, videos and folders of them.
-    model : str
-        File of a chain, as `skfau.save` writes it.
+    camera : int or None
+        Number of a camera, in place of paths.
+    model : str or None
+        File of a chain, as `skfau.save` writes it; None means the shipped model.
     output : str
-        The CSV file to write.
+        The CSV or Parquet file to write.
     every : float or None
         Seconds between the frames of a video; None means all frames.
     people : {"all", "largest"}
         See `find_faces`.
     columns : {"skfau", "openface"}
         Names and order of the columns.
+    plot : bool
+        Whether to write a timeline per person and video.
+    overlay : str or None
+        Where to write copies with faces drawn: a file, or a folder.
 
     Returns
     -------
@@ -56,155 +52,140 @@ def predict(paths, model, output, every, people, columns):
 
     Raises
     ------
-    OSError, ValueError
+    ImportError, OSError, ValueError
         If nothing can be predicted; the message says why.
     """
-    began = perf_counter()
     output = Path(output)
-    _check_options(output, every)
-    sources, n_others = find_sources(paths)
-    chain = skfau.load(model)
-    detector = _check_chain(chain, model)
-    files = [stamp(path) for source in sources for path in source.paths]
-    job = {
-        "version": skfau.__version__,
-        "model": hashlib.sha256(Path(model).read_bytes()).hexdigest(),
-        "paths": files,
-        "every": every,
-        "people": people,
-        "format": columns,
-    }
-    work = WorkFolder(output, job)
-    total, n_new = Counter(), 0
-    for number, source in enumerate(sources):
-        counts = work.summary(number)
-        if counts is None:
-            remembering = RememberingDetector(detector, work.path, number)
-            write = _Writer(work, number, source, columns, chain)
-            counts = _predict_source(source, every, people, remembering, write)
-            work.close(number, counts)
-            n_new += remembering.n_searched
-        total.update(counts)
-    work.finish(header(find_aus(chain), columns))
+    _check_options(paths, camera, output, every, plot)
+    sources, n_others = find_sources(paths) if camera is None else ([], 0)
+    if camera is not None:
+        sources = [camera_source(camera)]
+    copies = plan_overlays(overlay, sources)
+    chain = Chain(model)
+    if not chain.by_frame and camera is not None:
+        raise ValueError(
+            "the model judges a face by the frames before and after it, which a camera "
+            "does not have yet; take another --model, or a video of the camera."
+        )
+    files = [stamp(path) for s in sources for path in s.paths if camera is None]
+    job = {"model": chain.digest, "paths": files, "every": every, "camera": camera}
+    work = WorkFolder(output, {"version": skfau.__version__, **job})
+    began = perf_counter()
+    if camera is None:
+        n_new = _search_all(work, sources, chain, every)
+    else:
+        copy = copies.get(sources[0].paths[0])
+        sources, n_new = _watch(work, sources[0], camera, chain, every, people, copy)
+        copies = {}
     speed = n_new / (perf_counter() - began)
-    print(_summary(total, n_others, speed, output))
+    total = _write_all(work, sources, chain, output, people, columns, plot)
+    if copies:
+        write_overlays(copies, sources, _shown(work, sources, people), chain, every)
+        print(f"wrote {overlay}")
+    work.remove()
+    others = f", {n_others} other files left out" if n_others else ""
+    print(_summary(output, total, speed) + others)
     return 1 if total["unread"] else 0
 
 
-def _check_options(output, every):
-    if output.suffix.lower() != ".csv":
-        raise ValueError(f"the table is a CSV file: -o must end in .csv, got {output}.")
+def _check_options(paths, camera, output, every, plot):
+    if bool(paths) == (camera is not None):
+        raise ValueError("predict needs either paths or --camera.")
+    if plot:
+        need_plots()
+    need_writer(output)
     if output.is_dir() or not output.absolute().parent.is_dir():
         raise ValueError(f"{output} is a folder, or its folder does not exist.")
     if every is not None and not 0 < every < np.inf:
         raise ValueError(f"--every must be seconds, above 0, got {every}.")
 
 
-def _check_chain(chain, path):
-    """Return the detector of a chain; raise if it cannot take images as they are."""
-    aligner = next((p for p in parts(chain) if isinstance(p, FaceAligner)), None)
-    if aligner is None:
-        raise ValueError(
-            f"{path} holds a {type(chain).__name__} without a FaceAligner, so that "
-            "images cannot be aligned as its training faces were. Save the whole "
-            "chain: skfau.save(make_pipeline(FaceAligner(...), classifier), path)."
-        )
-    if not hasattr(chain, "predict_proba"):
-        raise ValueError(
-            f"the model in {path} gives no probabilities (it has no predict_proba); "
-            "save a chain that ends in a classifier of AUs."
-        )
-    if isinstance(aligner.detector, str):
-        return MeshDetector(min_face=_MIN_FACE)
-    if not hasattr(aligner.detector, "faces"):
-        raise ValueError(
-            f"the FaceAligner in {path} takes landmarks of {aligner.detector!r}, which "
-            "finds one face per image; predict needs one that finds all faces, such "
-            "as MeshDetector."
-        )
-    return aligner.detector
+def _search_all(work, sources, chain, every):
+    """Write all parts; return the number of frames that were searched now."""
+    expected = [source.n_expected(every) for source in sources]
+    total = None if None in expected else sum(expected)
+    n_new = 0
+    with tqdm(total=total, unit=" frames", disable=None, smoothing=0.05) as bar:
+        for number, source in enumerate(sources):
+            bar.set_description(Path(source.paths[0]).name)
+            if work.is_done(number):
+                bar.update(expected[number] or 0)
+                continue
+            n_new += search(work, number, source, chain, every, bar)
+    return n_new
 
 
-class _Writer:
-    """Predicts the found faces of a source, and writes their rows block by block."""
-
-    def __init__(self, work, number, source, columns, chain):
-        self._work, self._number, self._source = work, number, source
-        self._columns, self._chain = columns, chain
-
-    def unread(self, reason):
-        """Write the row of a source that cannot be read."""
-        n_aus = len(find_aus(self._chain))
-        line = unread_row(self._source.paths[0], reason, n_aus, self._columns)
-        self._work.write(self._number, 0, line)
-
-    def __call__(self, found):
-        """Write the rows of found faces that are not written yet."""
-        found, faces, model, size = _split(self._chain, found)
-        files = np.zeros(len(found), int) if self._source.is_video else found.row
-        thresholds = find_thresholds(self._chain)
-        with tqdm(total=len(found), desc="AUs", unit="face", disable=None) as bar:
-            for start in range(0, len(found), size):
-                rows = slice(start, start + size)
-                if not self._work.has(self._number, start):
-                    lines = rows_of(
-                        found[rows],
-                        [self._source.paths[at] for at in files[rows]],
-                        model.predict_proba(faces[rows]),
-                        thresholds,
-                        self._columns,
-                    )
-                    self._work.write(self._number, start, lines)
-                bar.update(len(faces[rows]))
+def _watch(work, source, camera, chain, every, people, copy):
+    """Watch a camera; return all that it has seen for this table, and new frames."""
+    names = work.names()
+    work.name(len(names), source.paths[0])
+    n_new = watch(work, len(names), camera, chain, every, people, copy)
+    # Earlier views were cut off before their table was written.
+    earlier = [Source("camera", (name,)) for name in names]
+    return [*earlier, source], n_new
 
 
-def _split(chain, found):
-    """Return found faces, what of a chain is to take them, and rows at once.
+def _write_all(work, sources, chain, output, people, kind, plot):
+    """Write the table, and timelines; return the counts of its rows."""
+    parts_of, total = _shown(work, sources, people), Counter()
+    with table_writer(output) as write:
+        for number, source in enumerate(sources):
+            for part in parts_of(number):
+                total.update(_counts(part))
+                write(columns_of(part, source.paths, chain, kind))
+            fault = work.fault(number)
+            if fault:
+                write(columns_of(_fault_part(chain, fault), source.paths, chain, kind))
+            total["unread"] += bool(fault)
+    if plot:
+        for path in write_timelines(output, sources, parts_of, chain):
+            print(f"wrote {path}")
+    return total
 
-    Aligned once, blocks of rows still know their neighbours in the video. A smoother,
-    or an aligner deeper inside, sees all rows of a source.
-    """
-    smooths = any(isinstance(part, SmoothedClassifier) for part in parts(chain))
-    if not isinstance(chain, Pipeline) or not isinstance(chain[0], FaceAligner):
-        return found, found, chain, len(found)
-    aligned = chain[0].transform(found)
-    found = found.with_columns(status=aligned.status)
-    return found, aligned, chain[1:], len(found) if smooths else _BLOCK
+
+def _shown(work, sources, people):
+    """Return a function of a source's number: its parts, of all or of who leads."""
+
+    def parts_of(number):
+        leads = None
+        if people == "largest" and work.n_parts(number):
+            leads = lead_people(work.parts(number), sources[number].is_recording)
+        for part in work.parts(number):
+            yield part if leads is None else only_leads(part, leads)
+
+    return parts_of
 
 
-def _predict_source(source, every, people, detector, write):
-    """Write the rows of a source; return its counts."""
-    try:
-        faces = source.faces(every)
-    except FaceImageError as error:
-        print(f"not read: {error}", file=sys.stderr)
-        write.unread(str(error))
-        return {"frames": 0, "faces": 0, "empty": 0, "several": 0, "unread": 1}
-    with warnings.catch_warnings():
-        # The summary counts these rows, and the table tells why.
-        warnings.simplefilter("ignore", MissingFaceWarning)
-        warnings.simplefilter("ignore", SeveralFacesWarning)
-        shown = sys.stderr.isatty()
-        found = find_faces(faces, detector, people=people, verbose=shown)
-        write(found)
-    unread = ~np.isin(found.status.astype(str), _NO_FACE)
-    for reason in found.status[unread][:_SHOWN]:
-        print(f"not read: {reason}", file=sys.stderr)
-    n_faces = found.n_faces[np.unique(found.row, return_index=True)[1]]
+def _fault_part(chain, reason):
+    """Return the row of a video that cannot be read."""
+    numbers = {"source": 0, "frame": 0, "person": -1, "n_faces": 0}
+    part = {name: np.array([value]) for name, value in numbers.items()}
+    part |= {name: np.array([np.nan]) for name in ("time", "score")}
+    part |= {"box": np.full((1, 4), np.nan), "status": np.array([reason])}
+    return part | {"probabilities": np.full((1, len(chain.aus)), np.nan, np.float32)}
+
+
+def _counts(part):
+    first = np.unique(part["row"], return_index=True)[1]
+    n_faces = part["n_faces"][first]
+    n_unread = int(unread(part).sum())
     return {
-        "frames": len(faces),
-        "faces": int((found.person >= 0).sum()),
-        "empty": int((n_faces == 0).sum() - unread.sum()),
+        "frames": len(first) - n_unread,
+        "faces": int((part["person"] >= 0).sum()),
+        "empty": int((n_faces == 0).sum()) - n_unread,
         "several": int((n_faces > 1).sum()),
-        "unread": int(unread.sum()),
+        "unread": n_unread,
     }
 
 
-def _summary(total, n_others, speed, output):
-    others = f", {n_others} other files left out" if n_others else ""
+def _summary(output, total, speed):
+    if total["frames"] and not total["faces"]:
+        print(
+            "no face was found: one must fill a tenth of the longer side of its image",
+            file=sys.stderr,
+        )
     return (
         f"{output}: {total['frames']} frames (searched {speed:.1f} a second), "
         f"{total['faces']} faces, {total['empty']} frames without a face, "
-        f"{total['several']} frames with several people, "
-        f"{total['unread']} not read{others}"
+        f"{total['several']} frames with several people, {total['unread']} not read"
     )

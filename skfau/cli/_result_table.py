@@ -1,103 +1,160 @@
-"""Rows of the table that `predict` writes."""
+"""The table that `predict` writes: its columns, as CSV or Parquet."""
 
+import contextlib
 import csv
 import io
 
 import numpy as np
 
+from skfau._files import write_atomically
 
-def header(aus, columns):
-    """Return the first line of a table, as bytes."""
-    return _csv([FORMATS[columns][0](aus)])
+SUFFIXES = ".csv", ".parquet"
 
 
-def rows_of(found, paths, probabilities, thresholds, columns):
-    """Return lines of a table, as bytes.
+def need_writer(path):
+    """Raise unless a table with this suffix can be written."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(
+            "the table is a CSV or Parquet file: -o must end in "
+            f"{' or '.join(SUFFIXES)}, got {path}."
+        )
+    if path.suffix.lower() == ".parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as error:
+            raise ImportError(
+                f"{path} is a Parquet file, which pyarrow writes, and that is not "
+                "installed: pip install 'skfau[parquet]', or take -o with .csv."
+            ) from error
+
+
+@contextlib.contextmanager
+def table_writer(path):
+    """Open a table that takes its place once it is complete.
+
+    Yields a function of columns, dicts of masked arrays or lists of one length.
+    """
+    make = _CSVWriter if path.suffix.lower() == ".csv" else _ParquetWriter
+    with write_atomically(path) as file:
+        writer = make(file)
+        yield writer.write
+        writer.close()
+
+
+class _CSVWriter:
+    def __init__(self, file):
+        self._file, self._has_header = file, False
+
+    def write(self, columns):
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if not self._has_header:
+            writer.writerow(columns)
+            self._has_header = True
+        writer.writerows(zip(*map(_texts, columns.values()), strict=True))
+        self._file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+    def close(self):
+        pass
+
+
+def _texts(values):
+    """Return cells: the shortest text of a number, "" where it is not known."""
+    if values.dtype.kind == "f":
+        return ["" if np.isnan(value) else str(value) for value in values]
+    return ["" if value is None else value for value in values.tolist()]
+
+
+class _ParquetWriter:
+    def __init__(self, file):
+        self._file, self._writer = file, None
+
+    def write(self, columns):
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
+
+        arrays = {name: _arrow(values) for name, values in columns.items()}
+        table = pa.table(arrays)
+        if self._writer is None:
+            self._writer = ParquetWriter(self._file, table.schema)
+        self._writer.write_table(table)
+
+    def close(self):
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _arrow(values):
+    import pyarrow as pa
+
+    if values.dtype.kind == "U":
+        return pa.array([_clean(value) for value in values.tolist()], pa.string())
+    hidden = np.ma.getmaskarray(values)
+    if values.dtype.kind == "f":
+        hidden = hidden | np.isnan(values)
+    return pa.array(np.ma.getdata(values), mask=hidden)
+
+
+def _clean(name):
+    # Names of files that are not UTF-8 stay readable.
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def columns_of(part, paths, chain, kind):
+    """Return the columns of a table.
 
     Parameters
     ----------
-    found : Faces of n rows
-        As `find_faces` returns them.
+    part : dict of ndarray
+        See `Chain.respond`.
     paths : sequence of str
-        File of each row.
-    probabilities : ndarray of shape (n, n_aus)
-        NaN where there is no face.
-    thresholds : float or ndarray of shape (n_aus,)
-        From which probability an AU is present.
-    columns : {"skfau", "openface"}
+        Of which ``source`` is the number.
+    chain : Chain
+        Knows AUs, thresholds and intensities.
+    kind : {"skfau", "openface"}
         Whose names and order.
+
+    Returns
+    -------
+    columns : dict of str to ndarray of shape (n,)
+        AUs are masked in rows without a face.
     """
-    probabilities = np.asarray(probabilities, np.float32)
-    present = (probabilities >= thresholds).astype(int).tolist()
-    known = ~np.isnan(probabilities)
-    cells = zip(
-        paths,
-        found.frame if "frame" in found.columns else np.zeros(len(found), int),
-        found.time if "time" in found.columns else np.full(len(found), np.nan),
-        found.person,
-        found.n_faces,
-        found.box,
-        found.score,
-        found.status,
-        [[_number(value) for value in row] for row in probabilities],
-        [
-            [value if is_known else "" for value, is_known in zip(*pair, strict=True)]
-            for pair in zip(present, known, strict=True)
-        ],
-        strict=True,
-    )
-    return _csv([FORMATS[columns][1](*row) for row in cells])
+    p = part["probabilities"]
+    r = chain.intensities(p)
+    present = np.ma.array(p >= chain.thresholds, np.int8, mask=np.isnan(p))
+    path = np.array(paths)[part["source"]]
+    about = FORMATS[kind](part | {"path": path})
+    strong = {} if r is None else _by_au(chain.aus, "r", r)
+    occurs = _by_au(chain.aus, "c", present)
+    if kind == "openface":
+        return {**about, **strong, **occurs}
+    return {**about, **_by_au(chain.aus, "p", p), **strong, **occurs}
 
 
-def unread_row(path, reason, n_aus, columns):
-    """Return the line of a file that cannot be read, as bytes."""
-    nothing = [""] * n_aus
-    box = [np.nan] * 4
-    make = FORMATS[columns][1]
-    return _csv([make(path, 0, np.nan, -1, 0, box, np.nan, reason, nothing, nothing)])
+def _by_au(aus, suffix, values):
+    return {f"AU{au:02d}_{suffix}": values[:, k] for k, au in enumerate(aus)}
 
 
-def _csv(rows):
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+def _own(part):
+    sides = "left", "top", "right", "bottom"
+    box = {f"box_{side}": part["box"][:, k] for k, side in enumerate(sides)}
+    about = {name: part[name] for name in ("path", "frame", "time", "person")}
+    after = {name: part[name] for name in ("score", "status")}
+    return {**about, "n_faces": part["n_faces"], **box, **after}
 
 
-def _number(value):
-    """Return the shortest text of a number, "" where it is not known."""
-    return "" if np.isnan(value) else str(value)
-
-
-def _names(aus, suffix):
-    return [f"AU{au:02d}_{suffix}" for au in aus]
-
-
-def _own_names(aus):
-    box = ("box_left", "box_top", "box_right", "box_bottom")
-    about = ("path", "frame", "time", "person", "n_faces", *box, "score", "status")
-    return [*about, *_names(aus, "p"), *_names(aus, "c")]
-
-
-def _own_row(path, frame, time, person, n_faces, box, score, status, p, present):
-    place = [_number(value) for value in (*box, score)]
-    return [path, frame, _number(time), person, n_faces, *place, status, *p, *present]
-
-
-def _openface_names(aus):
-    about = ("path", "frame", "face_id", "timestamp", "confidence", "success")
-    return [*about, *_names(aus, "c")]
-
-
-def _openface_row(path, frame, time, person, n_faces, box, score, status, p, present):
+def _openface(part):
     # OpenFace counts frames from 1, and tells of a lost face by success alone.
-    success = int(person >= 0 and status == "")
-    confidence = 0.0 if np.isnan(score) else score
-    about = [path, frame + 1, max(person, 0), _number(time), confidence, success]
-    return [*about, *present]
+    seen = part["person"] >= 0
+    return {
+        "path": part["path"],
+        "frame": part["frame"] + 1,
+        "face_id": np.maximum(part["person"], 0),
+        "timestamp": part["time"],
+        "confidence": np.nan_to_num(part["score"]),
+        "success": (seen & (part["status"] == "")).astype(int),
+    }
 
 
-#: Name of a format -> its columns, and a row of it.
-FORMATS = {
-    "skfau": (_own_names, _own_row),
-    "openface": (_openface_names, _openface_row),
-}
+#: Name of a format -> what it tells besides AUs.
+FORMATS = {"skfau": _own, "openface": _openface}

@@ -4,22 +4,46 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skfau._video_index import VIDEO_SUFFIXES
+from skfau.cli._frames import expected_frames, image_batches, video_batches
 from skfau.exceptions import DatasetError, FaceImageError
 from skfau.faces import Faces
 
-_IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _BLOCK = 256  # images that are one source
 
 
 class Source(NamedTuple):
-    """A video, or some images: what is searched for faces at once."""
+    """A video, some images or a camera: rows of one recording, or of none."""
 
-    is_video: bool
+    kind: str
     paths: tuple
 
+    @property
+    def is_recording(self):
+        """Whether rows show the same people."""
+        return self.kind != "images"
+
+    def batches(self, every, n_done):
+        """Yield its images as faces from the `n_done`-th on, a batch at a time.
+
+        Raises
+        ------
+        FaceImageError
+            If a video cannot be decoded.
+        """
+        if self.kind == "images":
+            return image_batches(self.paths, n_done)
+        return video_batches(self.paths[0], every, n_done)
+
+    def n_expected(self, every):
+        """Return the number of its images by the header, or None."""
+        if self.kind == "images":
+            return len(self.paths)
+        return expected_frames(self.paths[0], every)
+
     def faces(self, every):
-        """Return its frames as faces; FaceImageError names a video that is none."""
-        if not self.is_video:
+        """Return all of its images as faces."""
+        if self.kind == "images":
             return Faces(self.paths)
         return Faces.from_videos(list(self.paths), every=every)
 
@@ -70,7 +94,7 @@ def _check_kind(path):
         raise FaceImageError(f"there is no file or folder {path}; check the path.")
     if not (_is_video(path) or _is_image(path)):
         raise FaceImageError(
-            f"{path} is neither an image ({', '.join(_IMAGE_SUFFIXES)}) nor a "
+            f"{path} is neither an image ({', '.join(IMAGE_SUFFIXES)}) nor a "
             f"video ({', '.join(VIDEO_SUFFIXES)}) by its suffix."
         )
 
@@ -80,7 +104,7 @@ def _is_video(path):
 
 
 def _is_image(path):
-    return path.suffix.lower() in _IMAGE_SUFFIXES
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _in_blocks(files):
@@ -89,9 +113,9 @@ def _in_blocks(files):
     for path in map(str, files):
         last = sources[-1] if sources else None
         if _is_video(Path(path)):
-            sources.append(Source(True, (path,)))
-        elif last is None or last.is_video or len(last.paths) == _BLOCK:
-            sources.append(Source(False, (path,)))
+            sources.append(Source("video", (path,)))
+        elif last is None or last.is_recording or len(last.paths) == _BLOCK:
+            sources.append(Source("images", (path,)))
         else:
-            sources[-1] = Source(False, (*last.paths, path))
+            sources[-1] = Source("images", (*last.paths, path))
     return sources

@@ -6,7 +6,14 @@ from skfau._validation import check_faces
 from skfau._warn import warn
 from skfau.exceptions import MissingFaceWarning
 from skfau.preprocessing._detection import MeshDetector
-from skfau.preprocessing._people import MAX_GAP, choose_leads, detect_faces, identify
+from skfau.preprocessing._people import (
+    FRAME_RATE,
+    MAX_GAP,
+    choose_leads,
+    detect_faces,
+    identify,
+)
+from skfau.preprocessing._tracks import People, places_of
 
 _MIN_SHARE = 1 / 10  # of the longer side of an image: what one look surely finds
 _PEOPLE = ("all", "largest")
@@ -194,3 +201,53 @@ def _warn_unreadable(problems):
             "'status' tells why.",
             MissingFaceWarning,
         )
+
+
+class FaceFollower:
+    """`find_faces` for all people of a recording that comes a part at a time.
+
+    What it holds does not grow with the number of frames.
+
+    Parameters
+    ----------
+    detector : object with a method ``faces``
+        See `MeshDetector.faces`.
+    **options : dict
+        Others of `detect_faces`.
+    """
+
+    def __init__(self, detector, **options):
+        self._detector, self._options = detector, options
+        self._people, self._now = People(MAX_GAP), 0.0
+
+    def find(self, faces):
+        """Return the rows of the next frames; without a column ``time`` of images."""
+        found = detect_faces(faces, self._detector, **self._options)
+        if "time" in faces.columns:
+            person = self._follow(found.row, found.landmarks, faces.column("time"))
+        else:
+            person = identify(faces, found)
+        return _rows_of(faces, found, person, "all")
+
+    def recall(self, row, landmarks, time):
+        """Follow people through frames in which they were found before.
+
+        Parameters
+        ----------
+        row : ndarray of shape (n_faces,), dtype int64
+            Frame of each face, from 0, ascending; the preferred face first.
+        landmarks : ndarray of shape (n_faces, 68, 2)
+            Their points, in pixels.
+        time : ndarray of shape (n_frames,)
+            Seconds of each frame, rising; NaN where unknown.
+        """
+        self._follow(row, landmarks, time)
+
+    def _follow(self, row, landmarks, time):
+        places = places_of(landmarks) if len(row) else np.empty((0, 3))
+        ends = np.searchsorted(row, np.arange(len(time)), side="right")[:-1]
+        people = [np.empty(0, np.int64)]
+        for now, found in zip(time, np.split(places, ends), strict=True):
+            self._now = self._now + 1 / FRAME_RATE if np.isnan(now) else now
+            people.append(self._people.match(found, self._now))
+        return np.concatenate(people)

@@ -16,7 +16,7 @@ from skfau.preprocessing._reading import read_batches
 from skfau.preprocessing._tracks import lead_faces, places_of, track_people
 
 MAX_GAP = 10.0  # seconds after which a person who is not seen is forgotten
-_FRAME_RATE = 25.0  # where the column `time` does not tell
+FRAME_RATE = 25.0  # where the column `time` does not tell
 
 
 class FoundFaces(NamedTuple):
@@ -173,7 +173,7 @@ def _seconds(faces):
 def _fill_times(time, frame, recording):
     """Return times of which the unknown follow from the frame numbers."""
     lacking = np.isnan(time)
-    filled = np.where(lacking, frame / _FRAME_RATE, time)
+    filled = np.where(lacking, frame / FRAME_RATE, time)
     for each in np.intersect1d(recording[lacking], recording[~lacking]):
         rows = np.flatnonzero((recording == each) & lacking)
         known = np.flatnonzero((recording == each) & ~lacking)
@@ -181,7 +181,7 @@ def _fill_times(time, frame, recording):
         # Between known times a video goes on evenly, outside as most videos do.
         within = frame[rows].clip(frame[known[0]], frame[known[-1]])
         filled[rows] = np.interp(within, frame[known], time[known])
-        filled[rows] += (frame[rows] - within) / _FRAME_RATE
+        filled[rows] += (frame[rows] - within) / FRAME_RATE
     return filled
 
 

@@ -1,5 +1,7 @@
 """Source images, decoded ahead of use in batches that are bounded by bytes."""
 
+from functools import partial
+
 import numpy as np
 from joblib import effective_n_jobs
 
@@ -54,15 +56,17 @@ def read_batches(faces, order, n_jobs):
 
 def _read(faces, rows, n_jobs):
     """Decode rows; the text of its error stands for an image that cannot be read."""
-
-    def read(block):
-        try:
-            return faces.read(block)
-        except FaceImageError as error:
-            if len(block) == 1:
-                return [str(error)]
-            return [result for row in block for result in read([row])]
-
     n_threads = effective_n_jobs(n_jobs)
     blocks = np.array_split(rows, min(n_threads, len(rows)))
-    return [result for block in thread_map(read, blocks, n_jobs) for result in block]
+    results = thread_map(partial(_read_block, faces), blocks, n_jobs)
+    return [result for block in results for result in block]
+
+
+def _read_block(faces, block):
+    # A closure that calls itself would keep the pixels until garbage is collected.
+    try:
+        return faces.read(block)
+    except FaceImageError as error:
+        if len(block) == 1:
+            return [str(error)]
+        return [result for row in block for result in _read_block(faces, [row])]

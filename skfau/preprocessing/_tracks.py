@@ -53,13 +53,13 @@ def track_people(row, places, recording, time, max_gap):
     people, current = None, None
     for frame in np.lexsort((time, recording)):
         if recording[frame] != current:
-            people, current = _People(max_gap), recording[frame]
+            people, current = People(max_gap), recording[frame]
         faces = slice(first[frame], last[frame])
         person[faces] = people.match(places[faces], time[frame])
     return person
 
 
-class _People:
+class People:
     """The people of one recording: where each was last, and how they moved."""
 
     def __init__(self, max_gap):

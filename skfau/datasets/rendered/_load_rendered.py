@@ -35,7 +35,7 @@ def load_rendered(path=None, *, aus=None, threshold=2):
     path : str, Path or None, default=None
         An ``.npz`` file of ``benchmarks/rendering``, or a folder of them. None is the
         small set that the package carries: 72 people in 6 frames each, 160 x 160
-        pixels, 18 AUs that occur nearly independently, in 8 to 28 % of the frames.
+        pixels, 18 AUs that occur nearly independently, in 11 to 47 % of the frames.
     aus : sequence of int or None, default=None
         AUs to load; None takes all that a file knows, rising.
     threshold : float, default=2
@@ -159,15 +159,20 @@ def sample_files():
     Returns
     -------
     files : :class:`~sklearn.utils.Bunch`
-        ``pictures``: tuple of str, three JPEG files of 400 x 400 pixels; ``film``: str,
-        one person in 60 frames of 320 x 320 pixels, six seconds.
+        ``pictures``: tuple of str, four JPEG files of 400 x 400 pixels; ``film``: str,
+        one person in 60 frames of 320 x 320 pixels, six seconds; ``picture_table`` and
+        ``film_table``: str, CSV files of their intensities, for `load_table`.
 
     Examples
     --------
-    >>> from skfau import Faces
-    >>> from skfau.datasets import sample_files
-    >>> Faces.from_videos([sample_files().film]).image_shape
-    (320, 320)
+    >>> from skfau.datasets import load_table, sample_files
+    >>> film = load_table(sample_files().film_table, threshold=2)
+    >>> film.data.image_shape, film.target.shape
+    ((320, 320), (60, 18))
     """
-    pictures = tuple(map(str, sorted(_HERE.glob("face*.jpg"))))
-    return Bunch(pictures=pictures, film=str(_HERE / "film.mp4"))
+    return Bunch(
+        pictures=tuple(map(str, sorted(_HERE.glob("*.jpg")))),
+        film=str(_HERE / "film.mp4"),
+        picture_table=str(_HERE / "pictures.csv"),
+        film_table=str(_HERE / "film.csv"),
+    )

@@ -1,83 +1,39 @@
 """``python -m skfau predict``: the rows of the Python calls, whatever happens."""
 
-import csv
 import errno
 import re
 
-import cv2
 import numpy as np
 import pytest
-from skimage.data import astronaut
 from sklearn.pipeline import make_pipeline
 
 import skfau
-from skfau import FaceAligner, Faces, ResNetClassifier
-from skfau.cli import _predict, _work_folder, main
-from skfau.datasets import load_table, make_faces
-from skfau.estimators import landmark_baseline
+from skfau import FaceAligner, Faces, _cache_files, _files
+from skfau.cli import _frames, _result_table, _search, _work_folder, main
+from skfau.datasets import load_table
 from skfau.exceptions import DatasetWarning
-from skfau.model_selection import SmoothedClassifier
-from skfau.preprocessing import find_faces
-from tests.small import make_small
-
-AUS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+from skfau.preprocessing import MeshDetector, find_faces
+from tests import video_files
+from tests.cli_folder import AUS, make_folder, numbers, read_rows, runner
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Models, a video of two people of whom one leaves, and a few images."""
-    folder = tmp_path_factory.mktemp("predict")
-    made = make_faces(n_subjects=6, n_frames=6, image_size=48, random_state=0)
-    network = make_pipeline(FaceAligner(48), make_small(ResNetClassifier, max_epochs=1))
-    models = {
-        "landmarks": landmark_baseline(),
-        "network": network,
-        "smoothed": SmoothedClassifier(landmark_baseline(), width=3),
-        "bare": make_small(ResNetClassifier, max_epochs=1),
-    }
-    for name, model in models.items():
-        skfau.save(model.fit(made.data, made.target), folder / name)
-    face = astronaut()[:260, 90:350, ::-1]
-    for name in ("film.avi", "media/film.avi"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        codec = cv2.VideoWriter_fourcc(*"MJPG")
-        writer = cv2.VideoWriter(str(folder / name), codec, 25, (520, 260))
-        for t in range(10):
-            other = face if t < 7 else np.zeros_like(face)
-            writer.write(np.hstack([np.roll(face, t, axis=1), other]))
-        writer.release()
-    cv2.imwrite(str(folder / "media/face.png"), face)
-    cv2.imwrite(str(folder / "media/none.png"), np.zeros((64, 64, 3), np.uint8))
-    (folder / "media/notes.txt").write_text("no image")
-    (folder / "empty").mkdir()
-    return folder
+    return make_folder(tmp_path_factory.mktemp("predict"))
 
 
 @pytest.fixture
 def run(folder, tmp_path, monkeypatch):
     """Run the command in a folder of its own; return exit code and rows."""
     monkeypatch.chdir(folder)
-    output = tmp_path / "aus.csv"
-
-    def run(*arguments, model="landmarks"):
-        code = main(["predict", "--model", model, "-o", str(output), *arguments])
-        if not output.exists():
-            return code, []
-        with output.open(newline="") as file:
-            return code, list(csv.DictReader(file))
-
-    run.output = output
-    return run
-
-
-def numbers(rows, names):
-    return np.array([[float(row[name] or "nan") for name in names] for row in rows])
+    return runner("predict", tmp_path / "aus.csv")
 
 
 @pytest.mark.parametrize("model", ["landmarks", "network", "smoothed"])
 @pytest.mark.parametrize("people", ["all", "largest"])
 def test_rows_are_those_of_the_python_calls(run, folder, model, people, monkeypatch):
-    monkeypatch.setattr(_predict, "_BLOCK", 4)
+    monkeypatch.setattr(_search, "_BLOCK", 4)
+    monkeypatch.setattr(_frames, "_BATCH", 3)
     code, rows = run("film.avi", "--people", people, model=model)
     found = find_faces(Faces.from_videos([folder / "film.avi"]), people=people)
     clf = skfau.load(folder / model)
@@ -146,12 +102,12 @@ def test_an_interrupted_table_is_the_same_at_last(
     run, monkeypatch, capsys, error, code, message
 ):
     """Every run gets one file farther than the one before."""
-    monkeypatch.setattr(_predict, "_BLOCK", 5)
-    monkeypatch.setattr(_work_folder, "_KEPT_IMAGES", 4)
+    monkeypatch.setattr(_search, "_BLOCK", 4)
+    monkeypatch.setattr(_frames, "_BATCH", 2)
     run("film.avi", "media")
     whole = run.output.read_bytes()
     run.output.write_text("an older table")
-    write, left = _work_folder.write_atomically, [0]
+    write, left = _files.write_atomically, [0]
 
     def write_once(path, **options):
         if not left[0]:
@@ -159,7 +115,8 @@ def test_an_interrupted_table_is_the_same_at_last(
         left[0] -= 1
         return write(path, **options)
 
-    monkeypatch.setattr(_work_folder, "write_atomically", write_once)
+    for module in (_cache_files, _result_table, _work_folder):
+        monkeypatch.setattr(module, "write_atomically", write_once)
     for _ in range(40):
         left[0] = 1
         ended, _ = run("film.avi", "media")
@@ -173,33 +130,47 @@ def test_an_interrupted_table_is_the_same_at_last(
     assert [path.name for path in run.output.parent.iterdir()] == ["aus.csv"]
 
 
-def test_what_was_found_is_not_searched_again(run, monkeypatch):
-    monkeypatch.setattr(_work_folder, "_KEPT_IMAGES", 4)
-    searched, faces = [], _predict.MeshDetector.faces
-    predicted = _predict._Writer.__call__
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Let Ctrl-C come after so many parts are written."""
+
+    def after(n_parts):
+        write = _work_folder.WorkFolder.write
+
+        def stop(self, source, part, arrays):
+            if part == n_parts:
+                raise KeyboardInterrupt
+            write(self, source, part, arrays)
+
+        monkeypatch.setattr(_work_folder.WorkFolder, "write", stop)
+        return lambda: monkeypatch.setattr(_work_folder.WorkFolder, "write", write)
+
+    return after
+
+
+def test_what_was_found_is_not_searched_again(run, monkeypatch, interrupt):
+    monkeypatch.setattr(_search, "_BLOCK", 4)
+    monkeypatch.setattr(_frames, "_BATCH", 2)
+    searched, faces = [], MeshDetector.faces
 
     def search(self, images):
         searched.append(len(images))
         return faces(self, images)
 
-    def stop(self, found):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_predict.MeshDetector, "faces", search)
-    monkeypatch.setattr(_predict._Writer, "__call__", stop)
+    monkeypatch.setattr(MeshDetector, "faces", search)
+    go_on = interrupt(2)
     assert run("film.avi")[0] == 130
-    monkeypatch.setattr(_predict._Writer, "__call__", predicted)
-    assert run("film.avi")[0] == 0
     assert sum(searched) == 10
+    go_on()
+    assert run("film.avi")[0] == 0
+    # The last two frames were found, not written.
+    assert sum(searched) == 12
 
 
-def test_the_beginning_of_another_table_is_an_error(run, monkeypatch, capsys):
-    def stop(self, found):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_predict._Writer, "__call__", stop)
-        run("film.avi")
+def test_the_beginning_of_another_table_is_an_error(run, interrupt, capsys):
+    go_on = interrupt(0)
+    run("film.avi")
+    go_on()
     assert run("film.avi", "--every", "0.1", model="network")[0] == 1
     said = capsys.readouterr().err
     assert "beginning of another table (not the same: model, every)" in said
@@ -230,7 +201,11 @@ def test_what_cannot_be_read_keeps_a_row_and_the_rest_goes_on(run, tmp_path, cap
         (["film.avi"], "film.avi", "film.avi"),
         (["film.avi"], "bare", "without a FaceAligner, so that images cannot be"),
         (["film.avi", "--every", "0"], "landmarks", "--every must be seconds, above 0"),
-        (["film.avi", "-o", "aus.xlsx"], "landmarks", "-o must end in .csv, got aus"),
+        (
+            ["film.avi", "-o", "aus.xlsx"],
+            "landmarks",
+            "-o must end in .csv or .parquet, got aus",
+        ),
         (["film.avi", "-o", "no/aus.csv"], "landmarks", "its folder does not exist"),
     ],
 )
@@ -247,3 +222,67 @@ def test_a_model_without_probabilities_is_an_error(run, tmp_path, capsys):
     skfau.save(make_pipeline(FaceAligner()), path)
     assert run("film.avi", model=str(path))[0] == 1
     assert "gives no probabilities" in capsys.readouterr().err
+
+
+def test_intensities_are_columns_of_a_model_that_knows_them(run, folder):
+    _, rows = run("film.avi", model="intense")
+    found = find_faces(Faces.from_videos([folder / "film.avi"]))
+    clf = skfau.load(folder / "intense")
+    r = clf[-1].to_intensity(clf.predict_proba(found))
+    names = [f"AU{au:02d}_r" for au in AUS]
+    np.testing.assert_allclose(numbers(rows, names), r, atol=1e-5)
+    _, rows = run("film.avi", "--format", "openface", model="intense")
+    occurs = [f"AU{au:02d}_c" for au in AUS]
+    assert list(rows[0])[6:] == [*names, *occurs]
+    np.testing.assert_allclose(numbers(rows, names), r, atol=1e-5)
+
+
+def test_without_a_model_it_is_the_shipped_one(folder, tmp_path, monkeypatch):
+    chain = skfau.load(folder / "intense")
+    monkeypatch.setattr(skfau, "load_pretrained", lambda: chain, raising=False)
+    face = str(folder / "media/face.png")
+    assert main(["predict", face, "-o", str(tmp_path / "aus.csv")]) == 0
+    other = runner("predict", tmp_path / "other.csv")
+    assert (
+        read_rows(tmp_path / "aus.csv") == other(face, model=str(folder / "intense"))[1]
+    )
+
+
+def test_a_parquet_table_is_the_csv_table(run, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    code, rows = run("media", "film.avi", model="intense")
+    run("media", "film.avi", "-o", str(tmp_path / "aus.parquet"), model="intense")
+    table = parquet.read_table(tmp_path / "aus.parquet")
+    assert code == 0
+    assert table.column_names == list(rows[0])
+    for name in table.column_names:
+        cells = ["" if cell is None else cell for cell in table[name].to_pylist()]
+        for cell, text in zip(cells, (row[name] for row in rows), strict=True):
+            same = cell == text or float(cell) == pytest.approx(float(text), rel=1e-6)
+            assert same, name
+
+
+def test_no_face_at_all_is_one_line_and_a_table(run, capsys):
+    code, rows = run("media/none.png")
+    assert (code, len(rows)) == (0, 1)
+    assert capsys.readouterr().err == (
+        "no face was found: one must fill a tenth of the longer side of its image\n"
+    )
+
+
+def test_a_video_that_is_cut_off_is_told_in_one_line(run, tmp_path, capsys):
+    path = video_files.write_video(tmp_path / "mpeg4.mp4", n=120)
+    video_files.cut_behind_header(path)
+    with pytest.warns(UserWarning, match="it may be cut off"):
+        code, rows = run(str(path))
+    assert code == 0
+    assert len(rows) < 120
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_people_and_columns_may_be_chosen_after_an_interruption(run, interrupt):
+    go_on = interrupt(0)
+    run("film.avi")
+    go_on()
+    code, rows = run("film.avi", "--people", "largest", "--format", "openface")
+    assert (code, len(rows)) == (0, 10)

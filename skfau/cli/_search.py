@@ -1,0 +1,158 @@
+"""From images and frames to parts of a table: found faces and what they show."""
+
+import sys
+import warnings
+from contextlib import closing
+
+import numpy as np
+from tqdm import tqdm
+
+from skfau.cli._frames import ahead
+from skfau.exceptions import FaceImageError, MissingFaceWarning, SeveralFacesWarning
+
+_BLOCK = 256  # frames that are written at once
+_SHOWN = 5  # images that cannot be read, of each source
+
+
+def search(work, number, source, chain, every, bar):
+    """Write the parts of a source that are not written yet.
+
+    Parameters
+    ----------
+    work : WorkFolder
+        Where they are written.
+    number : int
+        Of the source.
+    source : Source
+        What is searched.
+    chain : Chain
+        Finds and judges faces.
+    every : float or None
+        Seconds between the frames of a video.
+    bar : tqdm
+        Counts frames.
+
+    Returns
+    -------
+    n_new : int
+        Frames that were searched now.
+    """
+    follower, n_done = chain.follower(), 0
+    for part in work.parts(number):
+        n_done = _recall(follower, part, n_done)
+    bar.update(n_done)
+    batches, fault, n_new = source.batches(every, n_done), "", 0
+    try:
+        with closing(ahead(batches)) as coming:
+            parts = parts_of_batches(coming, follower, chain, n_done, bar)
+            for part in parts:
+                work.write(number, work.n_parts(number), part)
+                n_new += len(np.unique(part["row"]))
+    except FaceImageError as error:
+        fault = str(error)
+        print(f"not read: {fault}", file=sys.stderr)
+    if not chain.by_frame:
+        _judge_all(work, number, source, chain, every)
+    work.close(number, fault)
+    return n_new
+
+
+def parts_of_batches(batches, follower, chain, n_done, bar, show=None):
+    """Yield parts of so many frames, and what is left at the end or at an error.
+
+    Parameters
+    ----------
+    batches : iterable of Faces
+        See `video_batches`.
+    follower : FaceFollower
+        Finds their faces.
+    chain : Chain
+        Judges them.
+    n_done : int
+        Frames before them.
+    bar : tqdm
+        Counts frames.
+    show : callable, default=None
+        Takes each batch and its part.
+
+    Yields
+    ------
+    part : dict of ndarray
+        See `Chain.respond`; ``row`` counts the frames of the source.
+    """
+    kept, n_shown = [], 0
+    try:
+        for batch in batches:
+            part = _respond(follower, chain, batch)
+            part["row"] = part["row"] + n_done
+            for reason in part["status"][unread(part)][: _SHOWN - n_shown]:
+                print(f"not read: {reason}", file=sys.stderr)
+                n_shown += 1
+            n_done += len(batch)
+            kept.append(part)
+            bar.update(len(batch))
+            if show is not None:
+                show(batch, part)
+            if n_done - kept[0]["row"][0] >= _BLOCK:
+                yield _join(kept)
+                kept = []
+    except (FaceImageError, KeyboardInterrupt):
+        if kept:
+            yield _join(kept)
+        raise
+    if kept:
+        yield _join(kept)
+
+
+def _respond(follower, chain, batch):
+    with warnings.catch_warnings():
+        # The summary counts these rows, and the table tells why.
+        warnings.simplefilter("ignore", MissingFaceWarning)
+        warnings.simplefilter("ignore", SeveralFacesWarning)
+        return chain.respond(follower.find(batch))
+
+
+def _join(parts):
+    """Return one part of several."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def unread(part):
+    """Return which rows of a part are of images that cannot be read."""
+    return (part["n_faces"] == 0) & (part["status"] != "no face found")
+
+
+def _recall(follower, part, n_done):
+    """Follow people through a part that is written; return the frames done."""
+    first = np.unique(part["row"], return_index=True)[1]
+    seen = part["person"] >= 0
+    row = part["row"][seen] - n_done
+    follower.recall(row, part["landmarks"][seen], part["time"][first])
+    return n_done + len(first)
+
+
+def _judge_all(work, number, source, chain, every):
+    """Add probabilities that need the other frames of a video, too."""
+    parts = list(work.parts(number))
+    if not parts:
+        return
+    ends = np.cumsum([len(part["row"]) for part in parts])
+    known = _join([{n: v for n, v in part.items() if n in _KNOWN} for part in parts])
+    found = source.faces(every)[known["row"]].with_columns(**known)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MissingFaceWarning)
+        faces, rest = chain.align(found)
+        whole = rest.predict_proba(faces) if chain.smooths else None
+        shown = tqdm(ends, desc="AUs", unit="part", disable=None, leave=False)
+        for k, end in enumerate(shown):
+            rows = slice(end - len(parts[k]["row"]), end)
+            if not work.has_more(number, k):
+                p = rest.predict_proba(faces[rows]) if whole is None else whole[rows]
+                told = parts[k]["status"]
+                if "status" in faces.columns:
+                    told = faces[rows].status.astype(str)
+                more = {"probabilities": np.asarray(p, np.float32), "status": told}
+                work.add(number, k, more)
+
+
+_KNOWN = "row", "person", "n_faces", "box", "score", "landmarks", "status"
