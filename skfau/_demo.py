@@ -193,10 +193,8 @@ def compare(model, faces, target, max_epochs):
     seconds["a vote of these two"] = sum([*seconds.values()][-2:])
     tell_score("a vote of these two")
     say("These people come from the renderer that the shipped model learned from:")
-    say(
-        "there is little that they could add. Your people, camera and coders differ, see"
-    )
-    say("examples/fine_tune.py; the model card says how well it does on others.")
+    say("there is little that they could add. Your people, camera and coders differ:")
+    say("see examples/fine_tune.py. The model card says how well it does on others.")
     return scores
 
 
