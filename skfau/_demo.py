@@ -5,6 +5,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold
 
 import skfau
@@ -19,7 +20,7 @@ from skfau.estimators import (
 from skfau.facs import action_unit
 from skfau.inspection import AttentionMapDisplay, AUTimelineDisplay
 from skfau.metrics import score_table
-from skfau.model_selection import best_f1_thresholds
+from skfau.model_selection import best_f1_thresholds, oof_predict_proba
 
 _SHOWN = 8  # AUs of a figure
 _FOLDS = 3
@@ -156,64 +157,58 @@ def write(display, path, about):
 
 def compare(model, faces, target, max_epochs):
     """Score systems on the same folds of people, and print a row for each."""
-    aligned, found, aus = align(model, faces)
-    folds = list(GroupKFold(_FOLDS).split(faces, target, faces.subject))
-    n_people = len(np.unique(faces.subject))
+    aligned, found, target, aus = align(model, faces, target)
+    subject = aligned.subject
+    folds = list(GroupKFold(_FOLDS).split(found, target, subject))
+    n_people = len(np.unique(subject))
     say(
-        f"\nWhat {len(faces)} labelled faces teach: trained on {_FOLDS - 1} of "
+        f"\nWhat {len(found)} labelled faces teach: trained on {_FOLDS - 1} of "
         f"{_FOLDS} parts of {n_people} people, scored on the others, {_FOLDS} times."
     )
     say(_TITLE.format("", "mean F1", "95 % interval", "mean AUC", "seconds"))
 
-    def network():
-        clf = pretrained_classifier(aus, max_epochs=max_epochs, random_state=0)[-1]
-        return clf.set_params(verbose=int(sys.stderr.isatty()))
-
+    learning = pretrained_classifier(aus, max_epochs=max_epochs, random_state=0)[-1]
+    learning.set_params(verbose=int(sys.stderr.isatty()))
     systems = {
-        "everything present": None,
-        "landmark_baseline()": (lambda: landmark_baseline(aus=aus), found),
-        "hog_baseline()": (lambda: hog_baseline(aus=aus), found),
-        "load_pretrained(), with no label": (lambda: Fitted(model[-1]), aligned),
-        "pretrained_classifier(), learning on": (network, aligned),
+        "landmark_baseline()": (landmark_baseline(aus=aus), found),
+        "hog_baseline()": (hog_baseline(aus=aus), found),
+        "load_pretrained(), with no label": (FrozenEstimator(model[-1]), aligned),
+        "pretrained_classifier(), learning on": (learning, aligned),
     }
+    y_proba, seconds = {"everything present": np.ones_like(target)}, {}
     scores = {}
-    for name, system in systems.items():
-        began = perf_counter()
-        y_proba = np.ones_like(target)
-        if system is not None:
-            make, X = system
-            for train, test in folds:
-                fitted = make().fit(X[train], target[train])
-                y_proba[test] = fitted.predict_proba(X[test])
-        scores[name] = table = score(target, y_proba, folds, faces.subject, aus)
+
+    def tell_score(name):
+        scores[name] = table = score(target, y_proba[name], folds, subject, aus)
         means = [table.columns[c][-1] for c in ("f1", "f1_low", "f1_high", "roc_auc")]
-        say(_ROW.format(name, *means, perf_counter() - began))
-    say("These people come from the renderer that the shipped model learned from; its")
-    say("model card says how well it does on others.")
+        say(_ROW.format(name, *means, seconds.get(name, 0.0)))
+
+    tell_score("everything present")
+    for name, (system, X) in systems.items():
+        began = perf_counter()
+        y_proba[name] = oof_predict_proba(system, X, target, cv=folds)
+        seconds[name] = perf_counter() - began
+        tell_score(name)
+    y_proba["a vote of these two"] = np.mean([*y_proba.values()][-2:], axis=0)
+    seconds["a vote of these two"] = sum([*seconds.values()][-2:])
+    tell_score("a vote of these two")
+    say("These people come from the renderer that the shipped model learned from:")
+    say("there is little that they could add. Your people, camera and coders differ:")
+    say("see examples/fine_tune.py. The model card says how well it does on others.")
     return scores
 
 
-class Fitted:
-    """A system that has learned already."""
-
-    def __init__(self, model):
-        self.predict_proba = model.predict_proba
-
-    def fit(self, X, y):
-        """Learn nothing."""
-        return self
-
-
-def align(model, faces):
-    """Return aligned faces, faces with the landmarks that were found, and the AUs."""
+def align(model, faces, target):
+    """Return faces aligned, faces with found landmarks, their labels, and the AUs."""
     began = perf_counter()
     clf, steps = find_having(model, "aus_")
     # Found as in a photograph, not where the renderer knows them to be.
     aligned = apply_steps(steps, faces.with_columns(landmarks=None))
+    found = faces.with_columns(landmarks=model[0].inverse_transform(aligned))
+    seen = np.isfinite(aligned.landmarks).all(axis=(1, 2))
     aligned = aligned.with_images(aligned.images[...])
-    say(f"\n{len(faces)} faces found and aligned once for all, in {since(began)}.")
-    found = model[0].inverse_transform(aligned)
-    return aligned, faces.with_columns(landmarks=found), clf.aus_
+    say(f"\n{seen.sum()} of {len(faces)} faces found and aligned in {since(began)}.")
+    return aligned[seen], found[seen], target[seen], clf.aus_
 
 
 def score(target, y_proba, folds, subject, aus):
