@@ -66,7 +66,7 @@ NETWORK = {
     "classifier_losses": ("wce",),
     "center_loss": None,
 }
-EPOCHS = {"trunk": 10, "network": 10}
+EPOCHS = {"trunk": 8, "network": 8}
 # Halves and groups of people by what the renderer says of them.
 GROUPS = {"dark": 0.5, "glasses": 0.5, "beard": 0.3, "age": 0.5}
 
@@ -205,8 +205,8 @@ def write_figures(model, faces, intensities, folder):
         for name, side, chosen in groups(faces)
         for cuts in [clf.thresholds_]
     ]
-    for au, *pair in zip(AUS, y_proba.T, labels.T, predicted.T, intensities.T):
-        proba, label, guess, true = pair
+    columns = zip(y_proba.T, labels.T, predicted.T, intensities.T, strict=True)
+    for au, (proba, label, guess, true) in zip(AUS, columns, strict=True):
         known = np.isfinite(true)
         auc = roc_auc_score(label[known], proba[known])
         f1 = f1_score(label[known], proba[known] >= clf.thresholds_[AUS.index(au)])

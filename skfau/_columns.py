@@ -110,8 +110,8 @@ def flat_columns(name, values):
         yield "_".join(map(str, (name, *place))), values[(slice(None), *place)]
 
 
-# Columns of points in pixels, and how many a face has.
-_POINT_COLUMNS = {"landmarks": 68, "five_points": 5}
+# Columns of points in pixels, and the shape of those of one face.
+_POINT_COLUMNS = {"landmarks": (68, 2), "five_points": (5, 2), "mesh": (468, 3)}
 
 
 def prepare_column(name, values, n_rows):
@@ -150,7 +150,12 @@ def prepare_column(name, values, n_rows):
 
 def _prepare_points(name, values):
     shape = getattr(values, "shape", None)
-    wanted = (_POINT_COLUMNS[name], 2)
+    wanted = _POINT_COLUMNS[name]
+    if shape is not None and shape[1:] != wanted and name == "mesh":
+        raise ValueError(
+            "mesh must have shape (n, 468, 3), in pixels, x, y and depth; got "
+            f"{tuple(shape)}. FaceAligner(mesh=True) finds it."
+        )
     if shape is not None and shape[1:] != wanted:
         raise ValueError(
             f"{name} must have shape (n, {wanted[0]}, 2), in pixels, x then y; got "

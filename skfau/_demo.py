@@ -1,96 +1,233 @@
-"""The demo: train and score on made faces, with F1 per AU by subject."""
+"""The demo: the shipped model on rendered people, and what a few labels add."""
 
+import sys
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from sklearn.pipeline import Pipeline
+from sklearn.model_selection import GroupKFold
 
-from skfau.datasets import make_faces
-from skfau.estimators import FaceAugmentation, FAUTransformerClassifier
-from skfau.inspection import AttentionMapDisplay, AUScoreDisplay
+import skfau
+from skfau._unwrap import apply_steps, find_having, find_thresholds
+from skfau.cli import main
+from skfau.datasets import load_rendered, load_table, sample_files
+from skfau.estimators import (
+    hog_baseline,
+    landmark_baseline,
+    pretrained_classifier,
+)
+from skfau.facs import action_unit
+from skfau.inspection import AttentionMapDisplay, AUTimelineDisplay
 from skfau.metrics import score_table
-from skfau.model_selection import SubjectKFold
-from skfau.preprocessing import FaceAligner
+from skfau.model_selection import best_f1_thresholds
+
+_SHOWN = 8  # AUs of a figure
+_FOLDS = 3
+_TITLE = "\n{:42} {:>7}  {:15} {:>8}  {:>7}"
+_ROW = "{:42} {:7.3f}  [{:.3f}, {:.3f}]  {:8.3f}  {:7.1f}"
 
 
-def make_pipeline(max_epochs, verbose=0):
-    """Return the pipeline of the demo: align, then the paper's system, small."""
-    classifier = FAUTransformerClassifier(
-        backbone="tiny",
-        image_size=96,
-        embedding_dim=64,
-        encoder_layers=1,
-        augmentation=FaceAugmentation(flip=0.5, shift=0.03, scale=0.05, contrast=0.2),
-        lr=1e-3,
-        batch_size=16,
-        max_epochs=max_epochs,
-        verbose=verbose,
-        random_state=0,
-    )
-    return Pipeline([("align", FaceAligner(output_size=96)), ("clf", classifier)])
-
-
-def run_demo(output="skfau_demo", n_subjects=90, n_frames=8, max_epochs=12):
-    """Make faces, align, train by subject-exclusive 3-fold CV, print, draw.
+def run_demo(output="skfau_demo", n_people=72, max_epochs=8):
+    """Show what the shipped model says, where it looks, and how it learns.
 
     Parameters
     ----------
     output : str or Path, default="skfau_demo"
         Folder of the figures; made if it is not there.
-    n_subjects, n_frames : int
-        Size of the made data set. More subjects help more than more frames of each.
-    max_epochs : int
-        Epochs per fold.
+    n_people : int, default=72
+        How many of the package's rendered people to learn from. Fewer than 18 may not
+        show every AU.
+    max_epochs : int, default=8
+        Epochs of each fit of the network.
 
     Returns
     -------
-    table : ScoreTable
-        Per-AU F1 of the out-of-fold predictions.
+    scores : dict of str to ScoreTable
+        Of every system, by its name.
     """
-    start = perf_counter()
-    made = make_faces(n_subjects=n_subjects, n_frames=n_frames, random_state=0)
-    print(f"made {made.data!r} in {perf_counter() - start:.1f} s")
-    faces, probabilities = made.data, np.full_like(made.target, np.nan)
-    for train, test in SubjectKFold(3).split(faces, made.target):
-        pipeline = make_pipeline(max_epochs, verbose=1)
-        pipeline.fit(faces[train], made.target[train])
-        probabilities[test] = pipeline.predict_proba(faces[test])
-    table = score_table(
-        made.target,
-        aus=made.aus,
-        y_proba=probabilities,
-        subjects=made.data.subject,
-        random_state=0,
-    )
-    print("\nF1 on frames of people that the network has never seen, beside the F1 of")
-    print("calling every AU present (f1_chance); intervals resample people.\n")
-    print(table)
-    draw(table, pipeline, made, test, Path(output))
-    print(f"\n{perf_counter() - start:.0f} s in all")
-    return table
-
-
-def draw(table, pipeline, made, test, folder):
-    """Write figures of the scores and of the last network's attention."""
+    began, folder = perf_counter(), Path(output)
     folder.mkdir(parents=True, exist_ok=True)
+    model = skfau.load_pretrained()
+    aus = find_having(model, "aus_")[0].aus_
+    say(f"The shipped model knows {len(aus)} AUs; it took {since(began)} to load.")
+    tell_pictures(model)
+    predict_film(folder)
+    if has_matplotlib():
+        draw_timeline(model, folder)
+        draw_attention(model, folder)
+    made = load_rendered(aus=aus)
+    chosen = np.isin(made.data.subject, np.unique(made.data.subject)[:n_people])
+    scores = compare(model, made.data[chosen], made.target[chosen], max_epochs)
+    say(f"\n{since(began)} in all. Your own video: python -m skfau predict FILE")
+    return scores
+
+
+def say(text):
+    """Print at once, so that the demo can be followed in a log, too."""
+    print(text, flush=True)
+
+
+def since(began):
+    return f"{perf_counter() - began:.1f} s"
+
+
+def has_matplotlib():
     try:
         import matplotlib
     except ImportError:
-        print("\nno figures: pip install matplotlib, or the extra skfau[plot]")
-        return
+        say("\nno figures: pip install matplotlib, or the extra skfau[plot]")
+        return False
     matplotlib.use("Agg")
-    scores = AUScoreDisplay(table).plot()
-    # The frame with the most AUs of each of four people.
-    people = np.unique(made.data.subject[test])[:4]
-    n_present = made.target.sum(axis=1)
-    busiest = [
-        max(np.flatnonzero(made.data.subject == person), key=n_present.__getitem__)
-        for person in people
-    ]
-    attention = AttentionMapDisplay.from_estimator(pipeline, made.data[busiest])
-    for name, display in {"f1_by_au": scores, "attention": attention}.items():
-        path = folder / f"{name}.png"
-        display.figure_.savefig(path, dpi=110)
-        print(f"wrote {path}")
-    print("(After so short a training attention is faint and not yet on the muscles.)")
+    return True
+
+
+def load_pictures(aus):
+    """Return the pictures of the package, with intensities of these AUs."""
+    return load_table(sample_files().picture_table, aus=aus, threshold=2)
+
+
+def tell_pictures(model):
+    """Print which AUs the model finds in a few faces, and what was rendered."""
+    clf, steps = find_having(model, "predict_intensity")
+    pictures = load_pictures(clf.aus_)
+    faces = apply_steps(steps, pictures.data)
+    present, strong = clf.predict(faces), clf.predict_intensity(faces)
+    say("\nFour people that it has never seen, with intensities from 0 to 5:")
+    for row, path in enumerate(sample_files().pictures):
+        names = [f"AU{au} {action_unit(au).name.lower()}" for au in clf.aus_]
+        say(f"  {Path(path).name}: {tell(names, present[row], strong[row])}")
+        names = [f"AU{au}" for au in clf.aus_]
+        true = pictures.intensity[row]
+        say(f"    rendered: {tell(names, pictures.target[row], true)}")
+
+
+def tell(names, present, strong):
+    """Return the AUs that are there, the strongest first."""
+    shown = [k for k in np.argsort(-strong) if present[k] == 1]
+    return ", ".join(f"{names[k]} {strong[k]:.1f}" for k in shown) or "no AU"
+
+
+def predict_film(folder):
+    """Run the command that a user runs on her own film."""
+    film, table, copy = sample_files().film, folder / "film.csv", folder / "film.mp4"
+    say(f"\n$ python -m skfau predict film.mp4 -o {table} --overlay {copy}")
+    main(["predict", film, "-o", str(table), "--overlay", str(copy)])
+    say("The film shows a box, points and a bar per AU.")
+
+
+def draw_timeline(model, folder):
+    """Write the timeline of the film's AUs, beside those that were rendered."""
+    film = load_table(sample_files().film_table, threshold=2)
+    clf, steps = find_having(model, "aus_")
+    y_proba = clf.predict_proba(apply_steps(steps, film.data))
+    moving = np.sort(np.argsort(-np.ptp(y_proba, axis=0))[:_SHOWN])
+    order = [film.aus.index(au) for au in clf.aus_]
+    timeline = AUTimelineDisplay.from_predictions(
+        y_proba,
+        clf.aus_,
+        frames=film.data.frame,
+        y=film.target[:, order],
+        thresholds=find_thresholds(model),
+        title="film.mp4",
+        shown=[clf.aus_[k] for k in moving],
+    )
+    write(timeline, folder / "timeline.png", "probability of each AU, frame by frame")
+
+
+def draw_attention(model, folder):
+    """Write where the network looks for the AUs that the pictures show most."""
+    aus = find_having(model, "aus_")[0].aus_
+    pictures = load_pictures(aus)
+    strength = np.sort(np.argsort(-pictures.intensity.sum(axis=0))[:_SHOWN])
+    display = AttentionMapDisplay.from_estimator(
+        model, pictures.data, pictures.target, shown=[aus[k] for k in strength]
+    )
+    about = "where the network looks; in blue frames the AU is there"
+    write(display, folder / "attention.png", about)
+
+
+def write(display, path, about):
+    import matplotlib.pyplot as plt
+
+    display.figure_.savefig(path, dpi=110)
+    plt.close(display.figure_)
+    say(f"wrote {path}: {about}")
+
+
+def compare(model, faces, target, max_epochs):
+    """Score systems on the same folds of people, and print a row for each."""
+    aligned, found, aus = align(model, faces)
+    folds = list(GroupKFold(_FOLDS).split(faces, target, faces.subject))
+    n_people = len(np.unique(faces.subject))
+    say(
+        f"\nWhat {len(faces)} labelled faces teach: trained on {_FOLDS - 1} of "
+        f"{_FOLDS} parts of {n_people} people, scored on the others, {_FOLDS} times."
+    )
+    say(_TITLE.format("", "mean F1", "95 % interval", "mean AUC", "seconds"))
+
+    def network():
+        clf = pretrained_classifier(aus, max_epochs=max_epochs, random_state=0)[-1]
+        return clf.set_params(verbose=int(sys.stderr.isatty()))
+
+    systems = {
+        "everything present": None,
+        "landmark_baseline()": (lambda: landmark_baseline(aus=aus), found),
+        "hog_baseline()": (lambda: hog_baseline(aus=aus), found),
+        "load_pretrained(), with no label": (lambda: Fitted(model[-1]), aligned),
+        "pretrained_classifier(), learning on": (network, aligned),
+    }
+    scores = {}
+    for name, system in systems.items():
+        began = perf_counter()
+        y_proba = np.ones_like(target)
+        if system is not None:
+            make, X = system
+            for train, test in folds:
+                fitted = make().fit(X[train], target[train])
+                y_proba[test] = fitted.predict_proba(X[test])
+        scores[name] = table = score(target, y_proba, folds, faces.subject, aus)
+        means = [table.columns[c][-1] for c in ("f1", "f1_low", "f1_high", "roc_auc")]
+        say(_ROW.format(name, *means, perf_counter() - began))
+    say("These people come from the renderer that the shipped model learned from; its")
+    say("model card says how well it does on others.")
+    return scores
+
+
+class Fitted:
+    """A system that has learned already."""
+
+    def __init__(self, model):
+        self.predict_proba = model.predict_proba
+
+    def fit(self, X, y):
+        """Learn nothing."""
+        return self
+
+
+def align(model, faces):
+    """Return aligned faces, faces with the landmarks that were found, and the AUs."""
+    began = perf_counter()
+    clf, steps = find_having(model, "aus_")
+    # Found as in a photograph, not where the renderer knows them to be.
+    aligned = apply_steps(steps, faces.with_columns(landmarks=None))
+    aligned = aligned.with_images(aligned.images[...])
+    say(f"\n{len(faces)} faces found and aligned once for all, in {since(began)}.")
+    found = model[0].inverse_transform(aligned)
+    return aligned, faces.with_columns(landmarks=found), clf.aus_
+
+
+def score(target, y_proba, folds, subject, aus):
+    """Return scores, each fold cut at the best thresholds of the other folds."""
+    predicted = np.empty_like(target)
+    for train, test in folds:
+        cuts = best_f1_thresholds(target[train], y_proba[train])
+        predicted[test] = y_proba[test] >= cuts
+    return score_table(
+        target,
+        predicted,
+        aus,
+        y_proba=y_proba,
+        subjects=subject,
+        n_resamples=200,
+        random_state=0,
+    )

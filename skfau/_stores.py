@@ -282,24 +282,29 @@ def read_image(path, row):
             f"row {row}: cannot read the image {path!r} ({error.strerror}); check the "
             f"path, or {_HINT}."
         ) from error
+    return decode_image(data, row, repr(path))
+
+
+def decode_image(data, row, name):
+    """Decode the bytes of an image file to uint8 RGB (H, W, 3)."""
     size = claimed_size(data) or (0, 0)
-    refuse_large(f"row {row}: the image {path!r}", size, FaceImageError)
+    refuse_large(f"row {row}: the image {name}", size, FaceImageError)
     # OpenCV fills the missing part of a truncated JPEG with gray and says nothing.
     if _truncated(data) or is_shorter_than_claimed(data, size):
         raise FaceImageError(
-            f"row {row}: the image {path!r} is truncated at {len(data)} bytes; copy "
+            f"row {row}: the image {name} is truncated at {len(data)} bytes; copy "
             f"the file again, or {_HINT}."
         )
     with overhear() if LISTENING.get() else nullcontext() as said:
         image = _decode(data)
     if image is not None and said:
         raise FaceImageError(
-            f"row {row}: the image {path!r} is damaged ({said[0]}); copy the file "
+            f"row {row}: the image {name} is damaged ({said[0]}); copy the file "
             f"again, or {_HINT}."
         )
     if image is None:
         raise FaceImageError(
-            f"row {row}: {path!r} ({len(data)} bytes) is not an image that OpenCV can "
+            f"row {row}: {name} ({len(data)} bytes) is not an image that OpenCV can "
             f"decode; replace the file, or {_HINT}. Videos go through "
             "Faces.from_videos."
         )

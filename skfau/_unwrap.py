@@ -1,6 +1,7 @@
 """The classifier inside pipelines, searches and other meta-estimators."""
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 
 # Fitted attributes first: `estimator` may be a template that is not fitted.
 _INNER = ("best_estimator_", "estimator_", "estimator")
@@ -102,7 +103,8 @@ def find_having(model, name):
 
 def _having(layer, steps, name):
     """Return a layer with an attribute, or what has it among an ensemble's members."""
-    if hasattr(layer, name):
+    # What is frozen passes its attributes on, but cannot be cloned or shown as itself.
+    if hasattr(layer, name) and not isinstance(layer, FrozenEstimator):
         return [(layer, steps)]
     found = []
     for member in np.ravel(np.asarray(getattr(layer, "estimators_", ()), object)):

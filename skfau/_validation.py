@@ -41,6 +41,7 @@ _REMEDIES = {
         "pass Faces(images, landmarks=...) or put a FaceAligner with a detector first"
     ),
     "heatmaps": "put ROIHeatmaps() first in the pipeline",
+    "mesh": "put FaceAligner(mesh=True) first in the pipeline",
     "video": "temporal models need faces.with_columns(video=..., frame=...)",
     "frame": "temporal models need faces.with_columns(video=..., frame=...)",
 }

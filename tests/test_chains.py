@@ -41,6 +41,7 @@ from skfau.preprocessing import (
     LandmarkFeatures,
     LBPFeatures,
     MeshDetector,
+    MeshFeatures,
     ROIHeatmaps,
 )
 from tests.small import BaseAUClassifier, make_small
@@ -124,6 +125,10 @@ def fitted(cls, made):
     X, y, options = made.data, made.target, {}
     if cls.__name__.startswith("AUL"):
         X = X.landmarks.reshape(len(X), -1)
+    if cls is MeshFeatures:
+        X = X.with_columns(
+            mesh=np.arange(1404.0).reshape(468, 3)[None].repeat(len(X), 0)
+        )
     parameters = inspect.signature(cls).parameters
     if "estimator" in parameters:
         options = {"estimator": landmark_baseline()}

@@ -293,7 +293,7 @@ def test_videos_follow_one_person_however_thinned(photo, step, missing):
         video=["v"] * len(order),
         frame=np.array(order) * step,
     )
-    landmarks, _, n_faces = detect_landmarks(faces, detector)
+    landmarks, _, n_faces, _ = detect_landmarks(faces, detector)
     assert sides(landmarks) == ["small"] * len(order)
     assert n_faces.tolist() == [1 + (row in (2, 3)) for row in order]
 
@@ -303,7 +303,7 @@ def test_each_recording_has_a_person_of_its_own(photo):
     faces = Faces(
         scenes, subject=["a", "a", "a", "b"], video=["T1"] * 4, frame=[1, 2, 9, 2]
     )
-    landmarks, _, _ = detect_landmarks(faces, detector)
+    landmarks, *_ = detect_landmarks(faces, detector)
     assert sides(landmarks) == ["small", "small", "small", "big"]
 
 
@@ -311,7 +311,7 @@ def test_each_recording_has_a_person_of_its_own(photo):
 def test_sizes_that_alternate_do_not_change_the_person(step):
     # Two people, of whom now the one, now the other is larger by a tenth.
     two = [lambda f: (20, 5, 20 + 2 * (f % 2)), lambda f: (110, 5, 22 - 2 * (f % 2))]
-    landmarks, _, _ = detect_landmarks(film(two, 40)[::step], SquareDetector())
+    landmarks, *_ = detect_landmarks(film(two, 40)[::step], SquareDetector())
     assert len(np.unique(landmarks[:, :, 0].mean(axis=1) < 65)) == 1
 
 

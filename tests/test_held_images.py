@@ -103,7 +103,7 @@ def test_each_row_has_the_landmarks_of_its_own_image(n_jobs):
 
     sizes = np.random.default_rng(1).choice([0.1, 1, 10, 100, 300], 100).tolist()
     faces = Faces(WeighingStore(sizes))
-    landmarks, problems, _ = detect_landmarks(faces, width, n_jobs=n_jobs)
+    landmarks, problems, *_ = detect_landmarks(faces, width, n_jobs=n_jobs)
     expected = [int(size * MEGABYTE) // 3 // 1024 for size in sizes]
     np.testing.assert_array_equal(landmarks[:, 0, 0], expected)
     assert not problems.any()

@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 
 from skfau.datasets import make_faces
 from skfau.estimators import ResNetClassifier, hog_baseline, landmark_baseline
@@ -37,10 +38,20 @@ def a_face(images):
     return np.repeat(drawn()[0].landmarks[:1], len(images), axis=0)
 
 
+def fitted(slope):
+    return MidpointClassifier(slope=slope).fit(*draw_faces())
+
+
 # What a class cannot be made without, or has too much to do with.
 START = {
     "AUThresholdClassifier": {"estimator": MidpointClassifier()},
-    "AUVotingClassifier": {"estimators": [("one", MidpointClassifier())]},
+    "AUVotingClassifier": {
+        "estimators": [
+            ("one", MidpointClassifier()),
+            ("two", MidpointClassifier(slope=0.5)),
+        ]
+    },
+    "CalibratedAUClassifier": {"estimator": FrozenEstimator(fitted(20.0))},
     "SmoothedClassifier": {"estimator": MidpointClassifier()},
     "FaceAligner": {"output_size": 48, "n_jobs": 1},
 }
@@ -50,6 +61,9 @@ VALUES = {
     "axes": (0.3, 0.3),
     "estimator": MidpointClassifier(slope=1.0),
     "estimators": [("one", MidpointClassifier(slope=1.0))],
+    ("AUVotingClassifier", "weights"): [1, 3],
+    ("CalibratedAUClassifier", "estimator"): FrozenEstimator(fitted(1.0)),
+    ("CalibratedAUClassifier", "occurrence"): 0.5,
     "cv": SubjectKFold(2),
     "thresholds": [0.9, 0.9, 0.9],
     "border_value": 200,
@@ -130,6 +144,7 @@ SEE = {
     "AULogisticRegression": see_linear,
     "AUThresholdClassifier": see_wrapper,
     "AUVotingClassifier": see_wrapper,
+    "CalibratedAUClassifier": see_wrapper,
     "FaceAugmentation": see_augmentation,
     "ProbabilitySmoother": see_smoother,
     "SmoothedClassifier": see_wrapper,

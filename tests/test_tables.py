@@ -43,7 +43,7 @@ TRANSFORMERS = [
 
 @pytest.fixture(scope="module")
 def aligned(made):
-    return FaceAligner(output_size=48, n_jobs=1).fit_transform(made.data)
+    return FaceAligner(output_size=48, mesh=True, n_jobs=1).fit_transform(made.data)
 
 
 def tables_of(chain):

@@ -144,6 +144,14 @@ def test_faces_go_through_the_transforms_around_and_inside_a_wrapper(wrap):
     np.testing.assert_array_equal(display.images, faces.images[...])
 
 
+def test_what_is_frozen_is_found_itself():
+    clf = Looker().fit(make_gray_faces(), ALL_ABSENT)
+    vote = AUVotingClassifier([("one", FrozenEstimator(clf))])
+    vote.fit(make_gray_faces(), ALL_ABSENT)
+    assert find_having(FrozenEstimator(clf), "attention_maps")[0] is clf
+    assert isinstance(find_having(vote, "attention_maps")[0], Looker)
+
+
 def test_the_only_network_of_a_vote_shows_its_attention():
     faces, y = make_gray_faces(), np.zeros((4, 3))
     vote = AUVotingClassifier(

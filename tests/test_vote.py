@@ -36,10 +36,11 @@ class Says(ClassifierMixin, BaseEstimator):
         return np.asarray(self.proba)
 
 
-def vote(*probas):
+def vote(*probas, weights=None):
     faces, y = draw_faces(n_subjects=1, n_frames=len(probas[0]), n_aus=2)
     members = [(f"m{k}", Says(proba)) for k, proba in enumerate(probas)]
-    return AUVotingClassifier(members).fit(faces, y).predict_proba(faces)
+    voting = AUVotingClassifier(members, weights=weights)
+    return voting.fit(faces, y).predict_proba(faces)
 
 
 PROBABILITIES = arrays(np.float64, (4, 2), elements=st.floats(0, 1))
@@ -51,6 +52,19 @@ def test_the_odds_are_the_geometric_mean(one, other):
     a, b = (np.clip(p, 1e-6, 1 - 1e-6) for p in (one, other))
     odds = np.sqrt(a / (1 - a) * b / (1 - b))
     np.testing.assert_allclose(vote(one, other), odds / (1 + odds), atol=1e-12)
+
+
+@given(PROBABILITIES, PROBABILITIES)
+def test_a_weight_of_two_counts_as_two_classifiers(one, other):
+    weighted = vote(one, other, weights=[1, 2])
+    np.testing.assert_allclose(weighted, vote(one, other, other), atol=1e-12)
+    np.testing.assert_allclose(vote(one, other, weights=[1, 0]), vote(one), atol=1e-12)
+
+
+@pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0], [[1, 2]], [np.nan, 1]])
+def test_weights_are_one_number_per_classifier(weights):
+    with pytest.raises(ValueError, match="weights must be 2 numbers, one per"):
+        vote([[0.5, 0.5]], [[0.5, 0.5]], weights=weights)
 
 
 @given(PROBABILITIES)

@@ -68,19 +68,33 @@ def _parser():
 def _add_demo(commands):
     demo = commands.add_parser(
         "demo",
-        help="train and score FAUTransformerClassifier on made faces, by subject",
+        help="what the shipped model finds in rendered people, where it looks, and "
+        "how it learns, in about a minute",
     )
     demo.set_defaults(run=_demo)
-    demo.add_argument("--output", default="skfau_demo", help="folder of the figures")
-    demo.add_argument("--subjects", type=int, default=90, help="number of subjects")
-    demo.add_argument("--frames", type=int, default=8, help="frames per subject")
-    demo.add_argument("--epochs", type=int, default=12, help="epochs per fold")
+    demo.add_argument(
+        "--output",
+        default="skfau_demo",
+        help="folder of the figures (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--people",
+        type=int,
+        default=72,
+        help="rendered people to learn from, 18 to 72 (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--epochs",
+        type=int,
+        default=8,
+        help="epochs of each fit (default: %(default)s)",
+    )
 
 
-def _demo(output, subjects, frames, epochs):
+def _demo(output, people, epochs):
     from skfau._demo import run_demo
 
-    run_demo(output, n_subjects=subjects, n_frames=frames, max_epochs=epochs)
+    run_demo(output, n_people=people, max_epochs=epochs)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Data sets: loaders, drawn faces without a licence, published folds and results.
+"""Data sets: loaders, rendered and drawn faces, published folds and results.
 
 Files of landmarks, which the loaders take as ``landmarks=``, are one of these:
 
@@ -30,6 +30,7 @@ from skfau.datasets._load_table import load_table
 from skfau.datasets._published_folds import published_folds
 from skfau.datasets._published_results import published_results
 from skfau.datasets.drawn._make_faces import draw_faces, make_faces
+from skfau.datasets.rendered._load_rendered import load_rendered, sample_files
 
 __all__ = [
     "draw_faces",
@@ -38,8 +39,10 @@ __all__ = [
     "load_bp4d_plus",
     "load_disfa",
     "load_emotionet",
+    "load_rendered",
     "load_table",
     "make_faces",
     "published_folds",
     "published_results",
+    "sample_files",
 ]

@@ -33,6 +33,7 @@ _ATTRIBUTES = {
     pre.LBPFeatures: ("image_shape_", *_OF_SUBJECTS),
     pre.LandmarkFeatures: _OF_SUBJECTS,
     pre.MeshDetector: (),
+    pre.MeshFeatures: _OF_SUBJECTS,
     pre.ROIHeatmaps: (),
     ms.AUThresholdClassifier: (*_OF_LABELS, "estimator_", "thresholds_"),
     ms.AUVotingClassifier: (*_OF_LABELS, "estimators_"),

@@ -143,8 +143,8 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
         """Return X as a 2-D array of floats; `reset` stores its column names."""
         if isinstance(X, Faces):
             raise TypeError(
-                "X must be rows of features, got Faces; put HOGFeatures, LBPFeatures "
-                "or LandmarkFeatures before this classifier."
+                "X must be rows of features, got Faces; put HOGFeatures, LBPFeatures, "
+                "LandmarkFeatures or MeshFeatures before this classifier."
             )
         dtypes = np.float64, np.float32
         return validate_data(

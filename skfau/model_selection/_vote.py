@@ -26,6 +26,8 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
     estimators : list of (str, classifier)
         Names and classifiers; ``predict_proba`` returns (n_samples, n_aus).
         May be pipelines.
+    weights : array-like of shape (n_estimators,) or None, default=None
+        How much each counts, at least 0; None counts all alike.
 
     Attributes
     ----------
@@ -61,10 +63,11 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
     (48, 12)
     """
 
-    _parameter_constraints = {"estimators": [list]}
+    _parameter_constraints = {"estimators": [list], "weights": ["array-like", None]}
 
-    def __init__(self, estimators):
+    def __init__(self, estimators, *, weights=None):
         self.estimators = estimators
+        self.weights = weights
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, **params):
@@ -88,8 +91,8 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         Raises
         ------
         ValueError
-            If there is no classifier, a name is missing or used twice, or the AUs
-            differ.
+            If there is no classifier, a name is missing or used twice, the AUs differ,
+            or `weights` are not one number per classifier.
         """
         self._check_estimators()
         labels = check_au_labels(y, n_samples=len(X))
@@ -126,6 +129,18 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
                 f"at least one. Got {self.estimators!r}."
             )
         self._validate_names([name for name, _ in self.estimators])
+        if self.weights is None:
+            return
+        weights = np.asarray(self.weights, np.float64)
+        if (
+            weights.shape != (len(named),)
+            or not (weights >= 0).all()
+            or not weights.any()
+        ):
+            raise ValueError(
+                f"weights must be {len(named)} numbers, one per classifier, at least 0 "
+                f"and not all 0. Got {self.weights!r}."
+            )
 
     def predict_proba(self, X):
         """Return the average of the classifiers' log-odds, as probabilities.
@@ -152,7 +167,8 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
             check_response(each, "predict_proba", X, n_aus) for each in self.estimators_
         ]
         clipped = np.clip(probabilities, _CLIPPED, 1 - _CLIPPED)
-        average = like(expit(np.mean(logit(clipped), axis=0)), probabilities[0])
+        average = np.average(logit(clipped), axis=0, weights=self.weights)
+        average = like(expit(average), probabilities[0])
         return self._as_output(average, X)
 
     def get_params(self, deep=True):

@@ -7,6 +7,7 @@ from skfau.preprocessing._dlib import DlibDetector
 from skfau.preprocessing._find_faces import find_faces
 from skfau.preprocessing._heatmaps import ROIHeatmaps, roi_heatmaps
 from skfau.preprocessing._landmark_features import LandmarkFeatures
+from skfau.preprocessing._mesh_features import MeshFeatures
 from skfau.preprocessing._prepare import prepare
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "LBPFeatures",
     "LandmarkFeatures",
     "MeshDetector",
+    "MeshFeatures",
     "ROIHeatmaps",
     "find_faces",
     "prepare",

@@ -24,6 +24,7 @@ from skfau.exceptions import (
 )
 from skfau.facs import to_68
 from skfau.preprocessing._detection import MeshDetector
+from skfau.preprocessing._mesh_points import find_meshes, move_mesh
 from skfau.preprocessing._people import detect_landmarks
 from skfau.preprocessing._similarity import (
     TEMPLATES,
@@ -65,6 +66,10 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         "mesh" is `MeshDetector`. A callable maps a list of n uint8 RGB images to
         landmarks (n, 68, 2) in pixels, with NaN rows where there is no face;
         `DlibDetector` is one. It is called from one thread.
+    mesh : bool, default=False
+        Whether the aligned faces have a column ``mesh``, the 468 points of Face Mesh:
+        those of the column ``mesh`` of the faces if there is one, else those that
+        "mesh" detects; where landmarks come from elsewhere they are searched there.
     border_value : int, default=0
         Grey level of what lies outside of the source image, 0 to 255.
     on_missing : {"warn", "raise"}, default="warn"
@@ -78,6 +83,7 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
     See Also
     --------
     MeshDetector : Detects landmarks alone.
+    MeshFeatures : Turns the mesh into features.
     find_faces : Finds all faces of an image, and follows people through videos.
     ROIHeatmaps : Turns the aligned landmarks into one map per AU.
 
@@ -113,6 +119,11 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
     of the aligned ``landmarks`` only 30, 48 and 54 are then known.
 
     On the mean face the first two templates show the same square as "jaa".
+
+    A mesh takes 5.6 kB of memory per face. Its depth counts in pixels of the aligned
+    image, too, from the middle of the head away from the camera. Given landmarks are
+    believed: the mesh is placed there even if the network sees no face. A column
+    ``mesh`` of the faces is moved along without ``mesh=True``, too.
 
     Pixel coordinates have (0, 0) at the centre of the top-left pixel. Aligned pixels
     are bilinear samples; faces that shrink below one half are averaged first. They
@@ -151,6 +162,7 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         "template": [StrOptions(set(TEMPLATES))],
         "landmarks": [StrOptions({"auto", "given", "detected"})],
         "detector": [StrOptions({"mesh"}), callable],
+        "mesh": ["boolean"],
         "border_value": [Interval(Integral, 0, 255, closed="both")],
         "on_missing": [StrOptions({"warn", "raise"})],
         "n_jobs": [Integral, None],
@@ -164,6 +176,7 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         *,
         landmarks="auto",
         detector="mesh",
+        mesh=False,
         border_value=0,
         on_missing="warn",
         n_jobs=-1,
@@ -173,6 +186,7 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         self.template = template
         self.landmarks = landmarks
         self.detector = detector
+        self.mesh = mesh
         self.border_value = border_value
         self.on_missing = on_missing
         self.n_jobs = n_jobs
@@ -214,7 +228,9 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
             (object: "" or why the row has no face, as "outside: ..." where less than
             half of the landmarks lie in the source image). Where there is no face the
             image is black, and landmarks and matrix are NaN. Where the detector finds
-            all faces of an image, ``n_faces`` (int64) is their number.
+            all faces of an image, ``n_faces`` (int64) is their number. ``mesh``
+            (n_samples, 468, 3) (float32, output pixels, NaN without a face) with
+            ``mesh=True``.
 
         Raises
         ------
@@ -241,6 +257,8 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
             landmarks[rows] = apply_similarity(matrices[rows], to_68(points))
             told = (status[rows] != "") & (problems != "")
             status[rows] = np.where(told, status[rows], problems)
+        mesh = self._source_mesh(faces, source, status, counted)
+        matrices[status != ""] = landmarks[status != ""] = np.nan
         self._report(status, counted.get("n_faces"))
         images = AlignedImages(
             faces.store,
@@ -254,6 +272,8 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         if "five_points" in faces.columns:
             points = faces.column("five_points")
             found["five_points"] = apply_similarity(matrices, points)
+        if mesh is not None:
+            found["mesh"] = move_mesh(matrices, mesh)
         return faces.with_images(images, **found, **counted)
 
     def inverse_transform(self, X, landmarks=None):
@@ -312,11 +332,33 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         detector = self.detector
         if isinstance(detector, str):
             detector = MeshDetector(n_jobs=self.n_jobs)
-        found, status, n_faces = detect_landmarks(
-            faces, detector, n_jobs=self.n_jobs, verbose=self.verbose
+        found, status, n_faces, mesh = detect_landmarks(
+            faces,
+            detector,
+            mesh=self.mesh and isinstance(detector, MeshDetector),
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
         )
-        counted = {} if n_faces is None else {"n_faces": n_faces}
-        return lambda rows: found[rows], status, counted
+        more = {"n_faces": n_faces, "mesh": mesh}
+        more = {name: values for name, values in more.items() if values is not None}
+        return lambda rows: found[rows], status, more
+
+    def _source_mesh(self, faces, source, status, found):
+        """Take the mesh (n_samples, 468, 3) in source pixels, or None.
+
+        Where images have to be read for it, `status` tells which cannot be.
+        """
+        if "mesh" in found:
+            return found.pop("mesh")
+        if "mesh" in faces.columns:
+            return faces.column("mesh")
+        if not self.mesh:
+            return None
+        mesh, problems = find_meshes(
+            faces, status == "", source, n_jobs=self.n_jobs, verbose=self.verbose
+        )
+        status[problems != ""] = problems[problems != ""]
+        return mesh
 
     def _image_sizes(self, faces, rows):
         """Return width and height of source images, from the headers of their files."""

@@ -4,8 +4,13 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skfau.preprocessing._mesh import with_nets
+from skfau.preprocessing._mesh import MESH_TO_68, with_nets
 from skfau.preprocessing._warp import thread_map
+
+
+def _landmarks_of(mesh):
+    # A copy: a view would keep the whole mesh in memory.
+    return mesh[:, MESH_TO_68, :2].copy()
 
 
 class MeshDetector:
@@ -101,26 +106,33 @@ class MeshDetector:
 
         return np.stack(thread_map(detect, images, self.n_jobs))
 
-    def faces(self, images):
+    def faces(self, images, mesh=False):
         """Find all faces of each image, and their landmarks.
 
         Parameters
         ----------
         images : sequence of ndarray of shape (height, width, 3), dtype uint8
             RGB images, sizes may differ.
+        mesh : bool, default=False
+            Whether to return all points of Face Mesh, too.
 
         Returns
         -------
-        faces : list of tuple (boxes, landmarks)
-            For each image boxes, float64 (n_faces, 6), as `boxes` returns them, and
-            landmarks, float32 (n_faces, 68, 2), pixels, x then y. Only boxes that
-            surely show a face, the largest first; without one the most likely.
+        faces : list of tuple (boxes, landmarks) or (boxes, landmarks, mesh)
+            For each image boxes, float64 (n_faces, 6), as `boxes` returns them,
+            landmarks, float32 (n_faces, 68, 2), pixels, x then y, and mesh, float32
+            (n_faces, 468, 3), pixels, x, y and depth (away from the camera, from the
+            middle of the head). Only boxes that surely show a face, the largest first;
+            without one the most likely.
         """
 
         def detect(image):
             return with_nets(lambda nets: nets.faces(image, self._boxes(nets, image)))
 
-        return thread_map(detect, images, self.n_jobs)
+        found = thread_map(detect, images, self.n_jobs)
+        if mesh:
+            return [(boxes, _landmarks_of(each), each) for boxes, each in found]
+        return [(boxes, _landmarks_of(each)) for boxes, each in found]
 
     def _boxes(self, nets, image):
         smallest = self.min_face

@@ -20,7 +20,14 @@ _PEOPLE = ("all", "largest")
 
 
 def find_faces(
-    faces, detector="mesh", *, people="all", max_gap=MAX_GAP, n_jobs=-1, verbose=False
+    faces,
+    detector="mesh",
+    *,
+    people="all",
+    max_gap=MAX_GAP,
+    mesh=False,
+    n_jobs=-1,
+    verbose=False,
 ):
     """Give every face of images and videos a row, and each image without a face one.
 
@@ -39,6 +46,8 @@ def find_faces(
     max_gap : float, default=10.0
         Seconds after which a person who is not seen is forgotten, and has a new number
         later; nobody is forgotten before three rows.
+    mesh : bool, default=False
+        Whether to keep all points of Face Mesh; only with a `MeshDetector`.
     n_jobs : int, default=-1
         Threads that read and detect; -1 = one per core, None = 1.
     verbose : bool, default=False
@@ -51,6 +60,8 @@ def find_faces(
 
         - ``landmarks``, float32 (n_found, 68, 2): source pixels, x then y; NaN without
           a face;
+        - ``mesh``, float32 (n_found, 468, 3), with ``mesh=True``: source pixels, x, y
+          and depth, which `FaceAligner` moves along; NaN without a face;
         - ``box``, float32 (n_found, 4): left, top, right and bottom in source pixels,
           (0, 0) = centre of the top-left pixel; NaN without a face;
         - ``score``, float32: the detector's, in [0.5, 1] for "mesh"; NaN without a
@@ -107,7 +118,12 @@ def find_faces(
     """
     faces = check_faces(faces)
     detector = _check_parameters(faces, detector, people, max_gap, n_jobs)
-    found = detect_faces(faces, detector, n_jobs=n_jobs, verbose=verbose)
+    if mesh and not isinstance(detector, MeshDetector):
+        raise ValueError(
+            f"mesh=True needs a MeshDetector, got {detector!r}; FaceAligner(mesh=True) "
+            "finds the mesh at any landmarks."
+        )
+    found = detect_faces(faces, detector, mesh=mesh, n_jobs=n_jobs, verbose=verbose)
     _warn_unreadable(found.problems)
     return _rows_of(faces, found, identify(faces, found, max_gap), people)
 
@@ -165,6 +181,8 @@ def _face_columns(found, person, face):
         "score": found.box[:, 5].astype(np.float32),
         "person": person,
     }
+    if found.mesh is not None:
+        columns["mesh"] = found.mesh
     filled = {}
     for name, values in columns.items():
         filled[name] = np.full((len(face), *values.shape[1:]), -1, values.dtype)

@@ -12,10 +12,14 @@ import cv2
 import numpy as np
 
 from skfau import _facs_table
+from skfau.preprocessing._similarity import MEAN_FACE, fit_similarity
 from skfau.preprocessing._warp import warp_face
 
 MESH_TO_68 = np.array(_facs_table.MESH_TO_68)
 _EYE_CORNERS = (33, 263)
+# The mesh's box on the mean face, measured on rendered faces.
+_BOX_CENTRE = np.array([0.0, 0.49])
+_BOX_SIDE = 2.62
 _MESH_SIZE = 192
 _ROI_ENLARGE = 1.5
 _MIN_SCORE = 0.5
@@ -198,21 +202,21 @@ class FaceNets:
             yield boxes
 
     def faces(self, image, boxes):
-        """Return the boxes (k, 6) and 68 points (k, 68, 2) of all faces in boxes.
+        """Return the boxes (k, 6) and mesh (k, 468, 3) of all faces in boxes.
 
         Surely seen faces, the largest first; where none is sure, the most likely one.
         """
         found = [self._search_box(image, box) for box in boxes]
         logits = np.array([logit for logit, _ in found])
-        points = np.array([points[MESH_TO_68] for _, points in found])
-        points = points.reshape(-1, 68, 2)
+        mesh = np.array([points for _, points in found]).reshape(-1, 468, 3)
+        points = mesh[:, MESH_TO_68, :2]
         low, high = points.min(axis=1), points.max(axis=1)
         sure = min(_SURE_LOGIT, logits.max(initial=_MIN_LOGIT))
         # Two boxes may settle on one face.
         groups = list(_overlapping((low + high) / 2, high - low, logits))
         kept = [g[0] for g in groups if logits[g[0]] >= sure]
         kept = [i for i in sorted(kept) if logits[i] > _MIN_LOGIT]
-        return boxes[kept], points[kept].astype(np.float32)
+        return boxes[kept], mesh[kept].astype(np.float32)
 
     def landmarks(self, image, boxes):
         """Return the 68 points (pixels) in the first box that shows a face, or NaN.
@@ -228,10 +232,19 @@ class FaceNets:
                 break
         if found is None:
             return np.full((68, 2), np.nan, dtype=np.float32)
-        return found[MESH_TO_68].astype(np.float32)
+        return found[MESH_TO_68, :2].astype(np.float32)
+
+    def mesh_at(self, image, landmarks):
+        """Return the mesh (468, 3) of the face that has these 68 points, float32."""
+        to_mean = fit_similarity(landmarks[None, 17:], MEAN_FACE[17:])[0]
+        turn, shift = to_mean[:, :2], to_mean[:, 2]
+        centre = np.linalg.solve(turn, _BOX_CENTRE - shift)
+        side = _ROI_ENLARGE * _BOX_SIDE / np.hypot(*turn[0])
+        roll = float(np.arctan2(turn[0, 1], turn[0, 0]))
+        return self._settle(image, centre, side, roll)[1].astype(np.float32)
 
     def _search_box(self, image, box):
-        """Return the logit of a face in the box, and its 468 points (pixels)."""
+        """Return the logit of a face in the box, and its mesh (468, 3) in pixels."""
         x, y, width, height, roll, _ = box
         region = np.array([x, y]), _ROI_ENLARGE * max(width, height), roll
         logit, points = self._settle(image, *region)
@@ -256,7 +269,7 @@ class FaceNets:
         return logit, points
 
     def _mesh_pass(self, image, centre, side, roll):
-        """Return the logit of a face being there, and its 468 points (pixels)."""
+        """Return the logit of a face being there, and its mesh (468, 3) in pixels."""
         scale = _MESH_SIZE / max(side, 1e-3)
         turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
         shift = (_MESH_SIZE - 1) / 2 - scale * turn @ centre
@@ -265,12 +278,14 @@ class FaceNets:
         self.mesh.setInput(cv2.dnn.blobFromImage(crop, 1 / 255))
         presence, points = self.mesh.forward(("conv2d_31", "conv2d_21"))
         # Network coordinates count from the crop's edge, ours from pixel centres.
-        local = points.reshape(-1, 3)[:, :2].astype(np.float64) - 0.5
-        return presence.item(), (local - shift) @ turn / scale
+        points = points.reshape(-1, 3).astype(np.float64)
+        flat = (points[:, :2] - 0.5 - shift) @ turn / scale
+        return presence.item(), np.column_stack([flat, points[:, 2] / scale])
 
 
 def _region_of(points):
-    """Return centre (pixels), side (pixels) and roll (radians) around mesh points."""
+    """Return centre (pixels), side (pixels) and roll (radians) around a mesh."""
+    points = points[:, :2]
     left, right = points[list(_EYE_CORNERS)]
     roll = float(np.arctan2(*(right - left)[::-1]))
     turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])

@@ -6,6 +6,7 @@ there is no face. One that also has ``faces(images)`` finds all faces of each im
 `MeshDetector.faces`), so that a person can be followed through a video.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,15 +22,16 @@ FRAME_RATE = 25.0  # where the column `time` does not tell
 class FoundFaces(NamedTuple):
     """All faces of some rows: those of one row together, the preferred one first.
 
-    ``row`` (m,) intp, ascending; ``landmarks`` (m, 68, 2) float32 and ``box`` (m, 6)
-    float64 as the detector gives them; ``problems`` (n_rows,) object: why a row has no
-    face, or "".
+    ``row`` (m,) intp, ascending; ``landmarks`` (m, 68, 2) float32, ``box`` (m, 6)
+    float64 and, if wanted, ``mesh`` (m, 468, 3) float32 as the detector gives them;
+    ``problems`` (n_rows,) object: why a row has no face, or "".
     """
 
     row: np.ndarray
     landmarks: np.ndarray
     box: np.ndarray
     problems: np.ndarray
+    mesh: np.ndarray | None = None
 
     @property
     def n_faces(self):
@@ -37,7 +39,7 @@ class FoundFaces(NamedTuple):
         return np.bincount(self.row, minlength=len(self.problems))
 
 
-def detect_faces(faces, detector, *, n_jobs=-1, verbose=False):
+def detect_faces(faces, detector, *, mesh=False, n_jobs=-1, verbose=False):
     """Find all faces of all rows.
 
     Parameters
@@ -46,6 +48,8 @@ def detect_faces(faces, detector, *, n_jobs=-1, verbose=False):
         Source images.
     detector : object with a method ``faces``
         See `MeshDetector.faces`.
+    mesh : bool, default=False
+        Whether to keep the mesh of each face; only of a `MeshDetector`.
     n_jobs : int, default=-1
         Threads that decode images.
     verbose : bool, default=False
@@ -63,20 +67,30 @@ def detect_faces(faces, detector, *, n_jobs=-1, verbose=False):
     """
     boxes = [np.empty((0, 6))] * len(faces)
     landmarks = [np.empty((0, 68, 2), np.float32)] * len(faces)
+    meshes = [np.empty((0, 468, 3), np.float32)] * len(faces)
     problems = np.full(len(faces), "no face found", dtype=object)
-    for rows, found in _batches(faces, detector.faces, problems, n_jobs, verbose):
+    search = partial(detector.faces, mesh=True) if mesh else detector.faces
+    for rows, found in _batches(faces, search, problems, n_jobs, verbose):
         _check_number(found, len(rows), detector)
-        for row, (box, points) in zip(rows, found, strict=True):
+        for row, (box, points, *more) in zip(rows, found, strict=True):
             box = _check_boxes(box, detector)
             points = _check_output(points, len(box), detector)
             known = ~np.isnan(points).all(axis=(1, 2))
             landmarks[row], boxes[row] = points[known], box[known]
+            if mesh:
+                meshes[row] = more[0][known]
     row = np.repeat(np.arange(len(faces)), [len(box) for box in boxes])
     problems[row] = ""
-    return FoundFaces(row, np.concatenate(landmarks), np.concatenate(boxes), problems)
+    return FoundFaces(
+        row,
+        np.concatenate(landmarks),
+        np.concatenate(boxes),
+        problems,
+        np.concatenate(meshes) if mesh else None,
+    )
 
 
-def detect_landmarks(faces, detector, *, n_jobs=-1, verbose=False):
+def detect_landmarks(faces, detector, *, mesh=False, n_jobs=-1, verbose=False):
     """Find one face per row.
 
     With the columns ``video`` and ``frame`` and a detector that has ``faces`` it is
@@ -88,6 +102,8 @@ def detect_landmarks(faces, detector, *, n_jobs=-1, verbose=False):
         Source images.
     detector : callable
         See the head of this module.
+    mesh : bool, default=False
+        Whether to return the mesh as well; only of a `MeshDetector`.
     n_jobs : int, default=-1
         Threads that decode images.
     verbose : bool, default=False
@@ -102,6 +118,8 @@ def detect_landmarks(faces, detector, *, n_jobs=-1, verbose=False):
         or "" where there is a face.
     n_faces : ndarray of shape (n_samples,), dtype int64, or None
         Number of faces in each image; None if the detector does not tell.
+    mesh : ndarray of shape (n_samples, 468, 3), dtype float32, or None
+        Source pixels; NaN where there is no face. None if not wanted.
 
     Raises
     ------
@@ -110,16 +128,20 @@ def detect_landmarks(faces, detector, *, n_jobs=-1, verbose=False):
     """
     landmarks = np.full((len(faces), 68, 2), np.nan, dtype=np.float32)
     if hasattr(detector, "faces"):
-        found = detect_faces(faces, detector, n_jobs=n_jobs, verbose=verbose)
+        found = detect_faces(faces, detector, mesh=mesh, n_jobs=n_jobs, verbose=verbose)
         lead, problems = choose_leads(faces, found, identify(faces, found))
-        landmarks[lead >= 0] = found.landmarks[lead[lead >= 0]]
-        return landmarks, problems, found.n_faces
+        seen = lead >= 0
+        landmarks[seen] = found.landmarks[lead[seen]]
+        points = np.full((len(faces), 468, 3), np.nan, np.float32) if mesh else None
+        if mesh:
+            points[seen] = found.mesh[lead[seen]]
+        return landmarks, problems, found.n_faces, points
     problems = np.full(len(faces), "", dtype=object)
     for rows, found in _batches(faces, detector, problems, n_jobs, verbose):
         landmarks[rows] = _check_output(found, len(rows), detector)
     lost = np.isnan(landmarks).all(axis=(1, 2)) & (problems == "")
     problems[lost] = "no face found"
-    return landmarks, problems, None
+    return landmarks, problems, None, None
 
 
 def identify(faces, found, max_gap=MAX_GAP):
@@ -186,15 +208,19 @@ def _recordings(faces):
     return recording * (int(who.max(initial=0)) + 1) + who
 
 
+def order_in_time(faces):
+    """Return all rows in the order in which videos are best decoded, (n,) intp."""
+    if not {"video", "frame"} <= set(faces.columns):
+        return np.arange(len(faces))
+    return np.lexsort((faces.frame, _recordings(faces)))
+
+
 def _batches(faces, function, problems, n_jobs, verbose):
     """Yield rows that can be read and what a function finds in their images.
 
     The errors of the other rows are put down in `problems`.
     """
-    order = np.arange(len(faces))
-    if {"video", "frame"} <= set(faces.columns):
-        # Videos are decoded in the order of time.
-        order = np.lexsort((faces.frame, _recordings(faces)))
+    order = order_in_time(faces)
     with tqdm(
         total=len(order), desc="Detecting faces", unit="image", disable=not verbose
     ) as progress:

@@ -18,6 +18,8 @@ _FORMAT = 1
 # Rows of a block, or more for a longer video. An interruption loses at most one block.
 _BLOCK_ROWS = 1024
 _WITHOUT_EFFECT = {"n_jobs", "verbose", "on_missing"}
+# Parameters that older folders do not know of, and what they were then.
+_ADDED = {"mesh": False}
 
 
 def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False):
@@ -36,7 +38,8 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
         Or another transformer to as many faces of one size. Callables count by name.
     out : str or Path
         Folder to write: ``images.npy``, ``landmarks.npy``, ``matrix.npy`` and
-        ``prepared.json``, which holds the checksums; ``five_points.npy`` if there are.
+        ``prepared.json``, which holds the checksums; ``five_points.npy`` and
+        ``mesh.npy`` if there are.
     batch_size : int, default=256
         Crops of one batch; two batches are in memory.
     verify : bool, default=False
@@ -95,7 +98,9 @@ def _identity(value):
     if hasattr(value, "get_params"):
         params = value.get_params(deep=False)
         return kind, sorted(
-            (k, _identity(v)) for k, v in params.items() if k not in _WITHOUT_EFFECT
+            (k, _identity(v))
+            for k, v in params.items()
+            if k not in _WITHOUT_EFFECT and not (k in _ADDED and v is _ADDED[k])
         )
     if isinstance(value, partial):
         parts = (value.func, *value.args, *value.keywords.values())

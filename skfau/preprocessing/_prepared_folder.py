@@ -11,7 +11,7 @@ from skfau._files import naming, read_json, reading, sealed_json, write_atomical
 from skfau._warn import warn
 from skfau.exceptions import DatasetError, DatasetWarning, FaceImageError
 
-_COLUMNS = ("landmarks", "matrix", "five_points")
+_COLUMNS = ("landmarks", "matrix", "five_points", "mesh")
 
 
 @contextlib.contextmanager

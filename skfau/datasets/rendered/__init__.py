@@ -1,0 +1,1 @@
+"""Rendered faces: files of them, and those that the package carries."""
