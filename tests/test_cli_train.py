@@ -138,3 +138,15 @@ def test_ctrl_c_leaves_no_model_and_no_folder(
     assert main(["train", table, "-o", "mine"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert set(tmp_path.iterdir()) == before
+
+
+def test_codes_of_unknown_labels_are_left_out(table, small_start, tmp_path, capsys):
+    path = tmp_path / table
+    path.write_text(
+        path.read_text().replace("0.png,person 0,0,1", "0.png,person 0,9,9")
+    )
+    assert main(["train", table, "-o", "mine", "--folds", "2"]) == 1
+    assert "AU1 is '9', expected 0 or 1" in capsys.readouterr().err
+    arguments = ["--folds", "2", "--unknown", "9", "7"]
+    assert main(["train", table, "-o", "mine", *arguments]) == 0
+    assert "1 without a face, 1 without a label" in capsys.readouterr().out

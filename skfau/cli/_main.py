@@ -236,5 +236,13 @@ def _add_labels(command):
         "(default: they are 0 and 1)",
     )
     command.add_argument(
+        "--unknown",
+        type=float,
+        nargs="+",
+        default=(),
+        metavar="CODE",
+        help="codes of labels that are not known, such as 9, besides empty cells",
+    )
+    command.add_argument(
         "--seed", type=int, default=0, help="of fits and intervals (default: 0)"
     )

@@ -20,7 +20,7 @@ from skfau.metrics import score_table
 from skfau.model_selection import SubjectKFold
 
 
-def train(table, root, output, aus, threshold, epochs, folds, seed):
+def train(table, root, output, aus, threshold, unknown, epochs, folds, seed):
     """Fine-tune on labelled images, print scores by subject, and save the chain.
 
     Parameters
@@ -33,7 +33,7 @@ def train(table, root, output, aus, threshold, epochs, folds, seed):
         The file to write.
     aus : sequence of int or None
         AUs to learn; None means those of the table.
-    threshold : float or None
+    threshold, unknown : float or None, sequence of float
         See `load_table`.
     epochs : int or None
         Of each fit; None means those of `start`.
@@ -55,7 +55,8 @@ def train(table, root, output, aus, threshold, epochs, folds, seed):
     output = Path(output)
     if output.is_dir() or not output.absolute().parent.is_dir():
         raise ValueError(f"{output} is a folder, or its folder does not exist.")
-    bunch = load_table(table, root=root, aus=aus, threshold=threshold)
+    codes = {"threshold": threshold, "unknown": tuple(unknown)}
+    bunch = load_table(table, root=root, aus=aus, **codes)
     if bunch.data.subject is None:
         raise DatasetError(
             f"{table} has no column 'subject': without it the scores would be of "
@@ -120,12 +121,12 @@ def _out_of_fold(classifier, faces, y, folds):
     return probabilities
 
 
-def score(table, root, model, aus, threshold, seed):
+def score(table, root, model, aus, threshold, unknown, seed):
     """Print the scores of a model on labelled images; return the exit code.
 
     Parameters
     ----------
-    table, root, threshold
+    table, root, threshold, unknown
         As for `train`; without subjects there are no intervals.
     model : str or None
         File of a chain; None means the shipped model.
@@ -145,7 +146,8 @@ def score(table, root, model, aus, threshold, seed):
         If that cannot be done; the message says why.
     """
     chain = skfau.load_pretrained() if model is None else skfau.load(model)
-    bunch = load_table(table, root=root, aus=aus, threshold=threshold)
+    codes = {"threshold": threshold, "unknown": tuple(unknown)}
+    bunch = load_table(table, root=root, aus=aus, **codes)
     known = list(find_aus(chain))
     shared = [au for au in bunch.aus if au in known]
     if not shared:
