@@ -249,7 +249,8 @@ def test_without_a_model_it_is_the_shipped_one(folder, tmp_path, monkeypatch):
 
 
 def test_a_parquet_table_is_the_csv_table(run, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
+    from pyarrow import parquet
+
     code, rows = run("media", "film.avi", model="intense")
     run("media", "film.avi", "-o", str(tmp_path / "aus.parquet"), model="intense")
     table = parquet.read_table(tmp_path / "aus.parquet")

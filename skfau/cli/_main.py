@@ -6,6 +6,7 @@ import sys
 
 from skfau.cli._predict import predict
 from skfau.cli._result_table import FORMATS
+from skfau.cli._train import score, train
 
 _INTERRUPTED = 130  # what shells give for Ctrl-C
 
@@ -42,7 +43,9 @@ def main(argv=None):
     try:
         return command(**arguments)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        goes_on = command is predict and arguments["camera"] is None
+        more = "; the same command goes on from here" if goes_on else ""
+        print(f"interrupted{more}", file=sys.stderr)
         return _INTERRUPTED
     except (ImportError, OSError, ValueError) as error:
         # The library's errors are of these; a traceback would say no more.
@@ -57,6 +60,8 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_predict(commands)
+    _add_train(commands)
+    _add_score(commands)
     return parser
 
 
@@ -163,4 +168,81 @@ def _add_what_to_write(command):
         metavar="FILE",
         help="write a copy in which faces and AUs are drawn (without sound); for "
         "several videos and images a folder",
+    )
+
+
+def _add_train(commands):
+    command = commands.add_parser(
+        "train",
+        help="fine-tune on your own labels, scored by subject",
+        description="Learn the AUs of a table from where the shipped model is. Print "
+        "scores on people that a fit did not see, with 95 %% intervals, and save a "
+        "model, learned from all rows, for predict --model FILE.",
+    )
+    command.set_defaults(run=train)
+    _add_labels(command)
+    command.add_argument(
+        "-o",
+        "--output",
+        default="model.safetensors",
+        metavar="FILE",
+        help="model to write (default: %(default)s)",
+    )
+    command.add_argument("--epochs", type=int, metavar="N", help="epochs of each fit")
+    command.add_argument(
+        "--folds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="parts of the subjects, each scored by a fit on the others "
+        "(default: %(default)s)",
+    )
+
+
+def _add_score(commands):
+    command = commands.add_parser(
+        "score",
+        help="score a model on labelled images or frames",
+        description="Print F1 and area under the ROC curve of each AU, with 95 %% "
+        "intervals over subjects, and what is left out.",
+    )
+    command.set_defaults(run=score)
+    _add_labels(command)
+    command.add_argument(
+        "--model",
+        metavar="FILE",
+        help="chain written by skfau.save or by train (default: the shipped model)",
+    )
+
+
+def _add_labels(command):
+    command.add_argument(
+        "table",
+        metavar="TABLE",
+        help="CSV file with the columns path, subject, AU1, ...; for frames of a "
+        "video also frame or time",
+    )
+    command.add_argument(
+        "--root", metavar="FOLDER", help="what paths start from (default: the table's)"
+    )
+    command.add_argument(
+        "--aus", type=int, nargs="+", metavar="AU", help="AUs (default: the table's)"
+    )
+    command.add_argument(
+        "--threshold",
+        type=float,
+        metavar="LEVEL",
+        help="labels are intensities from 0 to 5, present from this level on "
+        "(default: they are 0 and 1)",
+    )
+    command.add_argument(
+        "--unknown",
+        type=float,
+        nargs="+",
+        default=(),
+        metavar="CODE",
+        help="codes of labels that are not known, such as 9, besides empty cells",
+    )
+    command.add_argument(
+        "--seed", type=int, default=0, help="of fits and intervals (default: 0)"
     )
