@@ -147,20 +147,27 @@ def train_trunk(faces, intensities, folder, epochs, n_threads):
 
 
 def train_network(faces, intensities, trunk, folder, epochs, n_threads):
-    """Return the fitted network."""
-    path = folder / "network.safetensors"
+    """Return the fitted network, which learned in two cycles."""
+    path, labels = folder / "network.safetensors", occurrence(intensities)
     if not path.exists():
-        clf = FAUTransformerClassifier(
-            **SHARED,
-            **NETWORK,
+        shared = {
+            "checkpoint_dir": folder / "checkpoints",
+            "n_threads": n_threads,
+            "max_epochs": epochs,
+        }
+        first = FAUTransformerClassifier(
+            **(SHARED | NETWORK | shared),
             weights=trunk,
             lr=2e-3,
-            max_epochs=epochs,
-            n_threads=n_threads,
-            checkpoint_dir=folder / "checkpoints",
             callbacks=one_cycle(len(faces), epochs, 2e-3),
+        ).fit(faces, labels)
+        second = FAUTransformerClassifier(
+            **(SHARED | NETWORK | shared | {"random_state": 1}),
+            init_from=first,
+            lr=1e-3,
+            callbacks=one_cycle(len(faces), epochs, 1e-3),
         )
-        clf.fit(faces, occurrence(intensities)).save(path)
+        second.fit(faces, labels).save(path)
     return skfau.load(path)
 
 
