@@ -137,13 +137,25 @@ def draw_timeline(model, folder):
 
 def draw_attention(model, folder):
     """Write where the network looks for the AUs that the pictures show most."""
-    aus = find_having(model, "aus_")[0].aus_
+    network, steps = find_having(model, "attention_maps")
+    aus = network.aus_
     pictures = load_pictures(aus)
+    faces = apply_steps(steps, pictures.data)
+    maps = network.attention_maps(faces)
+    # Attention is nowhere 0: what tells is where there is more than elsewhere.
+    usual = np.median(maps, axis=(2, 3), keepdims=True)
     strength = np.sort(np.argsort(-pictures.intensity.sum(axis=0))[:_SHOWN])
-    display = AttentionMapDisplay.from_estimator(
-        model, pictures.data, pictures.target, shown=[aus[k] for k in strength]
+    display = AttentionMapDisplay.from_predictions(
+        faces.images[...],
+        np.maximum(maps - usual, 0),
+        aus,
+        y=pictures.target,
+        window=network.input_window(faces.image_shape),
+        shown=[aus[k] for k in strength],
     )
-    about = "where the network looks; in blue frames the AU is there"
+    about = (
+        "where the network looks more than elsewhere; in blue frames the AU is there"
+    )
     write(display, folder / "attention.png", about)
 
 
