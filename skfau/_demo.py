@@ -179,7 +179,10 @@ def compare(model, faces, target, max_epochs):
     )
     say(_TITLE.format("", "mean F1", "95 % interval", "mean AUC", "seconds"))
 
-    learning = pretrained_classifier(aus, max_epochs=max_epochs, random_state=0)[-1]
+    # Small steps: few labels must not undo what many have taught.
+    learning = pretrained_classifier(
+        aus, lr=1e-4, max_epochs=max_epochs, random_state=0
+    )[-1]
     learning.set_params(verbose=int(sys.stderr.isatty()))
     systems = {
         "landmark_baseline()": (landmark_baseline(aus=aus), found),
