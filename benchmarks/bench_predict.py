@@ -1,6 +1,6 @@
 """Frames a second of ``python -m skfau predict``, beside MediaPipe on the same video.
 
-    python benchmarks/bench_predict.py [--frames 300 900] [--peer PYTHON]
+    python benchmarks/bench_predict.py [--small] [--frames 300 900] [--peer PYTHON]
         [--task face_landmarker.task]
 
 The video is the film of the package, one face, on a grey picture of 1280 x 720 pixels.
@@ -58,12 +58,14 @@ def main():
     """Print a row per tool."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--frames", type=int, nargs=2, default=(300, 900))
+    parser.add_argument("--small", action="store_true", help="20 frames, for a trial")
     parser.add_argument("--peer", help="interpreter that has mediapipe")
     parser.add_argument("--task", default="", help="FaceLandmarker's model file")
     arguments = parser.parse_args()
+    lengths = (5, 20) if arguments.small else arguments.frames
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{n}.mp4" for n in arguments.frames]
-        for path, n_frames in zip(paths, arguments.frames, strict=True):
+        paths = [Path(folder) / f"{n}.mp4" for n in lengths]
+        for path, n_frames in zip(paths, lengths, strict=True):
             write_video(path, n_frames)
         table = str(Path(folder) / "aus.csv")
         tools = {
@@ -77,7 +79,7 @@ def main():
                 [arguments.peer, "-c", PEER, path, arguments.task]
             )
         for name, command in tools.items():
-            report(name, [command(str(path)) for path in paths], arguments.frames)
+            report(name, [command(str(path)) for path in paths], lengths)
 
 
 DECODE = """

@@ -30,6 +30,7 @@ from skfau.metrics import f1_scorer
 from skfau.model_selection import (
     AUThresholdClassifier,
     AUVotingClassifier,
+    CalibratedAUClassifier,
     ProbabilitySmoother,
     PublishedKFold,
     SmoothedClassifier,
@@ -134,6 +135,8 @@ def fitted(cls, made):
         options = {"estimator": landmark_baseline()}
     if "estimators" in parameters:
         options = {"estimators": [("lm", landmark_baseline())]}
+    if cls is CalibratedAUClassifier:
+        options = {"estimator": FrozenEstimator(landmark_baseline().fit(X, y))}
     model = cls(**options)
     return (model.fit(X, y) if hasattr(model, "fit") else model), X
 

@@ -71,12 +71,13 @@ def load_pretrained(name="rendered-1"):
 
 
 def pretrained_classifier(
-    aus=DATASET_AUS["bp4d"], *, name="rendered-1", lr=5e-4, max_epochs=8, **settings
+    aus=DATASET_AUS["bp4d"], *, name="rendered-1", lr=1e-4, max_epochs=8, **settings
 ):
     """Return a chain to fit on your own labels, which starts from the shipped model.
 
-    A few hundred labelled faces are enough to gain by. AUs that the shipped model knows
-    start from what it knows of them, others afresh.
+    AUs that the shipped model knows start from what it knows of them, others afresh.
+    Compare it with the shipped model as it is, whose thresholds may be all that your
+    labels have to change.
 
     Parameters
     ----------
@@ -84,8 +85,8 @@ def pretrained_classifier(
         AU number of each column of y.
     name : str, default="rendered-1"
         As for `load_pretrained`.
-    lr : float, default=0.0005
-        Initial learning rate.
+    lr : float, default=0.0001
+        Initial learning rate; a larger one unlearns more than a few people teach.
     max_epochs : int, default=8
         Epochs of the fit.
     **settings : dict
@@ -101,6 +102,13 @@ def pretrained_classifier(
     ------
     ValueError
         If there is no model of that name, or a setting is no parameter.
+
+    Notes
+    -----
+    The last layers of the network mix all AUs. Where `aus` leaves some out, their share
+    is lost and has to be learned again: with few people the areas under the ROC curve
+    may then fall below those of the shipped model, see
+    ``benchmarks/bench_fine_tune.py``.
 
     Examples
     --------
