@@ -150,3 +150,12 @@ def test_codes_of_unknown_labels_are_left_out(table, small_start, tmp_path, caps
     arguments = ["--folds", "2", "--unknown", "9", "7"]
     assert main(["train", table, "-o", "mine", *arguments]) == 0
     assert "1 without a face, 1 without a label" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["train", "score"])
+def test_help_writes_a_percent_sign_once(command, capsys):
+    # Only help of options is filled in by argparse; a description is printed as it is.
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "95 % intervals" in told
