@@ -58,6 +58,7 @@ def test_train_scores_by_subject_and_writes_a_model_for_predict(
     assert "fold 2 of 2" in said
     for name in ("AU12", "mean", "f1_low", "f1_high", "f1_chance", "roc_auc"):
         assert name in said
+    assert "only if it is better than the shipped model on these rows" in said
     assert main(["predict", "0.png", "--model", "mine.safetensors"]) == 0
     rows = read_rows(skfau.cli._predict.Path("aus.csv"))
     names = [name for name in rows[0] if name.startswith("AU")]

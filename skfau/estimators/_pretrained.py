@@ -75,8 +75,9 @@ def pretrained_classifier(
 ):
     """Return a chain to fit on your own labels, which starts from the shipped model.
 
-    A few hundred labelled faces are enough to gain by. AUs that the shipped model knows
-    start from what it knows of them, others afresh.
+    AUs that the shipped model knows start from what it knows of them, others afresh.
+    With fewer than some hundred labelled faces, or with few of the AUs, it may know
+    less afterwards than before: score `load_pretrained` on the same rows.
 
     Parameters
     ----------
