@@ -58,6 +58,7 @@ def test_train_scores_by_subject_and_writes_a_model_for_predict(
     assert "fold 2 of 2" in said
     for name in ("AU12", "mean", "f1_low", "f1_high", "f1_chance", "roc_auc"):
         assert name in said
+    assert "only if it is better than the shipped model on these rows" in said
     assert main(["predict", "0.png", "--model", "mine.safetensors"]) == 0
     rows = read_rows(skfau.cli._predict.Path("aus.csv"))
     names = [name for name in rows[0] if name.startswith("AU")]
@@ -150,3 +151,12 @@ def test_codes_of_unknown_labels_are_left_out(table, small_start, tmp_path, caps
     arguments = ["--folds", "2", "--unknown", "9", "7"]
     assert main(["train", table, "-o", "mine", *arguments]) == 0
     assert "1 without a face, 1 without a label" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["train", "score"])
+def test_help_writes_a_percent_sign_once(command, capsys):
+    # Only help of options is filled in by argparse; a description is printed as it is.
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "95 % intervals" in told

@@ -176,7 +176,7 @@ def _add_train(commands):
         "train",
         help="fine-tune on your own labels, scored by subject",
         description="Learn the AUs of a table from where the shipped model is. Print "
-        "scores on people that a fit did not see, with 95 %% intervals, and save a "
+        "scores on people that a fit did not see, with 95 % intervals, and save a "
         "model, learned from all rows, for predict --model FILE.",
     )
     command.set_defaults(run=train)
@@ -203,7 +203,7 @@ def _add_score(commands):
     command = commands.add_parser(
         "score",
         help="score a model on labelled images or frames",
-        description="Print F1 and area under the ROC curve of each AU, with 95 %% "
+        description="Print F1 and area under the ROC curve of each AU, with 95 % "
         "intervals over subjects, and what is left out.",
     )
     command.set_defaults(run=score)

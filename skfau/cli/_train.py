@@ -73,6 +73,11 @@ def train(table, root, output, aus, threshold, unknown, epochs, folds, seed):
         probabilities = _out_of_fold(chain[1:], faces, y, folds)
         print("\nScores of people whom the fit did not see:")
         print(_scores(y, probabilities, 0.5, bunch.aus, faces.subject, seed))
+        # Few labels can teach less than the shipped model knows without them.
+        print(
+            "Keep it only if it is better than the shipped model on these rows: "
+            "python -m skfau score TABLE, with the same options for labels\n"
+        )
         print(f"learning from all {len(faces)} rows")
         rest = clone(chain[1:]).fit(faces, y)
     skfau.save(Pipeline([chain.steps[0], *rest.steps]), output)

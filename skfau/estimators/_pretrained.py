@@ -76,8 +76,8 @@ def pretrained_classifier(
     """Return a chain to fit on your own labels, which starts from the shipped model.
 
     AUs that the shipped model knows start from what it knows of them, others afresh.
-    Compare it with the shipped model as it is, whose thresholds may be all that your
-    labels have to change.
+    With fewer than some hundred labelled faces, or with few of the AUs, it may know
+    less afterwards than before: score `load_pretrained` on the same rows.
 
     Parameters
     ----------
