@@ -185,6 +185,7 @@ def train_shape(faces, intensities, folder):
 
 def calibrate(network, shape, faces, intensities, folder):
     """Return the shipped chain, written with numbers of 16 bits."""
+    network.set_params(verbose=0)
     members = [
         ("network", FrozenEstimator(network)),
         ("shape", FrozenEstimator(shape)),

@@ -149,6 +149,13 @@ def test_a_timeline_per_video_and_person(run, tmp_path, capsys):
     assert all(f"wrote {tmp_path / name}" in said for name in names)
 
 
+def test_no_timeline_is_drawn_of_images_and_that_is_said(run, tmp_path, capsys):
+    code, _ = run("media/face.png", "--plot")
+    assert code == 0
+    assert not list(tmp_path.glob("*.png"))
+    assert "--plot drew nothing" in capsys.readouterr().out
+
+
 def test_a_camera_is_watched_until_it_ends(run, camera, tmp_path):
     code, rows = run("--camera", "0", "--overlay", str(tmp_path / "live.mp4"))
     assert code == 0

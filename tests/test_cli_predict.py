@@ -68,7 +68,7 @@ def test_a_folder_is_images_and_videos_and_the_rest_is_counted(run, capsys):
     assert rows[-1]["status"] == "no face found" and not rows[-1]["AU12_p"]
     assert rows[-1]["person"] == "-1" and not rows[-1]["AU12_c"]
     said = capsys.readouterr().out
-    assert "12 frames (" in said and "18 faces, 1 frames without a face" in said
+    assert "12 frames (" in said and "18 faces, 1 frame without a face" in said
     assert "7 frames with several people, 0 not read, 1 other files left out" in said
 
 

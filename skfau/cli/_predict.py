@@ -138,8 +138,11 @@ def _write_all(work, sources, chain, output, people, kind, plot):
                 write(columns_of(_fault_part(chain, fault), source.paths, chain, kind))
             total["unread"] += bool(fault)
     if plot:
-        for path in write_timelines(output, sources, parts_of, chain):
+        written = write_timelines(output, sources, parts_of, chain)
+        for path in written:
             print(f"wrote {path}")
+        if not written:
+            print("--plot drew nothing: no person is in several frames of a video")
     return total
 
 
@@ -185,7 +188,13 @@ def _summary(output, total, speed):
             file=sys.stderr,
         )
     return (
-        f"{output}: {total['frames']} frames (searched {speed:.1f} a second), "
-        f"{total['faces']} faces, {total['empty']} frames without a face, "
-        f"{total['several']} frames with several people, {total['unread']} not read"
+        f"{output}: {_count(total['frames'], 'frame')} (searched {speed:.1f} a "
+        f"second), {_count(total['faces'], 'face')}, "
+        f"{_count(total['empty'], 'frame')} without a face, "
+        f"{_count(total['several'], 'frame')} with several people, "
+        f"{total['unread']} not read"
     )
+
+
+def _count(number, word):
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
