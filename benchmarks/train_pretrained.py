@@ -209,17 +209,15 @@ def write_figures(model, faces, intensities, folder):
     clf, labels = model[-1], occurrence(intensities)
     y_proba = clf.predict_proba(faces)
     predicted = clf.to_intensity(y_proba)
-    rows = [("all", "all", len(faces), *scores(labels, y_proba, clf.thresholds_))]
-    rows += [
-        (name, side, int(chosen.sum()), *scores(labels[chosen], y_proba[chosen], cuts))
-        for name, side, chosen in groups(faces)
-        for cuts in [clf.thresholds_]
-    ]
-    columns = zip(y_proba.T, labels.T, predicted.T, intensities.T, strict=True)
-    for au, (proba, label, guess, true) in zip(AUS, columns, strict=True):
+    cuts, rows = clf.thresholds_, []
+    for name, side, chosen in groups(faces):
+        means = scores(labels[chosen], y_proba[chosen], cuts)
+        rows.append((name, side, int(chosen.sum()), *means))
+    columns = y_proba.T, labels.T, predicted.T, intensities.T, cuts
+    for au, proba, label, guess, true, cut in zip(AUS, *columns, strict=True):
         known = np.isfinite(true)
         auc = roc_auc_score(label[known], proba[known])
-        f1 = f1_score(label[known], proba[known] >= clf.thresholds_[AUS.index(au)])
+        f1 = f1_score(label[known], proba[known] >= cut)
         r = np.corrcoef(guess[known], true[known])[0, 1]
         rows.append((f"AU{au}", "", int(known.sum()), auc, f1, r))
     with (folder / "figures.csv").open("w", newline="") as file:
@@ -237,7 +235,8 @@ def scores(labels, y_proba, thresholds):
 
 
 def groups(faces):
-    """Yield name, side and rows of each half or group of people."""
+    """Yield name, side and rows of everybody, and of each half or group of people."""
+    yield "all", "all", np.ones(len(faces), bool)
     for name, cut in GROUPS.items():
         if name in faces.columns:
             values = np.asarray(faces.column(name), float)

@@ -50,10 +50,10 @@ faces = model[0].transform(mine.data[rows].with_columns(landmarks=None))
 faces = faces.with_images(faces.images[...])
 
 # %%
-# The network that starts from the shipped one, in small steps, for labels are few; and
-# its twin without that start, in larger steps and three times as many epochs.
+# The network that starts from the shipped one, and its twin without that start, in
+# larger steps and three times as many epochs.
 epochs = 1 if options.small else 8
-learning = pretrained_classifier(aus, lr=1e-4, max_epochs=epochs, random_state=0)[-1]
+learning = pretrained_classifier(aus, max_epochs=epochs, random_state=0)[-1]
 afresh = clone(learning).set_params(init_from=None, lr=1e-3, max_epochs=3 * epochs)
 cv = GroupKFold(3)
 y_proba = {

@@ -92,7 +92,8 @@ def tell_pictures(model):
     clf, steps = find_having(model, "predict_intensity")
     pictures = load_pictures(clf.aus_)
     faces = apply_steps(steps, pictures.data)
-    present, strong = clf.predict(faces), clf.predict_intensity(faces)
+    y_proba = clf.predict_proba(faces)
+    present, strong = y_proba >= find_thresholds(model), clf.to_intensity(y_proba)
     say("\nFour people that it has never seen, with intensities from 0 to 5:")
     for row, path in enumerate(sample_files().pictures):
         names = [f"AU{au} {action_unit(au).name.lower()}" for au in clf.aus_]
@@ -179,11 +180,8 @@ def compare(model, faces, target, max_epochs):
     )
     say(_TITLE.format("", "mean F1", "95 % interval", "mean AUC", "seconds"))
 
-    # Small steps: few labels must not undo what many have taught.
-    learning = pretrained_classifier(
-        aus, lr=1e-4, max_epochs=max_epochs, random_state=0
-    )[-1]
-    learning.set_params(verbose=int(sys.stderr.isatty()))
+    settings = {"max_epochs": max_epochs, "verbose": int(sys.stderr.isatty())}
+    learning = pretrained_classifier(aus, random_state=0, **settings)[-1]
     systems = {
         "landmark_baseline()": (landmark_baseline(aus=aus), found),
         "hog_baseline()": (hog_baseline(aus=aus), found),

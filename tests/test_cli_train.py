@@ -45,7 +45,7 @@ def small_start(monkeypatch):
         network = make_small(ResNetClassifier, aus=aus, **{"max_epochs": 1} | settings)
         return make_pipeline(FaceAligner(48), network)
 
-    monkeypatch.setattr(_train, "start", start)
+    monkeypatch.setattr(_train, "pretrained_classifier", start)
 
 
 def test_train_scores_by_subject_and_writes_a_model_for_predict(

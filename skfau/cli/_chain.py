@@ -92,9 +92,8 @@ class Chain:
 
     def follower(self):
         """Return what finds the faces of a new recording."""
-        needs_mesh = getattr(self._aligner, "mesh", False)
-        mesh = needs_mesh and isinstance(self._detector, MeshDetector)
-        return FaceFollower(self._detector, **({"mesh": True} if mesh else {}))
+        mesh = self._aligner.mesh and isinstance(self._detector, MeshDetector)
+        return FaceFollower(self._detector, mesh=mesh)
 
     def align(self, found):
         """Return found faces as the rest of the chain takes them, and that rest.

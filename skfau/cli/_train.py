@@ -36,7 +36,7 @@ def train(table, root, output, aus, threshold, unknown, epochs, folds, seed):
     threshold, unknown : float or None, sequence of float
         See `load_table`.
     epochs : int or None
-        Of each fit; None means those of `start`.
+        Of each fit; None means those of `pretrained_classifier`.
     folds : int
         Parts of the subjects, each of which is scored by a fit on the others.
     seed : int
@@ -63,7 +63,7 @@ def train(table, root, output, aus, threshold, unknown, epochs, folds, seed):
             "people that the training saw. Add who is in each row."
         )
     settings = {} if epochs is None else {"max_epochs": epochs}
-    chain = start(bunch.aus, random_state=seed, **settings)
+    chain = pretrained_classifier(bunch.aus, random_state=seed, **settings)
     # Found and cut out once, not once per fold and epoch.
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as folder:
         with _without_missing():
@@ -83,11 +83,6 @@ def train(table, root, output, aus, threshold, unknown, epochs, folds, seed):
     skfau.save(Pipeline([chain.steps[0], *rest.steps]), output)
     print(f"wrote {output}; python -m skfau predict PATH --model {output}")
     return 0
-
-
-def start(aus, **settings):
-    """Return the chain that `train` fits, which starts from the shipped model."""
-    return pretrained_classifier(aus, **settings)
 
 
 @contextlib.contextmanager

@@ -122,6 +122,6 @@ def pretrained_classifier(
     model = load_pretrained(name)
     network, _ = find_having(model, "net_")
     start = clone(network).set_params(
-        init_from=network, aus=aus, lr=lr, max_epochs=max_epochs, verbose=0, **settings
+        init_from=network, aus=aus, lr=lr, max_epochs=max_epochs, **settings
     )
     return Pipeline([("align", clone(model[0])), ("clf", start)])

@@ -3,7 +3,7 @@
 from numbers import Real
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.frozen import FrozenEstimator
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -15,10 +15,9 @@ from skfau._validation import Interval, _fit_context, check_au_names
 from skfau.exceptions import LabelError
 from skfau.model_selection._out_of_fold import check_response
 from skfau.model_selection._threshold import best_f1_thresholds
-from skfau.model_selection._wrapper import WrappedClassifier
+from skfau.model_selection._wrapper import WrappedClassifier, log_odds
 
 _HIGHEST = 5.0
-_CLIPPED = 1e-6
 _N_KNOTS = 17
 # Far more than any slope that data ask for: a separable AU stays finite.
 _C = 100.0
@@ -118,11 +117,6 @@ class CalibratedAUClassifier(WrappedClassifier):
             If `y` has another shape or other values, or its columns are other AUs.
         ValueError
             If no row has a face.
-
-        Warns
-        -----
-        SubjectOverlapWarning
-            By `score`, where subjects of `X` are scored.
         """
         self.estimator_ = self.estimator
         aus = find_aus(self.estimator_)
@@ -148,7 +142,7 @@ class CalibratedAUClassifier(WrappedClassifier):
 
     def _log_odds(self, X, n_aus):
         response = check_response(self.estimator_, "predict_proba", X, n_aus)
-        return logit(np.clip(np.asarray(response, np.float64), _CLIPPED, 1 - _CLIPPED))
+        return log_odds(np.asarray(response, np.float64))
 
     def predict_proba(self, X):
         """Return the calibrated probabilities.
@@ -196,7 +190,7 @@ class CalibratedAUClassifier(WrappedClassifier):
             In [0, 5]; NaN where the probability is.
         """
         check_is_fitted(self)
-        odds = logit(np.clip(np.asarray(y_proba, np.float64), _CLIPPED, 1 - _CLIPPED))
+        odds = log_odds(np.asarray(y_proba, np.float64))
         columns = [np.interp(x, *k) for x, k in zip(odds.T, self.knots_, strict=True)]
         return like(np.stack(columns, axis=1).astype(np.float32), y_proba)
 
@@ -236,7 +230,7 @@ def _knots(odds, intensity):
     """Return a few points of the isotonic regression of intensity on log-odds."""
     known = np.isfinite(intensity)
     if not known.any():
-        ends = logit([_CLIPPED, 1 - _CLIPPED])
+        ends = log_odds([0.0, 1.0])
         places = np.linspace(*ends, _N_KNOTS)
         return np.stack([places, _HIGHEST * expit(places)])
     places = np.quantile(odds[known], np.linspace(0, 1, _N_KNOTS))

@@ -1,7 +1,7 @@
 """Several AU classifiers as one."""
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -9,10 +9,7 @@ from skfau._tables import like
 from skfau._unwrap import find_aus
 from skfau._validation import _BaseComposition, _fit_context, check_au_labels
 from skfau.model_selection._out_of_fold import check_response, keep_names
-from skfau.model_selection._wrapper import WrappedClassifier
-
-# Probabilities are clipped here, so that one member does not decide alone.
-_CLIPPED = 1e-6
+from skfau.model_selection._wrapper import WrappedClassifier, log_odds
 
 
 class AUVotingClassifier(_BaseComposition, WrappedClassifier):
@@ -166,8 +163,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         probabilities = [
             check_response(each, "predict_proba", X, n_aus) for each in self.estimators_
         ]
-        clipped = np.clip(probabilities, _CLIPPED, 1 - _CLIPPED)
-        average = np.average(logit(clipped), axis=0, weights=self.weights)
+        average = np.average(log_odds(probabilities), axis=0, weights=self.weights)
         average = like(expit(average), probabilities[0])
         return self._as_output(average, X)
 

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 
 import numpy as np
+from scipy.special import logit
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
@@ -18,6 +19,26 @@ from skfau._tables import TableOutput
 from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
 from skfau.metrics import au_f1_score
+
+# Probabilities are clipped here, so that certainty stays finite and one classifier of
+# several does not decide alone.
+_CLIPPED = 1e-6
+
+
+def log_odds(probabilities):
+    """Return the log-odds of probabilities, which are clipped first.
+
+    Parameters
+    ----------
+    probabilities : array-like
+        In [0, 1] or NaN.
+
+    Returns
+    -------
+    odds : ndarray
+        Finite, or NaN.
+    """
+    return logit(np.clip(probabilities, _CLIPPED, 1 - _CLIPPED))
 
 
 class WrappedClassifier(

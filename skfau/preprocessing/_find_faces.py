@@ -212,17 +212,17 @@ class FaceFollower:
     ----------
     detector : object with a method ``faces``
         See `MeshDetector.faces`.
-    **options : dict
-        Others of `detect_faces`.
+    mesh : bool, default=False
+        As for `find_faces`.
     """
 
-    def __init__(self, detector, **options):
-        self._detector, self._options = detector, options
+    def __init__(self, detector, *, mesh=False):
+        self._detector, self._mesh = detector, mesh
         self._people, self._now = People(MAX_GAP), 0.0
 
     def find(self, faces):
         """Return the rows of the next frames; without a column ``time`` of images."""
-        found = detect_faces(faces, self._detector, **self._options)
+        found = detect_faces(faces, self._detector, mesh=self._mesh)
         if "time" in faces.columns:
             person = self._follow(found.row, found.landmarks, faces.column("time"))
         else:
