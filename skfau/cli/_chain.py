@@ -14,6 +14,7 @@ from skfau.exceptions import MissingFaceWarning
 from skfau.model_selection import ProbabilitySmoother, SmoothedClassifier
 from skfau.preprocessing import FaceAligner, MeshDetector
 from skfau.preprocessing._find_faces import FaceFollower
+from skfau.preprocessing._mesh import region_of
 
 _MIN_FACE = 1 / 10  # of the longer side of an image, as find_faces takes it
 _SMOOTHERS = SmoothedClassifier, ProbabilitySmoother
@@ -92,8 +93,7 @@ class Chain:
 
     def follower(self):
         """Return what finds the faces of a new recording."""
-        mesh = self._aligner.mesh and isinstance(self._detector, MeshDetector)
-        return FaceFollower(self._detector, mesh=mesh)
+        return FaceFollower(self._detector)
 
     def align(self, found):
         """Return found faces as the rest of the chain takes them, and that rest.
@@ -114,7 +114,8 @@ class Chain:
         -------
         arrays : dict of ndarray
             Of length n: columns of `find_faces`, with ``source``, and ``probabilities``
-            (n, n_aus) if these need no other frames; NaN without a face.
+            (n, n_aus) if these need no other frames; ``region`` (n, 4), float64, if
+            there is a mesh, see `FaceFollower.recall`. NaN without a face.
         """
         names = "row", "source", "person", "n_faces", "box", "score", "landmarks"
         part = {name: found.column(name) for name in names}
@@ -123,6 +124,9 @@ class Chain:
         unknown = np.full(n, np.nan)
         part["time"] = found.column("time") if "time" in found.columns else unknown
         part["status"] = found.status.astype(str)
+        if "mesh" in found.columns:
+            regions = [np.hstack(region_of(points)) for points in found.mesh]
+            part["region"] = np.array(regions).reshape(-1, 4)
         if self.by_frame:
             part["probabilities"] = np.full((n, len(self.aus)), np.nan, np.float32)
             seen = np.flatnonzero(found.person >= 0)

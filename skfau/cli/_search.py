@@ -43,8 +43,8 @@ def search(work, number, source, chain, every, bar):
     bar.update(n_done)
     batches, fault, n_new = source.batches(every, n_done), "", 0
     try:
-        with closing(ahead(batches)) as coming:
-            parts = parts_of_batches(coming, follower, chain, n_done, bar)
+        with closing(find_ahead(batches, follower)) as found:
+            parts = parts_of_batches(found, chain, n_done, bar)
             for part in parts:
                 work.write(number, work.n_parts(number), part)
                 n_new += len(np.unique(part["row"]))
@@ -57,15 +57,22 @@ def search(work, number, source, chain, every, bar):
     return n_new
 
 
-def parts_of_batches(batches, follower, chain, n_done, bar, show=None):
+def find_ahead(batches, follower):
+    """Yield batches and what is found in each, while threads prepare the next ones.
+
+    One decodes, one finds faces, so that who judges faces never waits for both.
+    """
+    with closing(ahead(batches)) as coming:
+        yield from ahead((batch, follower.find(batch)) for batch in coming)
+
+
+def parts_of_batches(found, chain, n_done, bar, show=None):
     """Yield parts of so many frames, and what is left at the end or at an error.
 
     Parameters
     ----------
-    batches : iterable of Faces
-        See `video_batches`.
-    follower : FaceFollower
-        Finds their faces.
+    found : iterable of tuple of Faces
+        See `find_ahead`.
     chain : Chain
         Judges them.
     n_done : int
@@ -82,8 +89,8 @@ def parts_of_batches(batches, follower, chain, n_done, bar, show=None):
     """
     kept, n_shown = [], 0
     try:
-        for batch in batches:
-            part = _respond(follower, chain, batch)
+        for batch, faces in found:
+            part = _respond(chain, faces)
             part["row"] = part["row"] + n_done
             for reason in part["status"][unread(part)][: _SHOWN - n_shown]:
                 print(f"not read: {reason}", file=sys.stderr)
@@ -104,12 +111,12 @@ def parts_of_batches(batches, follower, chain, n_done, bar, show=None):
         yield _join(kept)
 
 
-def _respond(follower, chain, batch):
+def _respond(chain, found):
     with warnings.catch_warnings():
         # The summary counts these rows, and the table tells why.
         warnings.simplefilter("ignore", MissingFaceWarning)
         warnings.simplefilter("ignore", SeveralFacesWarning)
-        return chain.respond(follower.find(batch))
+        return chain.respond(found)
 
 
 def _join(parts):
@@ -126,8 +133,9 @@ def _recall(follower, part, n_done):
     """Follow people through a part that is written; return the frames done."""
     first = np.unique(part["row"], return_index=True)[1]
     seen = part["person"] >= 0
-    row = part["row"][seen] - n_done
-    follower.recall(row, part["landmarks"][seen], part["time"][first])
+    faces = {name: part[name][seen] for name in _RECALLED if name in part}
+    faces["row"] = faces["row"] - n_done
+    follower.recall(faces, part["time"][first])
     return n_done + len(first)
 
 
@@ -155,4 +163,5 @@ def _judge_all(work, number, source, chain, every):
                 work.add(number, k, more)
 
 
+_RECALLED = "row", "landmarks", "box", "score", "region"
 _KNOWN = "row", "person", "n_faces", "box", "score", "landmarks", "status"
