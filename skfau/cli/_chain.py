@@ -14,7 +14,6 @@ from skfau.exceptions import MissingFaceWarning
 from skfau.model_selection import ProbabilitySmoother, SmoothedClassifier
 from skfau.preprocessing import FaceAligner, MeshDetector
 from skfau.preprocessing._find_faces import FaceFollower
-from skfau.preprocessing._mesh import region_of
 
 _MIN_FACE = 1 / 10  # of the longer side of an image, as find_faces takes it
 _SMOOTHERS = SmoothedClassifier, ProbabilitySmoother
@@ -113,20 +112,17 @@ class Chain:
         Returns
         -------
         arrays : dict of ndarray
-            Of length n: columns of `find_faces`, with ``source``, and ``probabilities``
-            (n, n_aus) if these need no other frames; ``region`` (n, 4), float64, if
-            there is a mesh, see `FaceFollower.recall`. NaN without a face.
+            Of length n: columns of `find_faces`, with ``source``, what
+            `FaceFollower.recall` needs, and ``probabilities`` (n, n_aus) if these need
+            no other frames; NaN without a face.
         """
-        names = "row", "source", "person", "n_faces", "box", "score", "landmarks"
-        part = {name: found.column(name) for name in names}
+        part = FaceFollower.memory_of(found)
+        part |= {name: found.column(name) for name in ("source", "n_faces")}
         n = len(found)
         part["frame"] = found.frame if "frame" in found.columns else np.zeros(n, int)
         unknown = np.full(n, np.nan)
         part["time"] = found.column("time") if "time" in found.columns else unknown
         part["status"] = found.status.astype(str)
-        if "mesh" in found.columns:
-            regions = [np.hstack(region_of(points)) for points in found.mesh]
-            part["region"] = np.array(regions).reshape(-1, 4)
         if self.by_frame:
             part["probabilities"] = np.full((n, len(self.aus)), np.nan, np.float32)
             seen = np.flatnonzero(found.person >= 0)

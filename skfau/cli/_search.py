@@ -132,10 +132,7 @@ def unread(part):
 def _recall(follower, part, n_done):
     """Follow people through a part that is written; return the frames done."""
     first = np.unique(part["row"], return_index=True)[1]
-    seen = part["person"] >= 0
-    faces = {name: part[name][seen] for name in _RECALLED if name in part}
-    faces["row"] = faces["row"] - n_done
-    follower.recall(faces, part["time"][first])
+    follower.recall(part | {"row": part["row"] - n_done}, part["time"][first])
     return n_done + len(first)
 
 
@@ -163,5 +160,4 @@ def _judge_all(work, number, source, chain, every):
                 work.add(number, k, more)
 
 
-_RECALLED = "row", "landmarks", "box", "score", "region"
 _KNOWN = "row", "person", "n_faces", "box", "score", "landmarks", "status"

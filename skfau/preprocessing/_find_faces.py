@@ -7,6 +7,7 @@ from skfau._warn import warn
 from skfau.exceptions import MissingFaceWarning
 from skfau.preprocessing._detection import MeshDetector
 from skfau.preprocessing._following import LastFrame, MeshFollower, edges_of
+from skfau.preprocessing._mesh import region_of
 from skfau.preprocessing._people import (
     FRAME_RATE,
     MAX_GAP,
@@ -247,24 +248,34 @@ class FaceFollower:
         person = self._match(found.row, found.landmarks, times)
         return _rows_of(faces, found, person, "all")
 
-    def recall(self, faces, time):
+    @staticmethod
+    def memory_of(found):
+        """Return what `recall` needs of rows that `find` returned, a dict of arrays."""
+        names = "row", "person", "landmarks", "box", "score"
+        memory = {name: found.column(name) for name in names}
+        if "mesh" in found.columns:
+            regions = [np.hstack(region_of(points)) for points in found.mesh]
+            memory["region"] = np.array(regions).reshape(-1, 4)
+        return memory
+
+    def recall(self, memory, time):
         """Go on behind frames that were searched before.
 
         Parameters
         ----------
-        faces : dict of ndarray
-            Of each of n_faces: ``row`` (the frame, from 0, ascending), and
-            ``landmarks``, ``box`` and ``score`` as `find` returned them; of meshes
-            ``region``, (n_faces, 4) float64, from `region_of`.
+        memory : dict of ndarray
+            See `memory_of`; ``row`` counts the frames from 0.
         time : ndarray of shape (n_frames,)
             Seconds of each frame, rising; NaN where unknown.
         """
         times = self._clock(time)
-        self._match(faces["row"], faces["landmarks"], times)
-        last = faces["row"] == len(times) - 1
+        seen = memory["person"] >= 0
+        memory = {name: values[seen] for name, values in memory.items()}
+        self._match(memory["row"], memory["landmarks"], times)
+        last = memory["row"] == len(times) - 1
         if self._mesh:
-            regions = [(region[:2], *region[2:]) for region in faces["region"][last]]
-            known = faces["box"][last], faces["score"][last], regions
+            regions = [(region[:2], *region[2:]) for region in memory["region"][last]]
+            known = memory["box"][last], memory["score"][last], regions
             self._follower.last = LastFrame(0, times[-1], *known)
 
     def _clock(self, time):
