@@ -103,45 +103,43 @@ class MeshFollower:
             faces = None if last is None else _follow(nets, image, last)
             if faces is None:
                 boxes = find_boxes(nets, image, self._detector.min_face)
-                faces = nets.faces(image, boxes)
-            found.append(faces)
-            boxes, mesh = faces
+                boxes, mesh = nets.faces(image, boxes)
+                faces = boxes, mesh, [region_of(points) for points in mesh]
+            boxes, mesh, regions = faces
+            found.append((boxes, mesh))
             known = edges_of(boxes), boxes[:, 5].astype(np.float32)
-            regions = [region_of(points) for points in mesh]
             last = LastFrame(recording, time, *known, regions)
         return found, last
 
 
 def _follow(nets, image, last):
-    """Return boxes (k, 6) and mesh (k, 468, 3) of all faces, None if any is lost."""
-    if not last.regions:
-        return None
-    mesh = []
+    """Return boxes, meshes and regions of all faces, None if any is lost."""
+    found = []
     for region in last.regions:
-        points = nets.follow(image, region)
-        if points is None:
+        face = nets.follow(image, region)
+        if face is None:
             return None
-        mesh.append(points)
-    mesh = np.array(mesh)
+        found.append(face)
+    if not found:
+        return None
+    mesh, regions = np.array([points for points, _ in found]), [r for _, r in found]
     # Two may have settled on one face.
     if len(mesh) > 1 and len(overlap_groups(mesh, last.score)) < len(mesh):
         return None
-    return _moved(last, mesh), mesh
+    return _moved(last, regions), mesh, regions
 
 
-def _moved(last, mesh):
+def _moved(last, regions):
     """Return the boxes (k, 6) of the last frame, moved along with their faces."""
-    boxes = np.empty((len(mesh), 6))
+    boxes = np.empty((len(regions), 6))
     boxes[:, 5] = last.score
-    for box, edges, region, points in zip(
-        boxes, last.edges.astype(np.float64), last.regions, mesh, strict=True
-    ):
-        centre, side, roll = region
-        centre_now, side_now, roll_now = region_of(points)
-        turned, scale = roll_now - roll, side_now / side
-        cos, sin = np.cos(turned), np.sin(turned)
-        away = (edges[:2] + edges[2:]) / 2 - centre
-        box[:2] = centre_now + scale * np.array([[cos, -sin], [sin, cos]]) @ away
-        box[2:4] = scale * (edges[2:] - edges[:2])
-        box[4] = roll_now
+    edges = last.edges.astype(np.float64)
+    for k, (before, now) in enumerate(zip(last.regions, regions, strict=True)):
+        (centre, side, roll), (centre_now, side_now, roll_now) = before, now
+        cos, sin = np.cos(roll_now - roll), np.sin(roll_now - roll)
+        away = (edges[k, :2] + edges[k, 2:]) / 2 - centre
+        scale = side_now / side
+        boxes[k, :2] = centre_now + scale * np.array([[cos, -sin], [sin, cos]]) @ away
+        boxes[k, 2:4] = scale * (edges[k, 2:] - edges[k, :2])
+        boxes[k, 4] = roll_now
     return boxes

@@ -227,18 +227,19 @@ class FaceNets:
         return boxes[kept], mesh[kept].astype(np.float32)
 
     def follow(self, image, region):
-        """Return the mesh (468, 3) of a face that was in a region, or None if lost.
+        """Find a face that was in a region one frame before; see `region_of`.
 
-        One pass finds it where it has hardly moved. `region` is what `region_of` says
-        of the mesh one frame before.
+        One pass finds it where it has hardly moved. Returns its mesh (468, 3), pixels,
+        float32, and region, or None if it is lost.
         """
         for _ in range(_MAX_FOLLOWS):
             logit, points = self._mesh_pass(image, *region)
             if logit < _SURE_LOGIT:
                 return None
+            points = points.astype(np.float32)
             last, region = region, region_of(points)
             if (_distance(last, region) < _NEAR).all():
-                return points.astype(np.float32)
+                return points, region
         return None
 
     def landmarks(self, image, boxes):
