@@ -149,7 +149,10 @@ def open_video(path):
         )
     capture = cv2.VideoCapture(path)
     if not capture.isOpened():
-        raise FaceImageError(f"OpenCV cannot open the video {path!r}.")
+        raise FaceImageError(
+            f"OpenCV cannot open the video {path!r}; it may be cut off, or none: copy "
+            "it again, or re-encode it."
+        )
     sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
     size = [max(capture.get(side), 0) for side in sides]
     refuse_large(f"a frame of the video {path!r}", size, FaceImageError)

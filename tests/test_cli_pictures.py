@@ -86,9 +86,11 @@ def test_overlays_of_a_folder_are_a_folder(run, tmp_path):
         (["media", "--overlay", "all.mp4"], "is one file, for one video; for others"),
         (["film.avi", "--overlay", "film.png"], "is one file, for one image"),
         (["film.avi", "--overlay", "film.avi"], "--overlay would replace film.avi"),
+        (["film.avi", "--overlay", "media/notes.txt"], "is neither video nor image"),
         (["film.avi", "--overlay", "no/such/folder"], "No such file or directory"),
         (["film.avi", "--camera", "0"], "needs either paths or --camera"),
         ([], "needs either paths or --camera"),
+        (["--camera", "-3"], "--camera must be 0, the first, or above, got -3"),
     ],
 )
 def test_what_cannot_be_drawn_is_told_before_anything_is_searched(

@@ -196,6 +196,7 @@ def test_what_cannot_be_read_keeps_a_row_and_the_rest_goes_on(run, tmp_path, cap
     ("arguments", "model", "message"),
     [
         (["missing.mp4"], "landmarks", "there is no file or folder missing.mp4"),
+        ([""], "landmarks", "a path is empty; check the command"),
         (["empty"], "landmarks", "no image or video in the folder empty (0 other"),
         (["media/notes.txt"], "landmarks", "notes.txt is neither an image ("),
         (["film.avi"], "missing", "No such file or directory: 'missing'"),

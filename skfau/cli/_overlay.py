@@ -58,6 +58,11 @@ def plan_overlays(target, sources):
             )
         files = {originals[0]: target}
     else:
+        if target.is_file():
+            raise ValueError(
+                f"--overlay {target} is a file that is neither video nor image by its "
+                "suffix; give one that is, or a folder."
+            )
         target.mkdir(exist_ok=True)
         files = _in_folder(target, sources)
     for original, file in files.items():

@@ -91,6 +91,9 @@ def predict(paths, camera, model, output, every, people, columns, plot, overlay)
 def _check_options(paths, camera, output, every, plot):
     if bool(paths) == (camera is not None):
         raise ValueError("predict needs either paths or --camera.")
+    # OpenCV crashes on some numbers below 0.
+    if camera is not None and camera < 0:
+        raise ValueError(f"--camera must be 0, the first, or above, got {camera}.")
     if plot:
         need_plots()
     need_writer(output)

@@ -71,6 +71,9 @@ def find_sources(paths):
         If a folder holds neither images nor videos.
     """
     files, n_others = [], 0
+    # An empty name, as of a shell variable that is not set, would be this folder.
+    if "" in paths:
+        raise FaceImageError("a path is empty; check the command.")
     for path in map(Path, paths):
         if path.is_dir():
             found = [p for p in sorted(path.iterdir()) if not p.name.startswith(".")]
