@@ -1,5 +1,7 @@
 """AdaptedAUClassifier: a network goes on with new labels and forgets nothing."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -39,6 +41,14 @@ class Constant(Said):
 
     def predict_proba(self, X):
         return np.full((len(X), len(self.aus_)), 0.5, np.float32)
+
+
+class Warns(Constant):
+    """Warns as networks do."""
+
+    def fit(self, X, y):
+        warnings.warn("AU4 never occurs in the 6 training rows; ...", stacklevel=2)
+        return super().fit(X, y)
 
 
 def faces_of(n_faces=200):
@@ -146,3 +156,10 @@ def test_a_classifier_must_tell_its_aus():
     clf = AdaptedAUClassifier(FrozenEstimator(silent), Constant())
     with pytest.raises(ValueError, match="must be a fitted classifier with aus_"):
         clf.fit(faces_of(4), np.ones((4, 3)))
+
+
+def test_an_au_that_no_row_has_is_a_warning_only_if_it_is_new():
+    faces, y = faces_of(6), np.eye(6)[:, :2]
+    adapted(Warns(), aus=(1, 2)).fit(faces, y)
+    with pytest.warns(UserWarning, match="AU4 never occurs in the 6"):
+        adapted(Warns(), aus=(1, 9)).fit(faces, y)

@@ -1,5 +1,7 @@
 """A fitted classifier and a network that goes on from it, for labels of your own."""
 
+import warnings
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -65,6 +67,8 @@ class AdaptedAUClassifier(WrappedClassifier):
 
     Notes
     -----
+    An AU that no row has teaches nothing; the network warns of it if an AU is new.
+
     Slope and offset are those of the logistic regression with a normal prior around 1
     and 0 (precision 30): with few labels the classifier keeps its own probabilities.
     A new AU has the network's probability alone.
@@ -156,7 +160,12 @@ class AdaptedAUClassifier(WrappedClassifier):
         targets[:, : len(known)] = np.where(np.isnan(found), np.nan, found >= cuts)
         targets[:, [every.index(au) for au in self.aus_]] = labels
         network = clone(self.network).set_params(aus=every)
-        self.estimator_ = network.fit(X, targets, **self._passed_on(params)["network"])
+        with warnings.catch_warnings():
+            if set(self.aus_) <= set(known):
+                # An AU that no row has is no loss: the classifier still knows it.
+                warnings.filterwarnings("ignore", message=r"AU.* never occurs in the ")
+            passed = self._passed_on(params)["network"]
+            self.estimator_ = network.fit(X, targets, **passed)
         odds = self._known_log_odds(found)
         lines = [_line(*pair) for pair in zip(odds.T, labels.T, strict=True)]
         self.coef_, self.intercept_ = np.array(lines).T
