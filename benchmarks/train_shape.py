@@ -77,8 +77,8 @@ PRIORS = {
     5: Prior("brows"),
     6: Prior("lower"),
     7: Prior("brows"),
-    # Noses differ more from each other than AU9 moves them: on photographs a line of its
-    # own is below chance (.43). That of AU10, which lifts the lip as well, is not (.60).
+    # Noses differ more than AU9 moves them: on photographs a line of its own is below
+    # chance (.43). That of AU10, which lifts the lip as well, is not (.60).
     9: Prior("mouth", smooth=0.0, alone=0.1, together=False, line_of=10),
     10: Prior("mouth", smooth=0.0, alone=0.1, together=False),
     12: Prior("lower"),
