@@ -163,3 +163,27 @@ def test_an_au_that_no_row_has_is_a_warning_only_if_it_is_new():
     adapted(Warns(), aus=(1, 2)).fit(faces, y)
     with pytest.warns(UserWarning, match="AU4 never occurs in the 6"):
         adapted(Warns(), aus=(1, 9)).fit(faces, y)
+
+
+class Strong(Said):
+    """Intensities are five times the probabilities."""
+
+    def to_intensity(self, y_proba):
+        return 5 * y_proba
+
+
+def test_intensities_are_read_on_the_classifiers_scale():
+    faces = faces_of()
+    y = np.c_[labels_of(faces, [2, 0]), rng.integers(0, 2, len(faces))]
+    start = FrozenEstimator(Strong().fit(None, None))
+    clf = AdaptedAUClassifier(start, Constant(), aus=(4, 1, 9)).fit(faces, y)
+    odds = logit(clf.predict_proba(faces).astype(float)) - clf.intercept_
+    expected = 5 * expit(odds[:, :2] / clf.coef_[:2])
+    told = clf.predict_intensity(faces)
+    np.testing.assert_allclose(told[:, :2], expected, rtol=1e-4)
+    assert np.isnan(told[:, 2]).all()
+
+
+def test_without_a_scale_there_are_no_intensities():
+    assert not hasattr(adapted(), "to_intensity")
+    assert not hasattr(adapted(), "predict_intensity")

@@ -51,7 +51,7 @@ def test_train_scores_by_subject_and_writes_a_model_for_predict(table, capsys):
     assert main(["predict", "0.png", "--model", "mine.safetensors"]) == 0
     rows = read_rows(skfau.cli._predict.Path("aus.csv"))
     names = [name for name in rows[0] if name.startswith("AU")]
-    assert names == ["AU01_p", "AU12_p", "AU01_c", "AU12_c"]
+    assert names == ["AU01_p", "AU12_p", "AU01_r", "AU12_r", "AU01_c", "AU12_c"]
     assert 0 <= float(rows[0]["AU12_p"]) <= 1
 
 

@@ -7,8 +7,10 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._tables import like
 from skfau._unwrap import find_aus, find_thresholds
 from skfau._validation import (
     HasMethods,
@@ -22,6 +24,14 @@ from skfau.model_selection._wrapper import WrappedClassifier, log_odds
 # How many faces the classifier's own probabilities count as. 30 was best of 1, 3, 10
 # and 30 for 4 to 48 people of two sets of rendered faces.
 _PRIOR = 30.0
+
+
+# A slope of 0 has no intensities; this one has no or the highest.
+_LOWEST_SLOPE = 1e-3
+
+
+def _has_intensities(clf):
+    return hasattr(getattr(clf, "start_", clf.estimator), "to_intensity")
 
 
 class AdaptedAUClassifier(WrappedClassifier):
@@ -205,6 +215,48 @@ class AdaptedAUClassifier(WrappedClassifier):
         odds = np.where(is_new, learned, (learned + start) / 2)
         y_proba = expit(odds).astype(np.float32)
         return self._as_output(y_proba, X)
+
+    @available_if(_has_intensities)
+    def predict_intensity(self, X):
+        """Return how strong every AU is, by the classifier's scale.
+
+        Parameters
+        ----------
+        X : Faces
+            As both take them.
+
+        Returns
+        -------
+        intensities : ndarray or DataFrame of shape (n_samples, n_aus), dtype float32
+            In [0, 5]; NaN rows where there is no face, NaN columns for new AUs.
+        """
+        return self.to_intensity(self.predict_proba(X))
+
+    @available_if(_has_intensities)
+    def to_intensity(self, y_proba):
+        """Return the intensities that go with probabilities, without another look.
+
+        Parameters
+        ----------
+        y_proba : array-like of shape (n_samples, n_aus)
+            Of `predict_proba`.
+
+        Returns
+        -------
+        intensities : ndarray or DataFrame of shape (n_samples, n_aus), dtype float32
+            As `predict_intensity` gives them.
+        """
+        check_is_fitted(self)
+        odds = log_odds(np.asarray(y_proba, np.float64)) - self.intercept_
+        known = list(find_aus(self.start_))
+        mine = [column for column, au in enumerate(self.aus_) if au in known]
+        of_all = np.full((len(odds), len(known)), np.nan)
+        slopes = np.maximum(self.coef_[mine], _LOWEST_SLOPE)
+        columns = [known.index(self.aus_[column]) for column in mine]
+        of_all[:, columns] = expit(odds[:, mine] / slopes)
+        told = np.full(odds.shape, np.nan, np.float32)
+        told[:, mine] = np.asarray(self.start_.to_intensity(of_all))[:, columns]
+        return like(told, y_proba)
 
 
 def _line(odds, label):
