@@ -99,7 +99,7 @@ def _check_known(unknown, is_kept, name, kept):
         )
 
 
-def class_weights(kind, label_counts):
+def class_weights(kind, label_counts, **soft_balance):
     """Return the weight of every AU in a label loss, float32 (n_aus,), or None.
 
     Parameters
@@ -119,7 +119,7 @@ def class_weights(kind, label_counts):
     positive, known = positive[taught], known[taught]
     weights = torch.zeros(len(taught))
     weights[torch.from_numpy(taught)] = (
-        soft_balance_weights(positive)
+        soft_balance_weights(positive, **soft_balance)
         if kind == "soft_balance"
         else inverse_rate_weights(positive / known)
     )
