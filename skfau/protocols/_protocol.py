@@ -115,7 +115,7 @@ _ON_BP4D_PLUS = {
 _EXPERIMENTS = {
     ("fau_transformer", "bp4d"): {
         "source": f"{_JACOB} 1",
-        "parameters": {"weights": "imagenet"},
+        "parameters": {"weights": "imagenet", "balance": "printed"},
         "silent": (
             _CUT,
             _EPOCHS,
@@ -125,7 +125,7 @@ _EXPERIMENTS = {
     },
     ("fau_transformer", "disfa"): {
         "source": f"{_JACOB} 2",
-        "parameters": {"weights": "imagenet", "lr": 1e-5},
+        "parameters": {"weights": "imagenet", "balance": "printed", "lr": 1e-5},
         "pretrained_on": "bp4d",
         "silent": (
             _CUT,
