@@ -220,8 +220,10 @@ class MLGCNClassifier(_LabelGraphClassifier):
     MSCAMClassifier : The same graph with attention.
     SEVNetClassifier : The network that it is compared with.
 
-    Notes ----- It is trained like SEV-Net and uses the same vectors, not embeddings of
-    the AUs' names. The two differ in nothing but the network.
+    Notes
+    -----
+    It is trained like SEV-Net and uses the same vectors, not embeddings of the AUs'
+    names. The two differ in nothing but the network.
 
     The defaults are the published settings: random initial weights, Adam at 0.001,
     times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
@@ -371,8 +373,10 @@ class MSCAMClassifier(_LabelGraphClassifier):
     MLGCNClassifier : The same graph without attention.
     SEVNetClassifier : The network that it is compared with.
 
-    Notes ----- It is trained like SEV-Net and uses the same vectors, not embeddings of
-    the AUs' names. The two differ in nothing but the network.
+    Notes
+    -----
+    It is trained like SEV-Net and uses the same vectors, not embeddings of the AUs'
+    names. The two differ in nothing but the network.
 
     The defaults are the published settings: random initial weights, Adam at 0.001,
     times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256

@@ -135,14 +135,17 @@ class SEVNetClassifier(BaseAUClassifier):
     transferred_ : object
         Which weights came from `init_from` and which are new; only set if it was used.
 
-    See Also -------- skfau.nn.SEVNet : The network, and where it departs from the
-    paper. ResNetClassifier, MLGCNClassifier, MSCAMClassifier : Networks to compare it
-    with.
+    See Also
+    --------
+    skfau.nn.SEVNet : The network, and where it departs from the paper.
+    ResNetClassifier, MLGCNClassifier, MSCAMClassifier : Networks to compare it with.
 
-    Notes ----- The text does not depend on the image: prediction encodes it once, and
-    costs hardly more than the backbone. The paper's encoder is BERT-large with
-    1024-wide vectors; pass such a model as `text_encoder`. The paper's descriptions are
-    taken from the FACS manual; those of `skfau.facs` are ours.
+    Notes
+    -----
+    The text does not depend on the image: prediction encodes it once, and costs hardly
+    more than the backbone. The paper's encoder is BERT-large with 1024-wide vectors;
+    pass such a model as `text_encoder`. The paper's descriptions are taken from the
+    FACS manual; those of `skfau.facs` are ours.
 
     Ablations are settings: ``encoder_layers=0`` (no Inter-AU attention),
     ``text_level="word"``, ``text_level=None`` (no text), and `ResNetClassifier` (no
@@ -328,9 +331,10 @@ class SEVNetClassifier(BaseAUClassifier):
             If an AU was trained, has no description or one that does not fit, or the
             classifier knows no text.
 
-        Notes ----- In the Inter-AU encoder each new AU joins the trained ones alone, so
-        that its probability does not depend on other new AUs. The paper does not do
-        this.
+        Notes
+        -----
+        In the Inter-AU encoder each new AU joins the trained ones alone, so that its
+        probability does not depend on other new AUs. The paper does not do this.
         """
         check_is_fitted(self, "net_")
         text = self._new_text(tuple(map(au_number, aus)), descriptions)
