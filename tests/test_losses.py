@@ -39,6 +39,7 @@ def every_loss():
     weight = [0.5, 1.0, 1.5]
     return {
         "wce": losses.WeightedBCE(weight),
+        "wce_sum": losses.WeightedBCE(weight, "sum"),
         "tversky": losses.WeightedTversky(weight),
         "huber": losses.MapLoss("huber", delta=0.3),
         "l1": losses.MapLoss("l1"),
@@ -72,6 +73,24 @@ def test_weighted_bce_is_the_mean_over_known_labels():
     each = -weight * (y * np.log(p) + (1 - y) * np.log(1 - p))
     ours = losses.WeightedBCE(weight)(logits, targets)
     assert ours.item() == pytest.approx(np.nanmean(each), rel=1e-10)
+
+
+def test_weighted_bce_sums_over_the_known_labels_of_every_face():
+    (logits, _), targets, _ = random_case(0)
+    targets["labels"][2] = NAN
+    x, y = arrays(logits, targets["labels"])
+    weight, expected = [0.5, 2.0, 3.0], 0.0
+    for n, a in np.argwhere(~np.isnan(y)):
+        p = 1 / (1 + np.exp(-x[n, a]))
+        expected -= weight[a] * np.log(p if y[n, a] else 1 - p)
+    loss = losses.WeightedBCE(weight, "sum")
+    ours = loss(logits, targets)
+    assert ours.item() == pytest.approx(expected / N, rel=1e-12)
+    # A label that is known elsewhere changes no step for this one.
+    (before,) = torch.autograd.grad(ours, logits)
+    targets["labels"][2, 0] = 1.0
+    (after,) = torch.autograd.grad(loss(logits, targets), logits)
+    torch.testing.assert_close(before[:2], after[:2])
 
 
 @pytest.mark.parametrize(("alpha", "beta", "eps"), [(0.25, 0.75, 1), (0.5, 0.5, 0.1)])
@@ -305,6 +324,7 @@ def test_composite_runs_on_plain_logits_when_all_else_is_off():
     ("make", "message"),
     [
         (lambda: losses.WeightedBCE([1, NAN]), "one finite weight"),
+        (lambda: losses.WeightedBCE(reduction="none"), "'mean' or 'sum'"),
         (lambda: losses.MapLoss("l3"), "distance must be one of"),
         (lambda: losses.MapLoss(target="some"), "target must be one of"),
         (

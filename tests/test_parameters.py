@@ -50,6 +50,7 @@ VALUES = {
     "branch_channels": (6, 5),
     "crf_widths": (9.0, 0.3, 2.0),
     "crf_weights": (1.5, 0.5),
+    "described_aus": (1, 5, 9),
     "label_vae": True,
     ("AUNetClassifier", "backbone"): "tiny",
     ("AUNetClassifier", "image_size"): 48,

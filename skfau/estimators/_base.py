@@ -94,6 +94,8 @@ class BaseAUClassifier(
         None where all weigh alike.
     ``_apply_network(faces, select, method)``
         Run the network over faces.
+    ``_named_by(aus)``
+        Return the parameters that tell one fit's checkpoint from another's.
 
     What ``callbacks`` of skorch do here; a fit trains with copies of them. What cannot
     do its work is refused with a reason before anything is trained:
@@ -246,7 +248,7 @@ class BaseAUClassifier(
             self.checkpoint_dir,
             self.random_state,
             going_on,
-            lambda: fit_fingerprint(type(self), self.get_params(False), *train),
+            lambda: fit_fingerprint(type(self), self._named_by(aus), *train),
             self.max_epochs,
         )
         taught = _persistence.subjects_of(self if going_on else self.init_from)
