@@ -1,5 +1,7 @@
 """A paper's protocol end to end: its folds, its averaging, its figures beside ours."""
 
+from importlib.resources import files
+
 import numpy as np
 import pytest
 from skorch.callbacks import Callback
@@ -138,6 +140,7 @@ def test_folds_averaging_and_figures_are_the_published_ones(recorder, bp4d):
     # Of 41 subjects' 8 tasks there is one each of six subjects.
     assert len(result.deviating) == 41 * 8 - 6
     assert "Not the published data: 322 videos" in printed
+    assert max(map(len, printed.splitlines())) <= 88
 
 
 def test_the_order_of_folds_is_a_choice(recorder, bp4d):
@@ -304,6 +307,12 @@ def test_every_protocol_runs_and_has_figures(protocol, recorder, request):
         assert tuple(result.published) == (*protocol.aus, "mean")
     lines = repr(result).splitlines()
     assert protocol.notes() in repr(result) and len(lines[1]) == len(lines[2])
+
+
+def test_no_file_hides_a_protocol_of_another():
+    papers = (files("skfau.protocols") / "papers").iterdir()
+    heads = [line for p in papers for line in p.read_text("utf-8").splitlines()]
+    assert sum(".on." in line for line in heads if line[:1] == "[") == len(PROTOCOLS)
 
 
 def test_every_row_with_a_system_and_a_loader_has_a_protocol():

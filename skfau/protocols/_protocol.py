@@ -2,13 +2,21 @@
 
 import textwrap
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from types import MappingProxyType
 
 from skfau.facs import DATASET_AUS
 
 _WIDTH = 88
+# What a file need not say.
+_DEFAULTS = {
+    **dict.fromkeys(("parameters", "loader", "train", "test"), MappingProxyType({})),
+    **dict.fromkeys(("aligner", "folds", "table"), None),
+    **dict.fromkeys(("pretrained_on", "different", "silent"), ()),
+    "every": 1,
+    "source": "",
+}
 
 
 @dataclass(frozen=True)
@@ -58,18 +66,18 @@ class Protocol:
     title: str
     dataset: str
     estimator: str
-    parameters: dict = field(default_factory=dict)
-    aligner: dict | None = None
-    loader: dict = field(default_factory=dict)
-    folds: str | int | None = None
-    train: dict = field(default_factory=dict)
-    test: dict = field(default_factory=dict)
-    every: int = 1
-    pretrained_on: tuple = ()
-    table: tuple | None = None
-    source: str = ""
-    different: tuple = ()
-    silent: tuple = ()
+    parameters: dict
+    aligner: dict | None
+    loader: dict
+    folds: str | int | None
+    train: dict
+    test: dict
+    every: int
+    pretrained_on: tuple
+    table: tuple | None
+    source: str
+    different: tuple
+    silent: tuple
 
     @property
     def aus(self):
@@ -96,7 +104,7 @@ class Protocol:
         lines = []
         for title, sentences in parts.items():
             lines += [f"{title}:"] if sentences else []
-            lines += [_filled(f"- {sentence}") for sentence in sentences]
+            lines += [filled(f"- {sentence}") for sentence in sentences]
         return "\n".join(lines)
 
     def __str__(self):
@@ -112,7 +120,7 @@ class Protocol:
             self._scored(),
             f"Published: {self.source}." if self.source else NO_FIGURES,
         ]
-        return "\n".join([*(_filled(fact) for fact in facts), self.notes()])
+        return "\n".join([*(filled(fact) for fact in facts), self.notes()])
 
     def _scored(self):
         """Return what is learned and what is scored, as a sentence."""
@@ -127,7 +135,8 @@ class Protocol:
 NO_FIGURES = "No figures are published."
 
 
-def _filled(text):
+def filled(text):
+    """Return text in lines of at most 88 characters, all but the first indented."""
     return textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
@@ -176,7 +185,7 @@ def _protocol(facts, papers):
         first = " and of ".join(facts["pretrained_on"])
         seen = f"The network that is fine-tuned has seen all subjects of {first}."
         facts["silent"] = (seen, *facts["silent"])
-    return Protocol(**facts)
+    return Protocol(**{**_DEFAULTS, **facts})
 
 
 #: The protocols that `run` knows, by (system, experiment).

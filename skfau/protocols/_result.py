@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skfau.datasets import published_results
-from skfau.protocols._protocol import NO_FIGURES, Protocol
+from skfau.protocols._protocol import NO_FIGURES, Protocol, filled
 
 _OTHER_DATA = (
     "Not the published data: {} videos lack frames or are others, so that the figures "
@@ -94,7 +94,7 @@ class ProtocolResult:
         lines += [f"Published: {of.source}." if of.source else NO_FIGURES]
         lines += self._changes()
         if self.deviating:
-            lines.append(_OTHER_DATA.format(len(self.deviating)))
+            lines.append(filled(_OTHER_DATA.format(len(self.deviating))))
         return "\n".join([*lines, of.notes()])
 
     def _changes(self):
@@ -106,7 +106,7 @@ class ProtocolResult:
             text = ", ".join(f"{k}={v!r}" for k, v in changes.items())
             where = f" in the stage {place}" if place else " in all stages" * several
             if changes:
-                yield f"Not as published{where}: {text}."
+                yield filled(f"Not as published{where}: {text}.")
 
 
 def _table(aus, values, published):
