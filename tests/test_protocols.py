@@ -191,6 +191,7 @@ def test_one_part_is_learned_and_the_other_scored(recorder, emotionet):
     np.testing.assert_array_equal(result.y_true[:, 0], [0, 1, 1])
     assert result.mean_f1 == pytest.approx(80) and result.f1.shape == (1, 12)
     assert result.published == {"mean": 45.7}
+    assert "Not the published data: 3 faces are scored, of 24,600" in repr(result)
     # Nothing is printed of single AUs.
     assert repr(result).splitlines()[2].split() == ["1", "80.0", "-", "-"]
 

@@ -12,7 +12,7 @@ _WIDTH = 88
 # What a file need not say.
 _DEFAULTS = {
     **dict.fromkeys(("parameters", "loader", "train", "test"), MappingProxyType({})),
-    **dict.fromkeys(("aligner", "folds", "table"), None),
+    **dict.fromkeys(("aligner", "folds", "n_scored", "table"), None),
     **dict.fromkeys(("pretrained_on", "different", "silent"), ()),
     "every": 1,
     "source": "",
@@ -45,6 +45,8 @@ class Protocol:
     train, test : dict
         Parameters of the loader for the rows that are learned, and those that are
         scored.
+    n_scored : int or None
+        Faces that the whole data set has to score, if that is known.
     every : int
         Every so many-th frame of a video is learned.
     pretrained_on : tuple of str
@@ -72,6 +74,7 @@ class Protocol:
     folds: str | int | None
     train: dict
     test: dict
+    n_scored: int | None
     every: int
     pretrained_on: tuple
     table: tuple | None

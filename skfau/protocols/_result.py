@@ -7,9 +7,13 @@ import numpy as np
 from skfau.datasets import published_results
 from skfau.protocols._protocol import NO_FIGURES, Protocol, filled
 
-_OTHER_DATA = (
+_OTHER_VIDEOS = (
     "Not the published data: {} videos lack frames or are others, so that the figures "
     "do not compare."
+)
+_OTHER_NUMBER = (
+    "Not the published data: {:,} faces are scored, of {:,}, so that the figures do "
+    "not compare."
 )
 # Overrides that change how a run goes, not what it computes.
 _NEUTRAL = {
@@ -81,11 +85,10 @@ class ProtocolResult:
         return float(self.accuracy.mean(axis=1).mean())
 
     def __repr__(self):
-        of, n = self.protocol, len(self.f1)
-        means = f"mean over {n} folds, " if n > 1 else ""
+        of, n_folds, n_rows = self.protocol, len(self.f1), len(self.fold)
+        means = f"mean over {n_folds} folds, " if n_folds > 1 else ""
         lines = [
-            f"{of.title} on {of.dataset}, F1 in percent, {means}"
-            f"{len(self.fold):,} frames",
+            f"{of.title} on {of.dataset}, F1 in percent, {means}{n_rows:,} frames",
             *_table(self.aus, self.f1, self.published),
         ]
         if self.published_accuracy:
@@ -94,7 +97,9 @@ class ProtocolResult:
         lines += [f"Published: {of.source}." if of.source else NO_FIGURES]
         lines += self._changes()
         if self.deviating:
-            lines.append(filled(_OTHER_DATA.format(len(self.deviating))))
+            lines.append(filled(_OTHER_VIDEOS.format(len(self.deviating))))
+        if of.n_scored not in (None, n_rows):
+            lines.append(filled(_OTHER_NUMBER.format(n_rows, of.n_scored)))
         return "\n".join([*lines, of.notes()])
 
     def _changes(self):

@@ -145,6 +145,10 @@ class _Changes:
         """Return the parameters of the estimator that differ in this stage."""
         return {**self.overrides, **self.stages.get(protocol.experiment, {})}
 
+    def stride(self, protocol):
+        """Return which so many-th frames are learned."""
+        return protocol.every if self.every is None else self.every
+
     def say(self, text):
         """Show progress."""
         if self.verbose:
@@ -172,9 +176,9 @@ def _pretrained(protocol, roots, changes):
     for name in protocol.pretrained_on:
         first = _find(protocol.system, name)
         faces, target, _ = _load(first, roots[name], "train", changes, scored=False)
+        faces, target = _thinned(faces, target, changes.stride(first))
         changes.say(f"{first.title} learns on {name}, {len(faces):,} frames")
-        model = _make(first, changes, start)
-        start = {"init_from": _fit(model, faces, target, _stride(first, changes))}
+        start = {"init_from": _make(first, changes, start).fit(faces, target)}
     return start
 
 
@@ -207,16 +211,12 @@ def _make(protocol, changes, start):
     return kind(aus=protocol.aus, verbose=int(changes.verbose), **given)
 
 
-def _stride(protocol, changes):
-    return protocol.every if changes.every is None else changes.every
-
-
-def _fit(model, faces, target, every):
-    """Fit on every so many-th frame of each video."""
-    if every > 1:
-        rows = np.flatnonzero(_places(faces) % every == 0)
-        faces, target = faces[rows], target[rows]
-    return model.fit(faces, target)
+def _thinned(faces, target, every):
+    """Return every so many-th frame of each video, and its labels."""
+    if every == 1:
+        return faces, target
+    rows = np.flatnonzero(_places(faces) % every == 0)
+    return faces[rows], target[rows]
 
 
 def _places(faces):
@@ -245,12 +245,13 @@ def _evaluate(protocol, root, numbering, start, changes):
     fold = np.full(len(target), -1)
     model = _make(protocol, changes, start)
     for number, (train, test) in enumerate(splits):
+        faces, labels = learned[0][train], learned[1][train]
+        faces, labels = _thinned(faces, labels, changes.stride(protocol))
         changes.say(
             f"{protocol.title} on {protocol.dataset}, fold {number + 1}: "
-            f"{len(train):,} frames to learn, {len(test):,} to score"
+            f"{len(faces):,} frames to learn, {len(test):,} to score"
         )
-        stride = _stride(protocol, changes)
-        _fit(model, learned[0][train], learned[1][train], stride)
+        model.fit(faces, labels)
         y_proba[test] = model.predict_proba(scored[0][test])
         fold[test] = number
         f1 = _by_fold(au_f1_score, target[test], y_proba[test], fold[test] - number)
