@@ -11,12 +11,45 @@ from skfau.facs import DATASET_AUS
 _WIDTH = 88
 # What a file need not say.
 _DEFAULTS = {
-    **dict.fromkeys(("parameters", "loader", "train", "test"), MappingProxyType({})),
-    **dict.fromkeys(("aligner", "folds", "n_scored", "table"), None),
-    **dict.fromkeys(("pretrained_on", "different", "silent"), ()),
+    "parameters": MappingProxyType({}),
+    "aligner": None,
     "every": 1,
+    "pretrained_on": (),
+    "table": None,
     "source": "",
+    "different": (),
 }
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """How papers divide a data set into what is learned and what is scored.
+
+    Attributes
+    ----------
+    name : str
+        Its name in `skfau.facs.DATASET_AUS`.
+    load : str
+        Its loader in `skfau.datasets`, without ``load_``.
+    loader : dict
+        Parameters of the loader, such as ``threshold``.
+    folds : str, int or None
+        Data set of the published partition, or a number of subject folds. None has no
+        folds, but `train` and `test`.
+    train, test : dict
+        Parameters of the loader for the rows that are learned, and those that are
+        scored.
+    n_scored : int or None
+        Faces that the whole data set has to score, if that is known.
+    """
+
+    name: str
+    load: str
+    loader: dict
+    folds: str | int | None
+    train: dict
+    test: dict
+    n_scored: int | None
 
 
 @dataclass(frozen=True)
@@ -29,24 +62,18 @@ class Protocol:
         Its key in `PROTOCOLS`, as in `run`.
     title : str
         Name of the system in its paper.
-    dataset : str
+    data : DataSet
         Data set that is scored.
+    learned : tuple of DataSet
+        Data sets that are learned together; `data` alone in most protocols.
+    learned_aus : tuple of int
+        AUs that the network learns.
     estimator : str
         Class in `skfau.estimators`.
     parameters : dict
         Where the paper's experiment differs from the defaults of the class.
     aligner : dict or None
         Parameters of `skfau.preprocessing.FaceAligner`; None takes faces as delivered.
-    loader : dict
-        Parameters of the data set's loader: ``threshold``.
-    folds : str, int or None
-        Data set of the published partition, or a number of subject folds. None has no
-        folds, but `train` and `test`.
-    train, test : dict
-        Parameters of the loader for the rows that are learned, and those that are
-        scored.
-    n_scored : int or None
-        Faces that the whole data set has to score, if that is known.
     every : int
         Every so many-th frame of a video is learned.
     pretrained_on : tuple of str
@@ -66,15 +93,12 @@ class Protocol:
     system: str
     experiment: str
     title: str
-    dataset: str
+    data: DataSet
+    learned: tuple
+    learned_aus: tuple
     estimator: str
     parameters: dict
     aligner: dict | None
-    loader: dict
-    folds: str | int | None
-    train: dict
-    test: dict
-    n_scored: int | None
     every: int
     pretrained_on: tuple
     table: tuple | None
@@ -83,9 +107,15 @@ class Protocol:
     silent: tuple
 
     @property
+    def dataset(self):
+        """Name of the data set that is scored."""
+        return self.data.name
+
+    @property
     def aus(self):
         """AUs of the table, in the order of the columns."""
-        return DATASET_AUS[self.dataset]
+        scored = DATASET_AUS[self.dataset]
+        return tuple(au for au in scored if au in self.learned_aus)
 
     @property
     def stages(self):
@@ -127,11 +157,16 @@ class Protocol:
 
     def _scored(self):
         """Return what is learned and what is scored, as a sentence."""
-        every = f"every {self.every}th frame of " if self.every > 1 else ""
-        if self.folds is None:
-            parts = (_call(self.dataset, part) for part in (self.train, self.test))
+        every, data = "", self.data
+        if self.every > 1:
+            every = f"every {self.every}th frame of "
+        if self.learned != (data,):
+            names = ", ".join(part.name for part in self.learned)
+            return f"Learns {every}{names} together, is scored on {data.name}."
+        if data.folds is None:
+            parts = (_call(data.name, part) for part in (data.train, data.test))
             return "Learns {}{}, is scored on {}.".format(every, *parts)
-        kind = "3 published" if isinstance(self.folds, str) else f"{self.folds}"
+        kind = "3 published" if isinstance(data.folds, str) else f"{data.folds}"
         return f"Learns {every}two of {kind} folds of subjects, is scored on the other."
 
 
@@ -154,14 +189,13 @@ def _read_all():
     protocols = {}
     for path in sorted((here / "papers").iterdir(), key=lambda p: p.name):
         paper = tomllib.loads(path.read_text("utf-8"))
+        shared = paper.pop("experiments", {})
         for system, facts in paper.pop("systems").items():
             for experiment, row in facts.pop("on").items():
-                dataset = row.get("dataset", experiment)
-                key = {"system": system, "experiment": experiment, "dataset": dataset}
-                levels = (paper, facts, row, common["datasets"][dataset])
-                general = {"silent": common["silent"]}
-                merged = _merge(key, *levels, general)
-                protocols[system, experiment] = _protocol(merged, common["papers"])
+                key = {"system": system, "experiment": experiment}
+                name = {"dataset": experiment}
+                levels = (name, paper, facts, shared.get(experiment, {}), row)
+                protocols[system, experiment] = _protocol(key, levels, common)
     return protocols
 
 
@@ -177,18 +211,34 @@ def _merge(*levels):
     return merged
 
 
-def _protocol(facts, papers):
-    """Return the protocol of merged facts; `papers` cites papers by their names."""
-    method = facts.pop("method", facts["title"])
+def _protocol(key, levels, common):
+    """Return the protocol of a row, of its system and of its paper."""
+    facts = _merge(*levels)
+    dataset, method = facts.pop("dataset"), facts.pop("method", facts["title"])
+    learned = facts.pop("learned", (dataset,))
+    facts["data"] = _data_set(dataset, common)
+    facts["learned"] = tuple(_data_set(name, common) for name in learned)
+    facts.setdefault("learned_aus", sum((DATASET_AUS[name] for name in learned), ()))
     if "table" in facts:
         paper, number = facts["table"].split()
         facts["table"] = (paper, number, method)
-        facts["source"] = f"{papers[paper]}, Table {number}"
+        facts["source"] = f"{common['papers'][paper]}, Table {number}"
+    silent = facts.get("silent", ())
     if "pretrained_on" in facts:
         first = " and of ".join(facts["pretrained_on"])
         seen = f"The network that is fine-tuned has seen all subjects of {first}."
-        facts["silent"] = (seen, *facts["silent"])
-    return Protocol(**{**_DEFAULTS, **facts})
+        silent = (seen, *silent)
+    notes = (common["datasets"][name].get("silent", ()) for name in learned)
+    facts["silent"] = (*silent, *dict.fromkeys(sum(map(tuple, notes), ())))
+    facts["silent"] += tuple(common["silent"])
+    return Protocol(**{**_DEFAULTS, **key, **facts})
+
+
+def _data_set(name, common):
+    facts = {"name": name, "load": name, **common["datasets"][name]}
+    facts.pop("silent", None)
+    empty = {"loader": {}, "train": {}, "test": {}, "folds": None, "n_scored": None}
+    return DataSet(**{**empty, **facts})
 
 
 #: The protocols that `run` knows, by (system, experiment).

@@ -98,8 +98,8 @@ class ProtocolResult:
         lines += self._changes()
         if self.deviating:
             lines.append(filled(_OTHER_VIDEOS.format(len(self.deviating))))
-        if of.n_scored not in (None, n_rows):
-            lines.append(filled(_OTHER_NUMBER.format(n_rows, of.n_scored)))
+        if of.data.n_scored not in (None, n_rows):
+            lines.append(filled(_OTHER_NUMBER.format(n_rows, of.data.n_scored)))
         return "\n".join([*lines, of.notes()])
 
     def _changes(self):

@@ -3,14 +3,12 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from skfau import datasets, estimators
+from skfau import estimators
 from skfau.metrics import au_accuracy_score, au_f1_score
-from skfau.model_selection import PublishedKFold, SubjectKFold
-from skfau.preprocessing import FaceAligner, prepare
+from skfau.protocols._data import Reader, thinned
 from skfau.protocols._protocol import PROTOCOLS
 from skfau.protocols._result import ProtocolResult, published_figures
 
@@ -42,8 +40,9 @@ def run(
         Such as "fau_transformer", "wsarl" or "jaanet".
     dataset : str
         Such as "bp4d", "disfa" or "emotionet_from_bp4d"; `PROTOCOLS` has the pairs.
-    root : str or Path
-        Folder of the data set, as for its loader.
+    root : str, Path or dict
+        Folder of the data set, as for its loader; a dict of folders by data set for
+        protocols that learn others or several.
     pretrain_root : str, Path, dict or None, default=None
         Folder of BP4D, for protocols that start with training on BP4D; a dict of
         folders by data set for those that start with several.
@@ -53,7 +52,7 @@ def run(
     numbering : {"jaa", "me-graphau", "au-net"}, default="jaa"
         Order of the published folds.
     loader, aligner : dict or None, default=None
-        Other parameters for all loaders and for FaceAligner.
+        Other parameters for the loader of the scored data set, and for FaceAligner.
     every : int or None, default=None
         Learn every so many-th frame of a video only; None is the protocol's number.
         All frames are scored.
@@ -74,8 +73,8 @@ def run(
     Raises
     ------
     ValueError
-        If there is no such protocol or stage, or it starts from weights that are not
-        given.
+        If there is no such protocol or stage, a folder is missing, or weights that the
+        training starts from are.
 
     Examples
     --------
@@ -93,22 +92,39 @@ def run(
     >>> print(protocols.run("wsarl", "bp4d", "/data/BP4D"))  # doctest: +SKIP
     """
     protocol = _find(system, dataset)
-    changes = _Changes(
-        loader or {}, aligner or {}, prepared, every, overrides, stages or {}, verbose
-    )
+    changes = _Changes(every, overrides, stages or {}, verbose)
     changes.check(protocol)
-    start = _pretrained(protocol, pretrain_root, changes)
-    scored = _evaluate(protocol, root, numbering, start, changes)
-    thinned = {} if every is None else {"every": every}
+    roots = _roots(protocol, root)
+    reader = Reader(aligner or {}, prepared, numbering, verbose)
+    start = _pretrained(protocol, pretrain_root, reader, changes)
+    reader.deviating.clear()
+    rounds = reader.rounds(protocol, roots, loader or {})
+    scored = _evaluate(_make(protocol, changes, start), protocol, rounds, changes)
+    thinning = {} if every is None else {"every": every}
     return ProtocolResult(
         protocol=protocol,
-        overrides={**changes.loader, **changes.aligner, **thinned, **overrides},
+        overrides={**(loader or {}), **(aligner or {}), **thinning, **overrides},
         stages=changes.stages,
+        deviating=tuple(dict.fromkeys(reader.deviating)),
         aus=protocol.aus,
         published=published_figures(protocol),
         published_accuracy=published_figures(protocol, "accuracy"),
         **scored,
     )
+
+
+def _roots(protocol, root):
+    """Return the folder of every data set that is learned or scored, by its name."""
+    names = dict.fromkeys([*(data.name for data in protocol.learned), protocol.dataset])
+    if not isinstance(root, Mapping):
+        root = {protocol.dataset: root}
+    missing = [name for name in names if name not in root]
+    if missing:
+        raise ValueError(
+            f"{protocol.title} on {protocol.experiment!r} reads {', '.join(names)}: "
+            f"pass root=, a dict of their folders; it lacks {', '.join(missing)}"
+        )
+    return root
 
 
 def _find(system, experiment):
@@ -124,9 +140,6 @@ def _find(system, experiment):
 class _Changes:
     """What a caller wants otherwise, as in `run`."""
 
-    loader: dict
-    aligner: dict
-    prepared: str | Path | None
     every: int | None
     overrides: dict
     stages: dict
@@ -155,7 +168,7 @@ class _Changes:
             print(text, file=sys.stderr, flush=True)
 
 
-def _pretrained(protocol, roots, changes):
+def _pretrained(protocol, roots, reader, changes):
     """Return ``init_from``, in a dict, if the protocol starts from other weights."""
     if not protocol.pretrained_on or "init_from" in changes.parameters(protocol):
         return {}
@@ -175,94 +188,43 @@ def _pretrained(protocol, roots, changes):
     start = {}
     for name in protocol.pretrained_on:
         first = _find(protocol.system, name)
-        faces, target, _ = _load(first, roots[name], "train", changes, scored=False)
-        faces, target = _thinned(faces, target, changes.stride(first))
-        changes.say(f"{first.title} learns on {name}, {len(faces):,} frames")
-        start = {"init_from": _make(first, changes, start).fit(faces, target)}
+        part = reader.read(first.data, roots[name], "train", first.aligner, {})
+        part = thinned(part, changes.stride(first))
+        changes.say(f"{first.title} learns on {name}, {len(part.faces):,} frames")
+        model = _make(first, changes, start)
+        start = {"init_from": model.fit(part.faces, part.target)}
     return start
-
-
-def _load(protocol, root, part, changes, scored=True):
-    """Return aligned faces, labels, and the videos that differ from published data."""
-    # Settings for the scored data set would be wrong for the others.
-    others = changes.loader if scored else _only(changes.loader, "n_jobs")
-    options = {**protocol.loader, **getattr(protocol, part), **others}
-    load = getattr(datasets, f"load_{protocol.dataset}")
-    bunch = load(root, verbose=changes.verbose, **options)
-    deviating = tuple(getattr(bunch.report, "deviating", ()))
-    if protocol.aligner is None:
-        return bunch.data, bunch.target, deviating
-    align = FaceAligner(**{**protocol.aligner, **changes.aligner})
-    if changes.prepared is None:
-        return align.fit_transform(bunch.data), bunch.target, deviating
-    place = Path(changes.prepared) / protocol.dataset
-    place = place if protocol.folds is not None else place / part
-    faces = prepare(bunch.data, align, place, verbose=changes.verbose)
-    return faces, bunch.target, deviating
-
-
-def _only(options, *names):
-    return {name: value for name, value in options.items() if name in names}
 
 
 def _make(protocol, changes, start):
     kind = getattr(estimators, protocol.estimator)
     given = {**protocol.parameters, **start, **changes.parameters(protocol)}
-    return kind(aus=protocol.aus, verbose=int(changes.verbose), **given)
+    return kind(aus=protocol.learned_aus, verbose=int(changes.verbose), **given)
 
 
-def _thinned(faces, target, every):
-    """Return every so many-th frame of each video, and its labels."""
-    if every == 1:
-        return faces, target
-    rows = np.flatnonzero(_places(faces) % every == 0)
-    return faces[rows], target[rows]
-
-
-def _places(faces):
-    """Return the place of every row in its video, from 0."""
-    rows = np.arange(len(faces))
-    if "video" not in faces.columns:
-        return rows
-    _, first, video = np.unique(faces.video, return_index=True, return_inverse=True)
-    return rows - first[video]
-
-
-def _evaluate(protocol, root, numbering, start, changes):
+def _evaluate(model, protocol, rounds, changes):
     """Return labels, probabilities, folds and scores of the scored rows, in a dict."""
-    learned = _load(protocol, root, "train", changes)
-    scored = learned
-    if protocol.folds is None:
-        scored = _load(protocol, root, "test", changes)
-        everything = np.arange(len(learned[0])), np.arange(len(scored[0]))
-        splits = [everything]
-    elif isinstance(protocol.folds, str):
-        splits = PublishedKFold(protocol.folds, numbering).split(*learned[:2])
-    else:
-        splits = SubjectKFold(protocol.folds).split(*learned[:2])
-    target = scored[1]
-    y_proba = np.full(target.shape, np.nan, np.float32)
-    fold = np.full(len(target), -1)
-    model = _make(protocol, changes, start)
-    for number, (train, test) in enumerate(splits):
-        faces, labels = learned[0][train], learned[1][train]
-        faces, labels = _thinned(faces, labels, changes.stride(protocol))
+    columns = np.isin(protocol.learned_aus, protocol.aus)
+    parts = []
+    for number, (learned, scored) in enumerate(rounds):
+        learned = thinned(learned, changes.stride(protocol))
         changes.say(
             f"{protocol.title} on {protocol.dataset}, fold {number + 1}: "
-            f"{len(faces):,} frames to learn, {len(test):,} to score"
+            f"{len(learned.faces):,} frames to learn, {len(scored.faces):,} to score"
         )
-        model.fit(faces, labels)
-        y_proba[test] = model.predict_proba(scored[0][test])
-        fold[test] = number
-        f1 = _by_fold(au_f1_score, target[test], y_proba[test], fold[test] - number)
+        model.fit(learned.faces, learned.target)
+        y_proba = model.predict_proba(scored.faces)[:, columns]
+        fold = np.full(len(y_proba), number)
+        parts.append((scored.rows, scored.target, y_proba, fold))
+        f1 = _by_fold(au_f1_score, scored.target, y_proba, fold - number)
         changes.say(f"F1 {f1.mean():.1f}")
+    rows, target, y_proba, fold = map(np.concatenate, zip(*parts, strict=True))
+    order = np.argsort(rows)
+    of_all = {"y_true": target[order], "y_proba": y_proba[order], "fold": fold[order]}
     return {
-        "y_true": target,
-        "y_proba": y_proba,
-        "fold": fold,
-        "f1": _by_fold(au_f1_score, target, y_proba, fold),
-        "accuracy": _by_fold(au_accuracy_score, target, y_proba, fold),
-        "deviating": tuple(dict.fromkeys(learned[2] + scored[2])),
+        **of_all,
+        "f1": _by_fold(au_f1_score, *of_all.values()),
+        "accuracy": _by_fold(au_accuracy_score, *of_all.values()),
     }
 
 
