@@ -6,12 +6,11 @@ from contextlib import closing, contextmanager
 
 import cv2
 import numpy as np
-import torch
 from joblib import effective_n_jobs
 from tqdm import tqdm
 
 from skfau.cli._frames import ahead
-from skfau.estimators._torch_state import threads
+from skfau.estimators._torch_state import at_most_threads
 from skfau.exceptions import FaceImageError, MissingFaceWarning, SeveralFacesWarning
 
 _BLOCK = 256  # frames that are written at once
@@ -80,9 +79,8 @@ def few_threads():
     """
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    n_threads = max(effective_n_jobs(-1) - 2, 1)
     try:
-        with threads(min(n_threads, torch.get_num_threads())):
+        with at_most_threads(max(effective_n_jobs(-1) - 2, 1)):
             yield
     finally:
         cv2.setNumThreads(before)
