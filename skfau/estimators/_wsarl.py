@@ -257,6 +257,7 @@ class WSARLClassifier(BaseAUClassifier):
             crf_scale=self.crf_scale,
             crf_widths=self.crf_widths,
             crf_weights=self.crf_weights,
+            energy=self.energy_weight > 0,
         )
         weights = class_weights(self.class_weight, task.label_counts)
         nesterov = self.variant == "arl"
