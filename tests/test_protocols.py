@@ -259,6 +259,31 @@ def test_every_so_many_th_frame_of_a_video_is_learned(recorder, bp4d, affwild2):
     assert recorder.fits[-1][2] == (12, 12)
 
 
+@pytest.mark.parametrize(
+    ("system", "dataset"),
+    [("multi_label_transformer", "affwild2"), ("fau_transformer", "emotionet")],
+)
+def test_networks_learn_one_part_and_predict_the_other(
+    system, dataset, request, monkeypatch
+):
+    def with_landmarks(self, X):
+        points = np.tile(np.linspace(0, 7, 68)[:, None], (len(X), 1, 2))
+        return X.with_columns(landmarks=points)
+
+    monkeypatch.setattr(FaceAligner, "fit_transform", with_landmarks)
+    root = request.getfixturevalue(dataset)
+    result = protocols.run(
+        *(system, dataset, root),
+        backbone="tiny",
+        weights=None,
+        embedding_dim=8,
+        image_size=48,
+        max_epochs=1,
+        random_state=0,
+    )
+    assert result.y_proba.shape == (3, 12) and np.isfinite(result.y_proba).all()
+
+
 def test_accuracy_is_printed_where_the_paper_prints_it(recorder, bp4d):
     result = protocols.run("jaanet", "bp4d", bp4d)
     assert result.published_accuracy["mean"] == 78.4
