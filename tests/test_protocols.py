@@ -76,64 +76,72 @@ def write_six_subjects(root, aus):
     return root
 
 
-@pytest.fixture
-def bp4d(tmp_path):
-    return write_six_subjects(tmp_path / "bp4d", DATASET_AUS["bp4d"])
+# Data sets on disk are read only, and written once.
+once = pytest.fixture(scope="module")
 
 
-@pytest.fixture
-def bp4d_plus(tmp_path):
-    return write_six_subjects(tmp_path / "bp4d_plus", DATASET_AUS["bp4d_plus"])
+@once
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("datasets")
 
 
-@pytest.fixture
-def disfa(tmp_path):
+@once
+def bp4d(folder):
+    return write_six_subjects(folder / "bp4d", DATASET_AUS["bp4d"])
+
+
+@once
+def bp4d_plus(folder):
+    return write_six_subjects(folder / "bp4d_plus", DATASET_AUS["bp4d_plus"])
+
+
+@once
+def disfa(folder):
     rng = np.random.default_rng(1)
     for subject in [name for part in published_folds("disfa") for name in part[:1]]:
         levels = {au: rng.integers(0, 6, 4) for au in DATASET_AUS["disfa"]}
-        write_disfa(tmp_path / "disfa", subject, levels)
+        write_disfa(folder / "disfa", subject, levels)
         for k in range(4):
-            write_image(tmp_path / "disfa" / subject / f"{k}.png")
-    return tmp_path / "disfa"
+            write_image(folder / "disfa" / subject / f"{k}.png")
+    return folder / "disfa"
 
 
-@pytest.fixture
-def emotionet(tmp_path):
-    root = tmp_path / "emotionet"
-    aus, codes = DATASET_AUS["emotionet"], [0, 1, 1]
-    header = ",".join(["URL", *(f"'AU {au}'" for au in aus)])
-    rows, lines = [], [header]
-    for k, code in enumerate(codes):
+@once
+def emotionet(folder):
+    root, aus = folder / "emotionet", DATASET_AUS["emotionet"]
+    taught = []
+    scored = [",".join(["URL", *(f"'AU {au}'" for au in aus)])]
+    for k, code in enumerate("011"):
         write_image(root / "images" / f"A_{k}.jpg")
         write_image(root / "images" / f"M_{k}.jpg")
-        rows.append("\t".join([f"h/A_{k}.jpg", "x", *[str(code)] * 60]))
-        lines.append(",".join([f"h/M_{k}.jpg", *[str(code)] * len(aus)]))
-    (root / "dataFile_0001.txt").write_text("\n".join(rows[:2]) + "\n")
-    (root / "manual.csv").write_text("\n".join(lines) + "\n")
+        taught.append("\t".join([f"h/A_{k}.jpg", "x", *[code] * 60]))
+        scored.append(",".join([f"h/M_{k}.jpg", *[code] * len(aus)]))
+    (root / "dataFile_0001.txt").write_text("\n".join(taught[:2]) + "\n")
+    (root / "manual.csv").write_text("\n".join(scored) + "\n")
     return root
-
-
-@pytest.fixture
-def affwild2(tmp_path):
-    return write_affwild2(tmp_path / "affwild2", DATASET_AUS["affwild2"])
-
-
-@pytest.fixture
-def affwild2_2020(tmp_path):
-    return write_affwild2(tmp_path / "affwild2_2020", DATASET_AUS["affwild2_2020"])
 
 
 def write_affwild2(root, aus):
     for part, video, n_frames in (("Train_Set", "1", 12), ("Validation_Set", "3", 3)):
-        folder = root / "AU_Detection_Challenge" / part
-        folder.mkdir(parents=True)
+        labels = root / "AU_Detection_Challenge" / part
+        labels.mkdir(parents=True)
         rows = [[k % 2] * len(aus) for k in range(n_frames)]
         lines = [[f"AU{au}" for au in aus], *rows]
         text = "".join(",".join(map(str, line)) + "\n" for line in lines)
-        (folder / f"{video}.txt").write_text(text)
+        (labels / f"{video}.txt").write_text(text)
         for k in range(n_frames):
             write_image(root / "cropped_aligned" / video / f"{k + 1:05d}.jpg")
     return root
+
+
+@once
+def affwild2(folder):
+    return write_affwild2(folder / "affwild2", DATASET_AUS["affwild2"])
+
+
+@once
+def affwild2_2020(folder):
+    return write_affwild2(folder / "affwild2_2020", DATASET_AUS["affwild2_2020"])
 
 
 def test_folds_averaging_and_figures_are_the_published_ones(recorder, bp4d):
@@ -413,7 +421,8 @@ def test_every_row_with_a_system_and_a_loader_has_a_protocol():
     assert known <= rows
 
 
-def test_prepared_faces_are_kept(bp4d, tmp_path, monkeypatch):
+def test_prepared_faces_are_kept(tmp_path, monkeypatch):
+    bp4d = write_six_subjects(tmp_path / "bp4d", DATASET_AUS["bp4d"])
     monkeypatch.setattr(estimators, "WSARLClassifier", Recorder)
     for path in sorted((bp4d / "AUCoding" / "AU_OCC").iterdir()):
         write_points(bp4d / "landmarks68", path.stem, range(1, 9))
