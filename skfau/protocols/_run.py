@@ -97,7 +97,6 @@ def run(
     roots = _roots(protocol, root)
     reader = Reader(aligner or {}, prepared, numbering, verbose)
     start = _pretrained(protocol, pretrain_root, reader, changes)
-    reader.deviating.clear()
     rounds = reader.rounds(protocol, roots, loader or {})
     scored = _evaluate(_make(protocol, changes, start), protocol, rounds, changes)
     thinning = {} if every is None else {"every": every}
@@ -129,9 +128,10 @@ def _roots(protocol, root):
 
 def _find(system, experiment):
     if (system, experiment) not in PROTOCOLS:
-        known = "; ".join(f"{s!r} on {d!r}" for s, d in PROTOCOLS)
+        known = [f"{s!r} on {d!r}" for s, d in PROTOCOLS if s == system]
+        known = known or [repr(s) for s in dict.fromkeys(s for s, _ in PROTOCOLS)]
         raise ValueError(
-            f"no protocol of {system!r} on {experiment!r}; there are {known}"
+            f"no protocol of {system!r} on {experiment!r}; there are {', '.join(known)}"
         )
     return PROTOCOLS[system, experiment]
 
@@ -146,13 +146,17 @@ class _Changes:
     verbose: bool
 
     def check(self, protocol):
-        """Raise if a stage is none of the protocol's."""
+        """Raise if a change does not fit the protocol, before data are read."""
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"every must be 1 or more, got {self.every!r}")
         unknown = [name for name in self.stages if name not in protocol.stages]
         if unknown:
             raise ValueError(
                 f"stages names {unknown}, and {protocol.title} has the stages "
                 f"{', '.join(map(repr, protocol.stages))}"
             )
+        for name in protocol.stages:
+            _make(_find(protocol.system, name), self, {})
 
     def parameters(self, protocol):
         """Return the parameters of the estimator that differ in this stage."""
