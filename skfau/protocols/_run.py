@@ -47,8 +47,8 @@ def run(
         Folder of BP4D, for protocols that start with training on BP4D; a dict of
         folders by data set for those that start with several.
     prepared : str, Path or None, default=None
-        Folder for aligned faces, see `skfau.preprocessing.prepare`; None aligns them
-        again in every epoch.
+        Folder for aligned faces, see `skfau.preprocessing.prepare`, one for every way
+        of alignment; None aligns them again in every epoch.
     numbering : {"jaa", "me-graphau", "au-net"}, default="jaa"
         Order of the published folds.
     loader, aligner : dict or None, default=None
