@@ -12,7 +12,8 @@ from skfau import FaceAligner, Faces, _cache_files, _files
 from skfau.cli import _frames, _result_table, _search, _work_folder, main
 from skfau.datasets import load_table
 from skfau.exceptions import DatasetWarning
-from skfau.preprocessing import MeshDetector, find_faces
+from skfau.preprocessing import find_faces
+from skfau.preprocessing._find_faces import FaceFollower
 from tests import video_files
 from tests.cli_folder import AUS, make_folder, numbers, read_rows, runner
 
@@ -151,13 +152,13 @@ def interrupt(monkeypatch):
 def test_what_was_found_is_not_searched_again(run, monkeypatch, interrupt):
     monkeypatch.setattr(_search, "_BLOCK", 4)
     monkeypatch.setattr(_frames, "_BATCH", 2)
-    searched, faces = [], MeshDetector.faces
+    searched, find = [], FaceFollower.find
 
-    def search(self, images):
-        searched.append(len(images))
-        return faces(self, images)
+    def search(self, faces):
+        searched.append(len(faces))
+        return find(self, faces)
 
-    monkeypatch.setattr(MeshDetector, "faces", search)
+    monkeypatch.setattr(FaceFollower, "find", search)
     go_on = interrupt(2)
     assert run("film.avi")[0] == 130
     assert sum(searched) == 10

@@ -47,8 +47,10 @@ VALUES = {
     "attention_losses": ("wce",),
     "classifier_losses": ("tversky",),
     "loss_weights": (0.4, 0.3, 0.2, 0.1),
+    "branch_channels": (6, 5),
     "crf_widths": (9.0, 0.3, 2.0),
     "crf_weights": (1.5, 0.5),
+    "described_aus": (1, 5, 9),
     "label_vae": True,
     ("AUNetClassifier", "backbone"): "tiny",
     ("AUNetClassifier", "image_size"): 48,
@@ -92,6 +94,7 @@ TRANSLATED = {
 ALSO = {
     ("EACNetClassifier", "weights"): "freeze",
     ("FAUTransformerClassifier", "attention"): "attention_losses",
+    ("FAUTransformerClassifier", "balance"): "center_reduction",
     ("FAUTransformerClassifier", "attention_supervision"): "map_loss",
     ("JAANetClassifier", "variant"): "refinement_weight",
     ("MultiLabelTransformerClassifier", "batch_size"): "lr",

@@ -7,10 +7,10 @@ from datetime import datetime
 import numpy as np
 from tqdm import tqdm
 
-from skfau.cli._frames import ahead, camera_batches, open_camera
+from skfau.cli._frames import camera_batches, open_camera
 from skfau.cli._leads import lead_people, only_leads
 from skfau.cli._overlay import OverlayVideo, frames_of, mark
-from skfau.cli._search import parts_of_batches
+from skfau.cli._search import find_ahead, parts_of_batches
 from skfau.cli._sources import Source
 
 
@@ -48,10 +48,10 @@ def watch(work, number, camera, chain, every, people, overlay):
     with (
         tqdm(desc="Ctrl-C ends", unit=" frames", disable=None) as bar,
         _Live(overlay, every, people, chain) as live,
-        closing(ahead(batches)) as coming,
+        closing(find_ahead(batches, chain.follower())) as found,
     ):
         n_frames = 0
-        parts = parts_of_batches(coming, chain.follower(), chain, 0, bar, live.show)
+        parts = parts_of_batches(found, chain, 0, bar, live.show)
         try:
             for part in parts:
                 work.write(number, work.n_parts(number), part)

@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 import skfau
 from skfau._unwrap import find_aus, find_having, find_thresholds, parts
 from skfau.exceptions import MissingFaceWarning
+from skfau.faces import Faces
 from skfau.model_selection import ProbabilitySmoother, SmoothedClassifier
 from skfau.preprocessing import FaceAligner, MeshDetector
 from skfau.preprocessing._find_faces import FaceFollower
@@ -92,8 +93,7 @@ class Chain:
 
     def follower(self):
         """Return what finds the faces of a new recording."""
-        mesh = self._aligner.mesh and isinstance(self._detector, MeshDetector)
-        return FaceFollower(self._detector, mesh=mesh)
+        return FaceFollower(self._detector)
 
     def align(self, found):
         """Return found faces as the rest of the chain takes them, and that rest.
@@ -107,32 +107,47 @@ class Chain:
             warnings.simplefilter("ignore", MissingFaceWarning)
             return self.model[0].transform(found), self.model[1:]
 
-    def respond(self, found):
-        """Return what is known of found faces but their pixels.
+    def look_at(self, found):
+        """Return what is known of found faces, and those that are to be judged.
 
         Returns
         -------
         arrays : dict of ndarray
-            Of length n: columns of `find_faces`, with ``source``, and ``probabilities``
-            (n, n_aus) if these need no other frames; NaN without a face.
+            Of length n: columns of `find_faces`, with ``source``, what
+            `FaceFollower.recall` needs, and ``probabilities`` (n, n_aus), NaN yet, if
+            these need no other frames.
+        faces : Faces or None
+            The rows with a face, for `judge`; they hold no images of the source if
+            the chain aligns first.
         """
-        names = "row", "source", "person", "n_faces", "box", "score", "landmarks"
-        part = {name: found.column(name) for name in names}
+        part = FaceFollower.memory_of(found)
+        part |= {name: found.column(name) for name in ("source", "n_faces")}
         n = len(found)
         part["frame"] = found.frame if "frame" in found.columns else np.zeros(n, int)
         unknown = np.full(n, np.nan)
         part["time"] = found.column("time") if "time" in found.columns else unknown
-        part["status"] = found.status.astype(str)
+        status = found.status.copy()
+        seen, faces = found.person >= 0, None
         if self.by_frame:
             part["probabilities"] = np.full((n, len(self.aus)), np.nan, np.float32)
-            seen = np.flatnonzero(found.person >= 0)
-            if len(seen):
-                faces, rest = self.align(found[seen])
-                part["status"] = part["status"].astype(object)
-                part["status"][seen] = faces.status
-                part["status"] = part["status"].astype(str)
-                part["probabilities"][seen] = rest.predict_proba(faces)
-        return part
+            if seen.any():
+                faces, _ = self.align(found[seen])
+                status[seen] = faces.status
+                if self._aligns_first:
+                    faces = faces.with_images(faces.images[...])
+        return part | {"status": status.astype(str)}, faces
+
+    def judge(self, parts, faces):
+        """Fill in the probabilities of parts with their faces, see `look_at`."""
+        rest = self.model[1:] if self._aligns_first else self.model
+        known = [(p, f) for p, f in zip(parts, faces, strict=True) if f is not None]
+        if not known:
+            return
+        together = Faces.concat([each for _, each in known])
+        ends = np.cumsum([len(each) for _, each in known])[:-1]
+        values = np.split(rest.predict_proba(together), ends)
+        for (part, _), own in zip(known, values, strict=True):
+            part["probabilities"][part["person"] >= 0] = own
 
     def intensities(self, probabilities):
         """Return how strong AUs are, from 0 to 5; None if the chain does not know."""

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from skfau._files import reading
+from skfau._stores import ListStore
 from skfau._video_index import missing_seconds, open_video, promised_by, warn_if_cut
 from skfau.exceptions import FaceImageError
 from skfau.faces import Faces
@@ -166,4 +167,11 @@ def _in_batches(frames, size):
 
 def _as_faces(numbers, times, images):
     zero = np.zeros(len(images), int)
-    return Faces(images, source=zero, frame=numbers, time=np.array(times))
+    return Faces(_Frames(images), source=zero, frame=numbers, time=np.array(times))
+
+
+class _Frames(ListStore):
+    """Decoded frames. Nobody writes into them, and so they are not copied."""
+
+    def gather(self, rows):
+        return [self._images[row] for row in rows]

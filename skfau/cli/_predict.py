@@ -15,7 +15,7 @@ from skfau.cli._chain import Chain
 from skfau.cli._leads import lead_people, only_leads
 from skfau.cli._overlay import plan_overlays, write_overlays
 from skfau.cli._result_table import columns_of, need_writer, table_writer
-from skfau.cli._search import search, unread
+from skfau.cli._search import few_threads, search, unread
 from skfau.cli._sources import Source, find_sources
 from skfau.cli._timelines import need_plots, write_timelines
 from skfau.cli._work_folder import WorkFolder
@@ -71,12 +71,12 @@ def predict(paths, camera, model, output, every, people, columns, plot, overlay)
     job = {"model": chain.digest, "paths": files, "every": every, "camera": camera}
     work = WorkFolder(output, {"version": skfau.__version__, **job})
     began = perf_counter()
-    if camera is None:
-        n_new = _search_all(work, sources, chain, every)
-    else:
-        copy = copies.get(sources[0].paths[0])
-        sources, n_new = _watch(work, sources[0], camera, chain, every, people, copy)
-        copies = {}
+    with few_threads():
+        if camera is None:
+            n_new = _search_all(work, sources, chain, every)
+        else:
+            seen = work, sources[0], camera, chain, every, people
+            sources, n_new = _watch(*seen, copies.pop(sources[0].paths[0], None))
     speed = n_new / (perf_counter() - began)
     total = _write_all(work, sources, chain, output, people, columns, plot)
     if copies:

@@ -106,7 +106,7 @@ def columns_of(part, paths, chain, kind):
     Parameters
     ----------
     part : dict of ndarray
-        See `Chain.respond`.
+        See `Chain.look_at`.
     paths : sequence of str
         Of which ``source`` is the number.
     chain : Chain

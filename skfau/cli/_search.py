@@ -2,15 +2,19 @@
 
 import sys
 import warnings
-from contextlib import closing
+from contextlib import closing, contextmanager
 
+import cv2
 import numpy as np
+from joblib import effective_n_jobs
 from tqdm import tqdm
 
 from skfau.cli._frames import ahead
+from skfau.estimators._torch_state import at_most_threads
 from skfau.exceptions import FaceImageError, MissingFaceWarning, SeveralFacesWarning
 
 _BLOCK = 256  # frames that are written at once
+_FACES = 64  # that are judged at once
 _SHOWN = 5  # images that cannot be read, of each source
 
 
@@ -43,8 +47,8 @@ def search(work, number, source, chain, every, bar):
     bar.update(n_done)
     batches, fault, n_new = source.batches(every, n_done), "", 0
     try:
-        with closing(ahead(batches)) as coming:
-            parts = parts_of_batches(coming, follower, chain, n_done, bar)
+        with closing(find_ahead(batches, follower)) as found:
+            parts = parts_of_batches(found, chain, n_done, bar)
             for part in parts:
                 work.write(number, work.n_parts(number), part)
                 n_new += len(np.unique(part["row"]))
@@ -57,15 +61,38 @@ def search(work, number, source, chain, every, bar):
     return n_new
 
 
-def parts_of_batches(batches, follower, chain, n_done, bar, show=None):
+def find_ahead(batches, follower):
+    """Yield batches and what is found in each, while threads prepare the next ones.
+
+    One decodes, one finds faces, so that who judges faces never waits for both.
+    """
+    with closing(ahead(batches)) as coming:
+        yield from ahead((batch, follower.find(batch)) for batch in coming)
+
+
+@contextmanager
+def few_threads():
+    """Leave one core to each of the two threads of `find_ahead`.
+
+    Networks that compute in threads of their own would wait for each other, and spend
+    more time on that than on their small maps.
+    """
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with at_most_threads(max(effective_n_jobs(-1) - 2, 1)):
+            yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def parts_of_batches(found, chain, n_done, bar, show=None):
     """Yield parts of so many frames, and what is left at the end or at an error.
 
     Parameters
     ----------
-    batches : iterable of Faces
-        See `video_batches`.
-    follower : FaceFollower
-        Finds their faces.
+    found : iterable of tuple of Faces
+        See `find_ahead`.
     chain : Chain
         Judges them.
     n_done : int
@@ -78,38 +105,81 @@ def parts_of_batches(batches, follower, chain, n_done, bar, show=None):
     Yields
     ------
     part : dict of ndarray
-        See `Chain.respond`; ``row`` counts the frames of the source.
+        See `Chain.look_at`; ``row`` counts the frames of the source.
     """
-    kept, n_shown = [], 0
+    block, n_shown = _Block(chain), 0
     try:
-        for batch in batches:
-            part = _respond(follower, chain, batch)
-            part["row"] = part["row"] + n_done
+        for batch, faces in found:
+            part = block.add(*_respond(chain, faces), n_done)
             for reason in part["status"][unread(part)][: _SHOWN - n_shown]:
                 print(f"not read: {reason}", file=sys.stderr)
                 n_shown += 1
             n_done += len(batch)
-            kept.append(part)
             bar.update(len(batch))
             if show is not None:
+                block.judge()
                 show(batch, part)
-            if n_done - kept[0]["row"][0] >= _BLOCK:
-                yield _join(kept)
-                kept = []
+            if n_done - block.first >= _BLOCK:
+                yield block.pop()
     except (FaceImageError, KeyboardInterrupt):
-        if kept:
-            yield _join(kept)
+        if block:
+            yield block.pop()
         raise
-    if kept:
-        yield _join(kept)
+    if block:
+        yield block.pop()
 
 
-def _respond(follower, chain, batch):
+class _Block:
+    """Parts that are written as one; their faces are judged many at a time."""
+
+    def __init__(self, chain):
+        self._chain = chain
+        self._parts, self._waiting = [], []
+
+    def __bool__(self):
+        return bool(self._parts)
+
+    @property
+    def first(self):
+        """Number of its first frame."""
+        return self._parts[0]["row"][0]
+
+    def add(self, part, faces, n_done):
+        """Add the part that begins with a frame of this number, and return it."""
+        part["row"] = part["row"] + n_done
+        self._parts.append(part)
+        self._waiting.append((part, faces))
+        n_faces = [len(faces) for _, faces in self._waiting if faces is not None]
+        if sum(n_faces) >= _FACES:
+            self.judge()
+        return part
+
+    def judge(self):
+        """Judge all faces."""
+        if self._waiting:
+            with _without_missing():
+                self._chain.judge(*zip(*self._waiting, strict=True))
+        self._waiting = []
+
+    def pop(self):
+        """Return all as one part, and begin anew."""
+        self.judge()
+        parts, self._parts = self._parts, []
+        return _join(parts)
+
+
+@contextmanager
+def _without_missing():
+    """Leave out warnings of rows that the summary counts and the table explains."""
     with warnings.catch_warnings():
-        # The summary counts these rows, and the table tells why.
         warnings.simplefilter("ignore", MissingFaceWarning)
         warnings.simplefilter("ignore", SeveralFacesWarning)
-        return chain.respond(follower.find(batch))
+        yield
+
+
+def _respond(chain, found):
+    with _without_missing():
+        return chain.look_at(found)
 
 
 def _join(parts):
@@ -125,9 +195,7 @@ def unread(part):
 def _recall(follower, part, n_done):
     """Follow people through a part that is written; return the frames done."""
     first = np.unique(part["row"], return_index=True)[1]
-    seen = part["person"] >= 0
-    row = part["row"][seen] - n_done
-    follower.recall(row, part["landmarks"][seen], part["time"][first])
+    follower.recall(part | {"row": part["row"] - n_done}, part["time"][first])
     return n_done + len(first)
 
 
@@ -139,8 +207,7 @@ def _judge_all(work, number, source, chain, every):
     ends = np.cumsum([len(part["row"]) for part in parts])
     known = _join([{n: v for n, v in part.items() if n in _KNOWN} for part in parts])
     found = source.faces(every)[known["row"]].with_columns(**known)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MissingFaceWarning)
+    with _without_missing():
         faces, rest = chain.align(found)
         whole = rest.predict_proba(faces) if chain.smooths else None
         shown = tqdm(ends, desc="AUs", unit="part", disable=None, leave=False)

@@ -35,6 +35,9 @@ _ATTRIBUTES = {
     pre.MeshDetector: (),
     pre.MeshFeatures: _OF_SUBJECTS,
     pre.ROIHeatmaps: (),
+    ms.AdaptedAUClassifier: (
+        *(*_OF_LABELS, "start_", "estimator_", "coef_", "intercept_", "thresholds_"),
+    ),
     ms.AUThresholdClassifier: (*_OF_LABELS, "estimator_", "thresholds_"),
     ms.AUVotingClassifier: (*_OF_LABELS, "estimators_"),
     ms.CalibratedAUClassifier: (

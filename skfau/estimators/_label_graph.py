@@ -5,10 +5,10 @@ from numbers import Real
 
 from torch import nn
 
-from skfau._validation import Interval, StrOptions
+from skfau._validation import HasMethods, Interval, StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
-from skfau.estimators._descriptions import describe_as_vectors
+from skfau.estimators._descriptions import describe_as_vectors, is_encoder
 from skfau.estimators._parameters import COUNT
 from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
@@ -23,8 +23,8 @@ class _LabelGraphClassifier(BaseAUClassifier):
         **BaseAUClassifier._parameter_constraints,
         "backbone": [str, nn.Module],
         "weights": "no_validation",
-        "descriptions": [dict, list, tuple, None],
-        "text_encoder": [str, "array-like", None],
+        "descriptions": [dict, list, tuple, StrOptions({"intensity"}), None],
+        "text_encoder": [str, dict, callable, HasMethods("encode"), "array-like", None],
         "graph": [StrOptions({"correlation", "conditional"})],
         "positive_threshold": [Interval(Real, -1, 1, closed="both")],
         "negative_threshold": [Interval(Real, -1, 1, closed="both")],
@@ -92,6 +92,14 @@ class _LabelGraphClassifier(BaseAUClassifier):
             attributes={"text_": text, "label_graph_": graph},
         )
 
+    def _named_by(self, aus):
+        vectors = {}
+        if is_encoder(self.text_encoder):
+            vectors["text_encoder"] = describe_as_vectors(
+                aus, self.descriptions, self.text_encoder
+            )
+        return super()._named_by(aus) | vectors
+
     def _graph(self, labels):
         return label_graph(
             labels,
@@ -119,14 +127,19 @@ class MLGCNClassifier(_LabelGraphClassifier):
         ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
         torchvision's state dict, or None for random weights. The paper has
         random weights.
-    descriptions : dict, sequence of str or None, default=None
+    descriptions : dict, sequence of str, "intensity" or None, default=None
         What the AUs look like: a dict by AU number describes some, `skfau.facs` the
-        others; a sequence describes all AUs, in the order of `aus`. Other texts than
-        those of `skfau.facs` need the extra ``text``.
-    text_encoder : str, array-like or None, default=None
-        Frozen encoder of the descriptions: name or folder of a sentence-transformers
-        model; or the vectors themselves, (n_aus, d), one row per AU; None is
-        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library.
+        others; a sequence describes all AUs, in the order of `aus`; ``"intensity"``
+        takes `skfau.facs.INTENSITY_DESCRIPTIONS`, which also say how strong each change
+        is, for the AUs that are there. Other texts than those of `skfau.facs` need an
+        encoder.
+    text_encoder : str, callable, dict, array-like or None, default=None
+        Frozen encoder of the descriptions: a sentence-transformers model, loaded or by
+        its name or folder; or a function from a text to its vector, shape (d,); or the
+        vectors themselves, a dict by AU number or (n_aus, d), one row per AU. None is
+        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library;
+        for other texts it needs the extra ``text``. `save` writes no functions and no
+        loaded models.
     graph : {"correlation", "conditional"}, default="correlation"
         How the training labels give a graph, see `skfau.nn.label_graph`: as in the
         SEV-Net paper, or as in ML-GCN's own.
@@ -220,8 +233,10 @@ class MLGCNClassifier(_LabelGraphClassifier):
     MSCAMClassifier : The same graph with attention.
     SEVNetClassifier : The network that it is compared with.
 
-    Notes ----- It is trained like SEV-Net and uses the same vectors, not embeddings of
-    the AUs' names. The two differ in nothing but the network.
+    Notes
+    -----
+    It is trained like SEV-Net and uses the same vectors, not embeddings of the AUs'
+    names. The two differ in nothing but the network.
 
     The defaults are the published settings: random initial weights, Adam at 0.001,
     times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
@@ -270,14 +285,19 @@ class MSCAMClassifier(_LabelGraphClassifier):
         ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
         torchvision's state dict, or None for random weights. The paper has
         random weights.
-    descriptions : dict, sequence of str or None, default=None
+    descriptions : dict, sequence of str, "intensity" or None, default=None
         What the AUs look like: a dict by AU number describes some, `skfau.facs` the
-        others; a sequence describes all AUs, in the order of `aus`. Other texts than
-        those of `skfau.facs` need the extra ``text``.
-    text_encoder : str, array-like or None, default=None
-        Frozen encoder of the descriptions: name or folder of a sentence-transformers
-        model; or the vectors themselves, (n_aus, d), one row per AU; None is
-        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library.
+        others; a sequence describes all AUs, in the order of `aus`; ``"intensity"``
+        takes `skfau.facs.INTENSITY_DESCRIPTIONS`, which also say how strong each change
+        is, for the AUs that are there. Other texts than those of `skfau.facs` need an
+        encoder.
+    text_encoder : str, callable, dict, array-like or None, default=None
+        Frozen encoder of the descriptions: a sentence-transformers model, loaded or by
+        its name or folder; or a function from a text to its vector, shape (d,); or the
+        vectors themselves, a dict by AU number or (n_aus, d), one row per AU. None is
+        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library;
+        for other texts it needs the extra ``text``. `save` writes no functions and no
+        loaded models.
     graph : {"correlation", "conditional"}, default="correlation"
         How the training labels give a graph, see `skfau.nn.label_graph`: as in the
         SEV-Net paper, or as in ML-GCN's own.
@@ -371,8 +391,10 @@ class MSCAMClassifier(_LabelGraphClassifier):
     MLGCNClassifier : The same graph without attention.
     SEVNetClassifier : The network that it is compared with.
 
-    Notes ----- It is trained like SEV-Net and uses the same vectors, not embeddings of
-    the AUs' names. The two differ in nothing but the network.
+    Notes
+    -----
+    It is trained like SEV-Net and uses the same vectors, not embeddings of the AUs'
+    names. The two differ in nothing but the network.
 
     The defaults are the published settings: random initial weights, Adam at 0.001,
     times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256

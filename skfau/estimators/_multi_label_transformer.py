@@ -151,11 +151,13 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     skfau.model_selection.SmoothedClassifier : Its moving average over a video.
     skfau.model_selection.AUThresholdClassifier : Its threshold per AU.
 
-    Notes ----- The paper's section on experiments is empty. So sizes, rates and
-    augmentations are those of the authors' code; layers and loss are by default those
-    of the paper. The submission to the challenge is ``decoder="released",
-    class_weight="inverse_rate", dice_weight=0.5, weights="imagenet"``, then a moving
-    average over each video and a threshold per AU.
+    Notes
+    -----
+    The paper's section on experiments is empty. So sizes, rates and augmentations are
+    those of the authors' code; layers and loss are by default those of the paper. The
+    submission to the challenge is ``decoder="released", class_weight="inverse_rate",
+    dice_weight=0.5, weights="imagenet"``, then a moving average over each video and a
+    threshold per AU.
 
     The schedule, with B faces in a batch, tokens of length d, and n steps in an epoch:
     the backbone has the rate ``lr * lr_decay ** epoch``. The patches' encoder and the

@@ -96,6 +96,11 @@ def threads(n_threads):
                 torch.set_num_threads(_before)
 
 
+def at_most_threads(n_threads):
+    """Run the body with this many torch threads, or with fewer if there are fewer."""
+    return threads(min(n_threads, torch.get_num_threads()))
+
+
 def derive_seed(*words):
     """Mix non-negative integers into one 63-bit seed (NumPy's `SeedSequence`)."""
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)

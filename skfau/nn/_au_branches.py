@@ -67,12 +67,23 @@ class ChannelAttention(nn.Module):
 
     def forward(self, maps):
         """Return (n, n_aus * width, h, w) and weights (n, n_aus, width) or None."""
-        maps, weights = self.first(maps), None
+        maps = self.first(maps)
+        weights = self._weights(maps)
+        gates = None if weights is None else weights[..., None, None]
+        return self.third(self.second(maps, gates)), weights
+
+    def weighted(self, maps):
+        """Return the weighted maps of equation 4, (n, n_aus * width, h, w)."""
+        maps = self.first(maps)
+        weights = self._weights(maps)
+        maps = self.second.conv(maps)
+        return maps if weights is None else _gated(maps, weights[..., None, None])
+
+    def _weights(self, maps):
         if self.weigh is None:
-            return self.third(self.second(maps)), weights
+            return None
         pooled = maps.mean(dim=(2, 3)).unflatten(1, (self.n_aus, -1))
-        weights = self.weigh(pooled).sigmoid()
-        return self.third(self.second(maps, weights[..., None, None])), weights
+        return self.weigh(pooled).sigmoid()
 
 
 class SpatialAttention(nn.Module):
@@ -114,19 +125,21 @@ class SpatialAttention(nn.Module):
         logits = self.score(maps)
         if self.crf is None:
             attention = logits.sigmoid()
-            return attention, {"attention_maps": attention}
+            return attention, {"attention_maps": attention, "gates": attention}
         size = logits.shape[-2:]
         work = tuple(self.scale * side for side in size)
         logits = _resized(logits, work)
         refined = self.crf(logits, self._kernel_features(maps, images, work))
         attention = refined.sigmoid()
+        gates = _resized(attention, size)
         aux = {
             "attention_maps": logits.sigmoid(),
             "refined_maps": attention,
+            "gates": gates,
             "crf_energy": self._energy(logits, refined),
         }
         # The CRF returns at least float32, even where autocast makes maps bfloat16.
-        return _resized(attention, size).to(maps.dtype), aux
+        return gates.to(maps.dtype), aux
 
     def _kernel_features(self, maps, images, work):
         """Return colours from 0 to 255 (n, 3, ...), or maps (n, n_aus, channels, ...).
@@ -141,7 +154,8 @@ class SpatialAttention(nn.Module):
         """Return the expected energy (equation 6) per pixel, (n, n_aus).
 
         The kernels are normalised per pixel. So what the last iteration added to the
-        logits, apart from the bias, is each pixel's weighted mean of 2q - 1.
+        logits, apart from the bias, is each pixel's weighted mean of 2q - 1. As in the
+        mean field, a pixel is paired with itself, too.
         """
         q, crf = refined.sigmoid(), self.crf
         unary = F.binary_cross_entropy_with_logits(logits, q, reduction="none")

@@ -35,7 +35,7 @@ def label_graph(
     ----------
     labels : array-like of shape (n_samples, n_aus)
         1 where the AU occurs, 0 where not, NaN where unknown. Two AUs are compared on
-        the rows in which both are known.
+        the rows in which both are known; an AU that is never known is joined to none.
     kind : {"correlation", "conditional"}, default='correlation'
         SEV-Net's authors join AUs by 1 where Pearson's correlation is above a threshold
         and by -1 where it is below another. ML-GCN joins i to j where P(j | i) is high.

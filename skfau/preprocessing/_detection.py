@@ -8,9 +8,17 @@ from skfau.preprocessing._mesh import MESH_TO_68, with_nets
 from skfau.preprocessing._warp import thread_map
 
 
-def _landmarks_of(mesh):
+def landmarks_of(mesh):
+    """Return the 68 points (n, 68, 2) of meshes (n, 468, 3)."""
     # A copy: a view would keep the whole mesh in memory.
     return mesh[:, MESH_TO_68, :2].copy()
+
+
+def find_boxes(nets, image, min_face):
+    """Return the boxes (k, 6) of an image; `min_face` as for `MeshDetector`."""
+    if min_face is not None and min_face < 1:
+        min_face = min_face * max(image.shape[:2])
+    return nets.boxes(image, min_face)
 
 
 class MeshDetector:
@@ -131,14 +139,11 @@ class MeshDetector:
 
         found = thread_map(detect, images, self.n_jobs)
         if mesh:
-            return [(boxes, _landmarks_of(each), each) for boxes, each in found]
-        return [(boxes, _landmarks_of(each)) for boxes, each in found]
+            return [(boxes, landmarks_of(each), each) for boxes, each in found]
+        return [(boxes, landmarks_of(each)) for boxes, each in found]
 
     def _boxes(self, nets, image):
-        smallest = self.min_face
-        if smallest is not None and smallest < 1:
-            smallest = smallest * max(image.shape[:2])
-        return nets.boxes(image, smallest)
+        return find_boxes(nets, image, self.min_face)
 
     def boxes(self, images):
         """Find the faces of each image.

@@ -6,12 +6,16 @@ from skfau._validation import check_faces
 from skfau._warn import warn
 from skfau.exceptions import MissingFaceWarning
 from skfau.preprocessing._detection import MeshDetector
+from skfau.preprocessing._following import LastFrame, MeshFollower, edges_of
+from skfau.preprocessing._mesh import region_of
 from skfau.preprocessing._people import (
     FRAME_RATE,
     MAX_GAP,
     choose_leads,
     detect_faces,
     identify,
+    recordings_of,
+    seconds_of,
 )
 from skfau.preprocessing._tracks import People, places_of
 
@@ -123,9 +127,20 @@ def find_faces(
             f"mesh=True needs a MeshDetector, got {detector!r}; FaceAligner(mesh=True) "
             "finds the mesh at any landmarks."
         )
-    found = detect_faces(faces, detector, mesh=mesh, n_jobs=n_jobs, verbose=verbose)
+    options = {"mesh": mesh, "n_jobs": n_jobs, "verbose": verbose}
+    found = detect_faces(faces, detector, search=_follow(faces, detector), **options)
     _warn_unreadable(found.problems)
     return _rows_of(faces, found, identify(faces, found, max_gap), people)
+
+
+def _follow(faces, detector):
+    """Return what finds the faces of videos, for `detect_faces`; None for images."""
+    in_videos = {"video", "frame"} <= set(faces.columns)
+    if not (in_videos and isinstance(detector, MeshDetector)):
+        return None
+    follower = MeshFollower(detector)
+    recordings, times = recordings_of(faces), seconds_of(faces)
+    return lambda rows, images: follower.find(images, times[rows], recordings[rows])
 
 
 def _rows_of(faces, found, person, people):
@@ -173,11 +188,9 @@ def _check_parameters(faces, detector, people, max_gap, n_jobs):
 def _face_columns(found, person, face):
     """Return the columns of found faces; -1 stands for no face."""
     none = face < 0
-    x, y, width, height = found.box[:, :4].T
-    edges = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
     columns = {
         "landmarks": found.landmarks,
-        "box": np.column_stack(edges).astype(np.float32),
+        "box": edges_of(found.box),
         "score": found.box[:, 5].astype(np.float32),
         "person": person,
     }
@@ -211,43 +224,73 @@ class FaceFollower:
     Parameters
     ----------
     detector : object with a method ``faces``
-        See `MeshDetector.faces`.
-    mesh : bool, default=False
-        As for `find_faces`.
+        See `MeshDetector.faces`; of a `MeshDetector` rows have the column ``mesh``.
     """
 
-    def __init__(self, detector, *, mesh=False):
-        self._detector, self._mesh = detector, mesh
+    def __init__(self, detector):
+        self._detector = detector
+        self._mesh = isinstance(detector, MeshDetector)
+        self._follower = MeshFollower(detector)
         self._people, self._now = People(MAX_GAP), 0.0
 
     def find(self, faces):
         """Return the rows of the next frames; without a column ``time`` of images."""
-        found = detect_faces(faces, self._detector, mesh=self._mesh)
-        if "time" in faces.columns:
-            person = self._follow(found.row, found.landmarks, faces.column("time"))
-        else:
-            person = identify(faces, found)
+        if "time" not in faces.columns:
+            found = detect_faces(faces, self._detector, mesh=self._mesh)
+            return _rows_of(faces, found, identify(faces, found), "all")
+        times, search = self._clock(faces.column("time")), None
+        if self._mesh:
+
+            def search(rows, images):
+                return self._follower.find(images, times[rows])
+
+        found = detect_faces(faces, self._detector, mesh=self._mesh, search=search)
+        person = self._match(found.row, found.landmarks, times)
         return _rows_of(faces, found, person, "all")
 
-    def recall(self, row, landmarks, time):
-        """Follow people through frames in which they were found before.
+    @staticmethod
+    def memory_of(found):
+        """Return what `recall` needs of rows that `find` returned, a dict of arrays."""
+        names = "row", "person", "landmarks", "box", "score"
+        memory = {name: found.column(name) for name in names}
+        if "mesh" in found.columns:
+            regions = [np.hstack(region_of(points)) for points in found.mesh]
+            memory["region"] = np.array(regions).reshape(-1, 4)
+        return memory
+
+    def recall(self, memory, time):
+        """Go on behind frames that were searched before.
 
         Parameters
         ----------
-        row : ndarray of shape (n_faces,), dtype int64
-            Frame of each face, from 0, ascending; the preferred face first.
-        landmarks : ndarray of shape (n_faces, 68, 2)
-            Their points, in pixels.
+        memory : dict of ndarray
+            See `memory_of`; ``row`` counts the frames from 0.
         time : ndarray of shape (n_frames,)
             Seconds of each frame, rising; NaN where unknown.
         """
-        self._follow(row, landmarks, time)
+        times = self._clock(time)
+        seen = memory["person"] >= 0
+        memory = {name: values[seen] for name, values in memory.items()}
+        self._match(memory["row"], memory["landmarks"], times)
+        last = memory["row"] == len(times) - 1
+        if self._mesh:
+            regions = [(region[:2], *region[2:]) for region in memory["region"][last]]
+            known = memory["box"][last], memory["score"][last], regions
+            self._follower.last = LastFrame(0, times[-1], *known)
 
-    def _follow(self, row, landmarks, time):
-        places = places_of(landmarks) if len(row) else np.empty((0, 3))
-        ends = np.searchsorted(row, np.arange(len(time)), side="right")[:-1]
-        people = [np.empty(0, np.int64)]
-        for now, found in zip(time, np.split(places, ends), strict=True):
+    def _clock(self, time):
+        """Return the seconds of frames, also where these do not tell."""
+        times = np.empty(len(time))
+        for k, now in enumerate(time):
             self._now = self._now + 1 / FRAME_RATE if np.isnan(now) else now
-            people.append(self._people.match(found, self._now))
+            times[k] = self._now
+        return times
+
+    def _match(self, row, landmarks, times):
+        """Return the person of each face."""
+        places = places_of(landmarks) if len(row) else np.empty((0, 3))
+        ends = np.searchsorted(row, np.arange(len(times)), side="right")[:-1]
+        people = [np.empty(0, np.int64)]
+        for now, found in zip(times, np.split(places, ends), strict=True):
+            people.append(self._people.match(found, now))
         return np.concatenate(people)

@@ -27,6 +27,10 @@ _MIN_LOGIT = 2.0  # a probability of 0.88
 _SURE_LOGIT = 10.0  # upright faces reach 7 to 30, wrongly turned ones at most 6
 _MAX_PASSES = 6
 _SETTLED = np.radians(2)
+# Between two frames: farther away, as a share of the region's side, as a factor and in
+# radians, points of one pass are less exact than those of a search.
+_NEAR = np.array([0.05, np.log(1.05), np.radians(4)])
+_MAX_FOLLOWS = 3
 _SURE_SCORE = 0.75  # below it a short-range box may be wrong, and full range is asked
 _OVERLAP = 0.3
 # The full-range network surely finds faces of a tenth of what it is shown.
@@ -115,6 +119,13 @@ def _overlapping(centres, sizes, scores):
         same = (overlap > _OVERLAP) | (order == best)
         yield order[same]
         order = order[~same]
+
+
+def overlap_groups(mesh, scores):
+    """Return rows of meshes (k, 468, 3) on one face each, the best of them first."""
+    points = mesh[:, MESH_TO_68, :2]
+    low, high = points.min(axis=1), points.max(axis=1)
+    return list(_overlapping((low + high) / 2, high - low, scores))
 
 
 def tiles(width, height, smallest):
@@ -209,14 +220,27 @@ class FaceNets:
         found = [self._search_box(image, box) for box in boxes]
         logits = np.array([logit for logit, _ in found])
         mesh = np.array([points for _, points in found]).reshape(-1, 468, 3)
-        points = mesh[:, MESH_TO_68, :2]
-        low, high = points.min(axis=1), points.max(axis=1)
         sure = min(_SURE_LOGIT, logits.max(initial=_MIN_LOGIT))
         # Two boxes may settle on one face.
-        groups = list(_overlapping((low + high) / 2, high - low, logits))
-        kept = [g[0] for g in groups if logits[g[0]] >= sure]
+        kept = [g[0] for g in overlap_groups(mesh, logits) if logits[g[0]] >= sure]
         kept = [i for i in sorted(kept) if logits[i] > _MIN_LOGIT]
         return boxes[kept], mesh[kept].astype(np.float32)
+
+    def follow(self, image, region):
+        """Find a face that was in a region one frame before; see `region_of`.
+
+        One pass finds it where it has hardly moved. Returns its mesh (468, 3), pixels,
+        float32, and region, or None if it is lost.
+        """
+        for _ in range(_MAX_FOLLOWS):
+            logit, points = self._mesh_pass(image, *region)
+            if logit < _SURE_LOGIT:
+                return None
+            points = points.astype(np.float32)
+            last, region = region, region_of(points)
+            if (_distance(last, region) < _NEAR).all():
+                return points, region
+        return None
 
     def landmarks(self, image, boxes):
         """Return the 68 points (pixels) in the first box that shows a face, or NaN.
@@ -261,10 +285,9 @@ class FaceNets:
         for n_passes in range(1, _MAX_PASSES + 1):
             logit, points = self._mesh_pass(image, centre, side, roll)
             last = roll
-            centre, side, roll = _region_of(points)
+            centre, side, roll = region_of(points)
             # The second pass halves the jitter; a third only helps large turns.
-            change = abs((roll - last + np.pi) % (2 * np.pi) - np.pi)
-            if n_passes >= 2 and change < _SETTLED:
+            if n_passes >= 2 and _angle_between(roll, last) < _SETTLED:
                 break
         return logit, points
 
@@ -283,7 +306,7 @@ class FaceNets:
         return presence.item(), np.column_stack([flat, points[:, 2] / scale])
 
 
-def _region_of(points):
+def region_of(points):
     """Return centre (pixels), side (pixels) and roll (radians) around a mesh."""
     points = points[:, :2]
     left, right = points[list(_EYE_CORNERS)]
@@ -292,6 +315,18 @@ def _region_of(points):
     upright = points @ turn.T
     low, high = upright.min(axis=0), upright.max(axis=0)
     return (low + high) / 2 @ turn, _ROI_ENLARGE * float((high - low).max()), roll
+
+
+def _angle_between(one, other):
+    return abs((one - other + np.pi) % (2 * np.pi) - np.pi)
+
+
+def _distance(one, other):
+    """Return how far two regions are apart in place, size and roll; see `_NEAR`."""
+    (centre, side, roll), (centre_now, side_now, roll_now) = one, other
+    away = np.linalg.norm(centre_now - centre) / side
+    size = abs(np.log(max(side_now, 1e-3) / max(side, 1e-3)))
+    return np.array([away, size, _angle_between(roll_now, roll)])
 
 
 # Networks that no thread is using. Shared by all detectors of the process, so that a

@@ -6,7 +6,6 @@ there is no face. One that also has ``faces(images)`` finds all faces of each im
 `MeshDetector.faces`), so that a person can be followed through a video.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +38,7 @@ class FoundFaces(NamedTuple):
         return np.bincount(self.row, minlength=len(self.problems))
 
 
-def detect_faces(faces, detector, *, mesh=False, n_jobs=-1, verbose=False):
+def detect_faces(faces, detector, *, mesh=False, search=None, n_jobs=-1, verbose=False):
     """Find all faces of all rows.
 
     Parameters
@@ -50,6 +49,9 @@ def detect_faces(faces, detector, *, mesh=False, n_jobs=-1, verbose=False):
         See `MeshDetector.faces`.
     mesh : bool, default=False
         Whether to keep the mesh of each face; only of a `MeshDetector`.
+    search : callable, default=None
+        Maps rows and their images to what ``detector.faces`` returns of these, mesh
+        included; None means that method. Rows of a video come in order.
     n_jobs : int, default=-1
         Threads that decode images.
     verbose : bool, default=False
@@ -69,7 +71,12 @@ def detect_faces(faces, detector, *, mesh=False, n_jobs=-1, verbose=False):
     landmarks = [np.empty((0, 68, 2), np.float32)] * len(faces)
     meshes = [np.empty((0, 468, 3), np.float32)] * len(faces)
     problems = np.full(len(faces), "no face found", dtype=object)
-    search = partial(detector.faces, mesh=True) if mesh else detector.faces
+    if search is None:
+        options = {"mesh": True} if mesh else {}
+
+        def search(rows, images):
+            return detector.faces(images, **options)
+
     for rows, found in _batches(faces, search, problems, n_jobs, verbose):
         _check_number(found, len(rows), detector)
         for row, (box, points, *more) in zip(rows, found, strict=True):
@@ -137,7 +144,11 @@ def detect_landmarks(faces, detector, *, mesh=False, n_jobs=-1, verbose=False):
             points[seen] = found.mesh[lead[seen]]
         return landmarks, problems, found.n_faces, points
     problems = np.full(len(faces), "", dtype=object)
-    for rows, found in _batches(faces, detector, problems, n_jobs, verbose):
+
+    def detect(rows, images):
+        return detector(images)
+
+    for rows, found in _batches(faces, detect, problems, n_jobs, verbose):
         landmarks[rows] = _check_output(found, len(rows), detector)
     lost = np.isnan(landmarks).all(axis=(1, 2)) & (problems == "")
     problems[lost] = "no face found"
@@ -152,10 +163,12 @@ def identify(faces, found, max_gap=MAX_GAP):
     if not {"video", "frame"} <= set(faces.columns):
         return np.arange(len(found.row)) - np.searchsorted(found.row, found.row)
     places = places_of(found.landmarks)
-    return track_people(found.row, places, _recordings(faces), _seconds(faces), max_gap)
+    return track_people(
+        found.row, places, recordings_of(faces), seconds_of(faces), max_gap
+    )
 
 
-def _seconds(faces):
+def seconds_of(faces):
     """Return the time of each row in its video, (n,) float64."""
     unknown = np.full(len(faces), np.nan)
     time = faces.column("time") if "time" in faces.columns else unknown
@@ -167,7 +180,7 @@ def _seconds(faces):
             f"column 'time' must hold seconds, got {time[row]} in row {row}; where "
             "times are not known remove it with faces.with_columns(time=None)."
         )
-    return _fill_times(time.astype(np.float64), faces.frame, _recordings(faces))
+    return _fill_times(time.astype(np.float64), faces.frame, recordings_of(faces))
 
 
 def _fill_times(time, frame, recording):
@@ -188,7 +201,7 @@ def _fill_times(time, frame, recording):
 def choose_leads(faces, found, person):
     """Return which found face leads each row (-1: none), and why a row has none."""
     size = places_of(found.landmarks)[:, 2]
-    group = _recordings(faces)[found.row]
+    group = recordings_of(faces)[found.row]
     group = group * (int(person.max(initial=0)) + 1) + person
     key = np.unique(group, return_inverse=True)[1]
     lead = lead_faces(found.row, key, size, len(faces))
@@ -197,7 +210,7 @@ def choose_leads(faces, found, person):
     return lead, problems
 
 
-def _recordings(faces):
+def recordings_of(faces):
     """Return recording numbers; subjects may share the names of their videos."""
     if not {"video", "frame"} <= set(faces.columns):
         return np.arange(len(faces))
@@ -212,11 +225,11 @@ def order_in_time(faces):
     """Return all rows in the order in which videos are best decoded, (n,) intp."""
     if not {"video", "frame"} <= set(faces.columns):
         return np.arange(len(faces))
-    return np.lexsort((faces.frame, _recordings(faces)))
+    return np.lexsort((faces.frame, recordings_of(faces)))
 
 
 def _batches(faces, function, problems, n_jobs, verbose):
-    """Yield rows that can be read and what a function finds in their images.
+    """Yield rows that can be read and what a function finds in them and their images.
 
     The errors of the other rows are put down in `problems`.
     """
@@ -228,7 +241,7 @@ def _batches(faces, function, problems, n_jobs, verbose):
             readable = np.array([isinstance(r, np.ndarray) for r in results])
             problems[rows[~readable]] = [r for r in results if isinstance(r, str)]
             images = [r for r in results if isinstance(r, np.ndarray)]
-            found = function(images) if images else None
+            found = function(rows[readable], images) if images else None
             # Images must be gone before the next ones are read.
             del images, results
             if found is not None:

@@ -93,6 +93,8 @@ class People:
     def _assign(self, known, person, places, now, farther=1.0):
         """Fill in the person of places that have none yet, out of those known."""
         free = np.flatnonzero(person < 0)
+        if not (len(free) and len(known)):
+            return
         cost, gone = self._cost(known, places[free], now)
         reach = np.minimum(_REACH + farther * _SPEED * gone, farther * _MAX_REACH)
         one, other = linear_sum_assignment(np.minimum(cost, reach[:, None]))
