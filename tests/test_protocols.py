@@ -194,6 +194,9 @@ def test_training_begins_with_one_data_set_after_the_other(
     assert first["max_epochs"] == 7 and "lr" not in first
     assert "init_from" not in first and second["lr"] == 3e-6
     assert second["init_from"].parameters is first
+    # What DISFA lacks is kept: EmotioNet has AU17 of BP4D.
+    both = sorted({*DATASET_AUS["bp4d"], *DATASET_AUS["disfa"]})
+    assert list(second["aus"]) == both and recorder.fits[1][2] == (12, len(both))
     assert last["init_from"].parameters is second and last["max_epochs"] == 50
     assert [p["n_heads"] for p in (first, second, last)] == [4, 4, 4]
     printed = repr(result)

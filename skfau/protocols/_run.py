@@ -8,7 +8,7 @@ import numpy as np
 
 from skfau import estimators
 from skfau.metrics import au_accuracy_score, au_f1_score
-from skfau.protocols._data import Reader, thinned
+from skfau.protocols._data import Reader, spread, thinned
 from skfau.protocols._protocol import PROTOCOLS
 from skfau.protocols._result import ProtocolResult, published_figures
 
@@ -189,21 +189,25 @@ def _pretrained(protocol, roots, reader, changes):
             f"{which}: pass pretrain_root=, {folder}, or init_from=, a fitted "
             "classifier or its file; init_from=None begins afresh"
         )
-    start = {}
+    start, aus = {}, ()
     for name in protocol.pretrained_on:
         first = _find(protocol.system, name)
+        # Keep the AUs of one data set while the next, which may lack them, is learned.
+        aus = tuple(sorted({*aus, *first.learned_aus}))
         part = reader.read(first.data, roots[name], "train", first.aligner, {})
         part = thinned(part, changes.stride(first))
         changes.say(f"{first.title} learns on {name}, {len(part.faces):,} frames")
-        model = _make(first, changes, start)
-        start = {"init_from": model.fit(part.faces, part.target)}
+        target = spread(part.target, first.learned_aus, aus)
+        model = _make(first, changes, {**start, "aus": aus})
+        start = {"init_from": model.fit(part.faces, target)}
     return start
 
 
 def _make(protocol, changes, start):
     kind = getattr(estimators, protocol.estimator)
-    given = {**protocol.parameters, **start, **changes.parameters(protocol)}
-    return kind(aus=protocol.learned_aus, verbose=int(changes.verbose), **given)
+    given = {"aus": protocol.learned_aus, "verbose": int(changes.verbose)}
+    changed = changes.parameters(protocol)
+    return kind(**{**given, **protocol.parameters, **start, **changed})
 
 
 def _evaluate(model, protocol, rounds, changes):
