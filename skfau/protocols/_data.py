@@ -118,7 +118,8 @@ class Reader:
             part = _take(part, np.flatnonzero(~_held_out(data, part.faces)))
             names = np.full(len(part.faces), data.name)
             faces = part.faces.with_columns(dataset=names)
-            pooled.append((faces, _spread(part.target, data, protocol.learned_aus)))
+            given = DATASET_AUS[data.name]
+            pooled.append((faces, spread(part.target, given, protocol.learned_aus)))
         faces, targets = zip(*pooled, strict=True)
         return Part(Faces.concat(faces), np.concatenate(targets))
 
@@ -144,13 +145,21 @@ def _held_out(data, faces):
     return folds.test_folds(faces) == folds.get_n_splits() - 1
 
 
-def _spread(target, data, aus):
-    """Return labels with a column for each of `aus`, NaN where `data` has none."""
-    spread = np.full((len(target), len(aus)), np.nan, np.float32)
-    for au, column in zip(DATASET_AUS[data.name], target.T, strict=True):
-        if au in aus:
-            spread[:, aus.index(au)] = column
-    return spread
+def spread(target, given, wanted):
+    """Return labels with a column for every wanted AU, NaN where there are none.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n, n_given), dtype float32
+        Labels.
+    given, wanted : tuple of int
+        AUs of the columns before and after.
+    """
+    labels = np.full((len(target), len(wanted)), np.nan, np.float32)
+    for au, column in zip(given, target.T, strict=True):
+        if au in wanted:
+            labels[:, wanted.index(au)] = column
+    return labels
 
 
 def thinned(part, every):

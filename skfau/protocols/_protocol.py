@@ -193,7 +193,8 @@ def _read_all():
         for system, facts in paper.pop("systems").items():
             for experiment, row in facts.pop("on").items():
                 key = {"system": system, "experiment": experiment}
-                name = {"dataset": experiment}
+                dataset, _, method = experiment.partition(" ")
+                name = {"dataset": dataset, "method": method or facts["title"]}
                 levels = (name, paper, facts, shared.get(experiment, {}), row)
                 protocols[system, experiment] = _protocol(key, levels, common)
     return protocols
@@ -214,8 +215,10 @@ def _merge(*levels):
 def _protocol(key, levels, common):
     """Return the protocol of a row, of its system and of its paper."""
     facts = _merge(*levels)
-    dataset, method = facts.pop("dataset"), facts.pop("method", facts["title"])
+    dataset, method = facts.pop("dataset"), facts.pop("method")
     learned = facts.pop("learned", (dataset,))
+    for name in facts.pop("none", ()):
+        facts["parameters"][name] = None
     facts["data"] = _data_set(dataset, common)
     facts["learned"] = tuple(_data_set(name, common) for name in learned)
     facts.setdefault("learned_aus", sum((DATASET_AUS[name] for name in learned), ()))

@@ -8,7 +8,7 @@ import numpy as np
 
 from skfau import estimators
 from skfau.metrics import au_accuracy_score, au_f1_score
-from skfau.protocols._data import Reader, thinned
+from skfau.protocols._data import Reader, spread, thinned
 from skfau.protocols._protocol import PROTOCOLS
 from skfau.protocols._result import ProtocolResult, published_figures
 
@@ -47,8 +47,8 @@ def run(
         Folder of BP4D, for protocols that start with training on BP4D; a dict of
         folders by data set for those that start with several.
     prepared : str, Path or None, default=None
-        Folder for aligned faces, see `skfau.preprocessing.prepare`; None aligns them
-        again in every epoch.
+        Folder for aligned faces, see `skfau.preprocessing.prepare`, one for every way
+        of alignment; None aligns them again in every epoch.
     numbering : {"jaa", "me-graphau", "au-net"}, default="jaa"
         Order of the published folds.
     loader, aligner : dict or None, default=None
@@ -97,7 +97,6 @@ def run(
     roots = _roots(protocol, root)
     reader = Reader(aligner or {}, prepared, numbering, verbose)
     start = _pretrained(protocol, pretrain_root, reader, changes)
-    reader.deviating.clear()
     rounds = reader.rounds(protocol, roots, loader or {})
     scored = _evaluate(_make(protocol, changes, start), protocol, rounds, changes)
     thinning = {} if every is None else {"every": every}
@@ -129,9 +128,10 @@ def _roots(protocol, root):
 
 def _find(system, experiment):
     if (system, experiment) not in PROTOCOLS:
-        known = "; ".join(f"{s!r} on {d!r}" for s, d in PROTOCOLS)
+        known = [f"{s!r} on {d!r}" for s, d in PROTOCOLS if s == system]
+        known = known or [repr(s) for s in dict.fromkeys(s for s, _ in PROTOCOLS)]
         raise ValueError(
-            f"no protocol of {system!r} on {experiment!r}; there are {known}"
+            f"no protocol of {system!r} on {experiment!r}; there are {', '.join(known)}"
         )
     return PROTOCOLS[system, experiment]
 
@@ -146,13 +146,17 @@ class _Changes:
     verbose: bool
 
     def check(self, protocol):
-        """Raise if a stage is none of the protocol's."""
+        """Raise if a change does not fit the protocol, before data are read."""
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"every must be 1 or more, got {self.every!r}")
         unknown = [name for name in self.stages if name not in protocol.stages]
         if unknown:
             raise ValueError(
                 f"stages names {unknown}, and {protocol.title} has the stages "
                 f"{', '.join(map(repr, protocol.stages))}"
             )
+        for name in protocol.stages:
+            _make(_find(protocol.system, name), self, {})
 
     def parameters(self, protocol):
         """Return the parameters of the estimator that differ in this stage."""
@@ -185,21 +189,25 @@ def _pretrained(protocol, roots, reader, changes):
             f"{which}: pass pretrain_root=, {folder}, or init_from=, a fitted "
             "classifier or its file; init_from=None begins afresh"
         )
-    start = {}
+    start, aus = {}, ()
     for name in protocol.pretrained_on:
         first = _find(protocol.system, name)
+        # Keep the AUs of one data set while the next, which may lack them, is learned.
+        aus = tuple(sorted({*aus, *first.learned_aus}))
         part = reader.read(first.data, roots[name], "train", first.aligner, {})
         part = thinned(part, changes.stride(first))
         changes.say(f"{first.title} learns on {name}, {len(part.faces):,} frames")
-        model = _make(first, changes, start)
-        start = {"init_from": model.fit(part.faces, part.target)}
+        target = spread(part.target, first.learned_aus, aus)
+        model = _make(first, changes, {**start, "aus": aus})
+        start = {"init_from": model.fit(part.faces, target)}
     return start
 
 
 def _make(protocol, changes, start):
     kind = getattr(estimators, protocol.estimator)
-    given = {**protocol.parameters, **start, **changes.parameters(protocol)}
-    return kind(aus=protocol.learned_aus, verbose=int(changes.verbose), **given)
+    given = {"aus": protocol.learned_aus, "verbose": int(changes.verbose)}
+    changed = changes.parameters(protocol)
+    return kind(**{**given, **protocol.parameters, **start, **changed})
 
 
 def _evaluate(model, protocol, rounds, changes):
