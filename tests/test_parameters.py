@@ -94,8 +94,10 @@ ALSO = {
     ("FAUTransformerClassifier", "attention"): "attention_losses",
     ("FAUTransformerClassifier", "attention_supervision"): "map_loss",
     ("JAANetClassifier", "variant"): "refinement_weight",
+    ("MSCAMClassifier", "text_lr_factor"): "lr",
     ("MultiLabelTransformerClassifier", "batch_size"): "lr",
     ("MultiLabelTransformerClassifier", "embedding_dim"): "lr",
+    ("SEVNetClassifier", "text_lr_factor"): "lr",
     ("WSARLClassifier", "variant"): "nesterov",
 }
 

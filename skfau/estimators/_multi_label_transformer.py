@@ -284,7 +284,7 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     def _schedule(self, n_tokens):
         """Return the learning rate's factor for a part that takes `n_tokens` tokens."""
         if self.schedule is None:
-            return None
+            return 1.0
         scale = self.batch_size / _RELEASED_SCALE / self.embedding_dim**0.5
 
         def factor(step, n_steps):

@@ -14,7 +14,8 @@ from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._aus import au_number, rows_with_face
 from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._descriptions import describe_as_vectors
-from skfau.estimators._parameters import COUNT
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._rates import slow_text_parts
 from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
@@ -60,8 +61,8 @@ class SEVNetClassifier(BaseAUClassifier):
         Width of the Inter-AU encoder.
     feed_forward_dim : int, default=1024
         Width of the perceptrons in the Inter-AU encoder.
-    dropout : float, default=0.1
-        Dropout rate of the encoder; not published.
+    dropout : float, default=0.0
+        Dropout rate of the encoder; not published. One mask hits all faces of a batch.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the column names of a DataFrame, or
         counts from 0. Numbers counted from 0 have no descriptions.
@@ -75,6 +76,9 @@ class SEVNetClassifier(BaseAUClassifier):
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
         Initial learning rate. The optimiser is Adam.
+    text_lr_factor : float, default=0.1
+        Factor of `lr` for the layers that see the AUs' vectors and no image. 1 is the
+        published rate, see the notes.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -156,6 +160,11 @@ class SEVNetClassifier(BaseAUClassifier):
     by the F1 of held-out subjects. It is off by default because it needs subjects; by
     epoch 50 the learning rate is a 3000th of the initial one.
 
+    One default is not the published one: layers that see text and no image learn at a
+    tenth of the rate. At the printed rate, ``text_lr_factor=1``, the vectors that guide
+    the attention turn by 18 degrees in each of the first steps, all into one direction,
+    and all AUs look at the same places.
+
     References
     ----------
     H. Yang, L. Yin, Y. Zhou and J. Gu, "Exploiting semantic embedding and visual
@@ -178,6 +187,7 @@ class SEVNetClassifier(BaseAUClassifier):
         "weights": "no_validation",
         "descriptions": [dict, list, tuple, None],
         "text_encoder": [str, "array-like", None],
+        "text_lr_factor": [WEIGHT],
         "text_level": [StrOptions({"sentence", "word"}), None],
         "encoder_layers": [Interval(Integral, 0, None, closed="left")],
         "n_heads": [COUNT],
@@ -200,12 +210,13 @@ class SEVNetClassifier(BaseAUClassifier):
         n_heads=6,
         hidden_dim=768,
         feed_forward_dim=1024,
-        dropout=0.1,
+        dropout=0.0,
         aus=DATASET_AUS["bp4d"],
         image_size=224,
         grayscale=False,
         augmentation="published",
         lr=1e-3,
+        text_lr_factor=0.1,
         lr_decay=0.85,
         weight_decay=0.0,
         batch_size=100,
@@ -245,6 +256,7 @@ class SEVNetClassifier(BaseAUClassifier):
         return System(
             network=network,
             loss=WeightedBCE(),
+            lr_factors=slow_text_parts(network, self.text_lr_factor),
             buffers={"text": text},
             attributes={"text_": text},
         )

@@ -45,8 +45,8 @@ class SEVNet(SemanticNetwork):
         Width of the Inter-AU encoder.
     feed_forward_dim : int, default=1024
         Width of the perceptron in its layers.
-    dropout : float, default=0.1
-        Dropout rate of the encoder.
+    dropout : float, default=0.0
+        Dropout rate of the encoder; not published. One mask hits all faces of a batch.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class SEVNet(SemanticNetwork):
         n_heads=6,
         hidden_dim=768,
         feed_forward_dim=1024,
-        dropout=0.1,
+        dropout=0.0,
     ):
         if encoder_layers and hidden_dim % n_heads:
             raise ValueError(
@@ -223,6 +223,16 @@ class SEVNet(SemanticNetwork):
         share = share / share.sum(dim=1, keepdim=True)
         by_au = by_au.unflatten(-2, words.shape[:2])
         return (by_au * share.unsqueeze(-1)).sum(dim=-2)
+
+    def text_parts(self):
+        """Return which submodules see the AUs' vectors and no image.
+
+        Returns
+        -------
+        names : tuple of str
+        """
+        encoder = ("embed", "encoder") if self.encoder is not None else ()
+        return (*encoder, "attention.project")
 
     def _encode(self):
         words = _words(self.text)
