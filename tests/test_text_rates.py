@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from skfau import MSCAMClassifier, SEVNetClassifier
 from skfau.metrics import au_f1_score
@@ -38,6 +38,16 @@ def test_text_parts_have_their_share_of_every_epochs_rate(cls, made):
     share = clf.text_lr_factor
     expected = [[lr * share] * len(parts) + [lr] for lr in (1e-3, 5e-4)]
     np.testing.assert_allclose(Rates.seen, expected, rtol=1e-9)
+
+
+def test_a_scheduler_that_scales_the_rates_keeps_the_share(made):
+    Rates.seen = []
+    halve = LRScheduler(policy="StepLR", step_size=1, gamma=0.5)
+    clf = make_small(SEVNetClassifier, max_epochs=2, callbacks=[Rates(), halve])
+    clf.fit(made.data[::8], made.target[::8])
+    np.testing.assert_allclose(
+        Rates.seen, [[lr / 10] * 3 + [lr] for lr in (1e-3, 5e-4)]
+    )
 
 
 @pytest.mark.parametrize("cls", CLASSES)
