@@ -164,7 +164,9 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     rates are higher if an epoch has fewer steps: with few faces, lower `lr`, or use
     ``schedule=None`` with an `lr` of your own.
 
-    Departures: steps count from 1, so that the first one changes the weights. Weight
+    Departures: the last layers of residual branches start at a tenth of the released
+    scale, see `skfau.nn.MultiLabelTransformer`. Steps count from 1, so that the first
+    one changes the weights. Weight
     decay follows every schedule, as always with AdamW. Pixels from outside of a rotated
     image are black, not reflected. Brightness is not clipped.
 

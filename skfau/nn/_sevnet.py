@@ -71,7 +71,8 @@ class SEVNet(SemanticNetwork):
     GELU; a second linear layer leads to the backbone's channels (512), as in the paper.
     That is 9.06 million weights for text of 1024, beside the 11.18 million of
     ResNet-18. AUs are a set: there is no positional encoding. Projections of the
-    self-attention have no biases.
+    self-attention have no biases. The last layers of the encoder's branches start at a
+    tenth of Xavier's distribution, as in `FAUTransformer`.
 
     A vector per word is our reading of attention at the level of words: the encoder
     relates all words of all AUs, each word attends to the maps, and an AU's map is the
