@@ -96,11 +96,11 @@ def test_sevnet_learns_where_to_look():
         image_size=48,
         augmentation=None,
         batch_size=16,
-        max_epochs=4,
+        max_epochs=2,
         n_threads=1,
         random_state=0,
     )
     images, labels = spots(200, seed=1)
     predicted = clf.fit(*spots(320, seed=0)).predict(images)
-    # With text_lr_factor=1 it is 0.6: all AUs look at the same places.
-    assert au_f1_score(labels, predicted) > 0.95
+    # With text_lr_factor=1 it is 0.3: all AUs look at the same places.
+    assert au_f1_score(labels, predicted) > 0.9

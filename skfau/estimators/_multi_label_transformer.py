@@ -166,9 +166,9 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
 
     Departures: the last layers of residual branches start at a tenth of the released
     scale, see `skfau.nn.MultiLabelTransformer`. Steps count from 1, so that the first
-    one changes the weights. Weight
-    decay follows every schedule, as always with AdamW. Pixels from outside of a rotated
-    image are black, not reflected. Brightness is not clipped.
+    one changes the weights. Weight decay follows every schedule, as always with AdamW.
+    Pixels from outside of a rotated image are black, not reflected. Brightness is not
+    clipped.
 
     References
     ----------
