@@ -291,6 +291,15 @@ class MSCAM(_GraphNetwork):
     (torch.Size([2, 3]), torch.Size([2, 3, 4, 4]))
     """
 
+    def text_parts(self):
+        """Return which submodules see the AUs' vectors and no image.
+
+        Returns
+        -------
+        names : tuple of str
+        """
+        return ("encoder", "attention.project")
+
     def _finish(self, channels):
         self.attention = CrossModalityAttention(channels, channels)
         with torch.no_grad():
