@@ -109,7 +109,8 @@ def made(name, start, seed):
     if settings.get("backbone") == "tiny":
         return model.set_params(weights="rendered")
     if "fan_weights" in settings:
-        return model.set_params(fan_weights="rendered")
+        own = {"fan_width": None, "fan_stacks": None}
+        return model.set_params(fan_weights="rendered", **own)
     return None
 
 
@@ -133,6 +134,11 @@ def run(name, start, seed, options, learned, tested):
 
 def rate_rises_and_falls(model, n_faces):
     """Give every system the same course of its own rate, batch by batch."""
+    if hasattr(model, "node_epochs"):
+        # MEGraph's rate falls in each of its two stages, which share the epochs.
+        first = model.max_epochs // 2
+        model.set_params(node_epochs=first, max_epochs=model.max_epochs - first)
+        return
     steps = model.max_epochs * -(-n_faces // model.batch_size)
     policy = torch.optim.lr_scheduler.OneCycleLR
     course = {"max_lr": model.lr, "total_steps": steps, "step_every": "batch"}
