@@ -33,6 +33,7 @@ _EXPORTS = {
     "FaceAligner": "preprocessing",
     "Faces": "faces",
     "JAANetClassifier": "estimators",
+    "MEGraphClassifier": "estimators",
     "MLGCNClassifier": "estimators",
     "MSCAMClassifier": "estimators",
     "MultiLabelTransformerClassifier": "estimators",

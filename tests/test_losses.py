@@ -28,6 +28,7 @@ def random_case(seed, unknown=0.3, dtype=torch.float64):
         "attention_logits": 4 * draw(N, A) - 2,
         "attention_maps": draw(N, A, S, S),
         "embeddings": draw(N, A, D),
+        "edge_logits": 4 * draw(N, A, A, 4) - 2,
     }
     for leaf in leaves.values():
         leaf.requires_grad_()
@@ -50,6 +51,8 @@ def every_loss():
         "center sums": losses.CenterLoss(A, D, reduction="sum"),
         "composite": losses.FAUTransformerLoss(A, D, class_weight=weight),
         "dice": losses.WeightedDice(weight),
+        "asymmetric": losses.WeightedAsymmetric(weight),
+        "edges": losses.MEGraphLoss(weight, edge_weight=0.5),
     }
 
 
@@ -198,6 +201,8 @@ def test_what_is_unknown_changes_neither_value_nor_gradient(name, seed):
     for leaf in ("logits", "attention_logits"):
         leaves[leaf].data[unknown] = 3.0
     leaves["embeddings"].data[unknown] += 7.0
+    leaves["edge_logits"].data[unknown] += 5.0
+    leaves["edge_logits"].data.transpose(1, 2)[unknown] *= 2.0
     leaves["attention_maps"].data[unknown] = 0.5
     targets["maps"][unknown] = 0.9
     after = value_and_gradients(loss, outputs, targets, leaves)

@@ -65,13 +65,16 @@ WAITING = {"early_stopping": True, "max_epochs": 6, "patience": 1, "lr": 0.01}
 WITH_VAE = {"label_vae": True}
 # What else must be set for a parameter to have a say.
 NEEDS = {
+    ("MSCAMClassifier", "lr"): {"text_lr_factor": 1.0},
+    ("SEVNetClassifier", "lr"): {"text_lr_factor": 1.0},
     "lr_decay": {"lr_decay_epochs": 1, "max_epochs": 2},
     "lr_decay_epochs": {"lr_decay": 0.5, "lr_decay_epochs": 2, "max_epochs": 2},
     "multi_task": {"attention": False, "encoder_layers": 0, "center_loss": None},
     "latent_dim": WITH_VAE,
     "kl_weight": WITH_VAE,
     "consistency_weight": WITH_VAE,
-    "schedule": {"schedule": "released"},
+    ("MEGraphClassifier", "schedule"): {"schedule": "cosine", "max_epochs": 2},
+    ("MultiLabelTransformerClassifier", "schedule"): {"schedule": "released"},
     "validation_fraction": {"early_stopping": True},
     "patience": WAITING,
     "conditional_threshold": {"graph": "conditional"},
@@ -97,8 +100,10 @@ ALSO = {
     ("FAUTransformerClassifier", "balance"): "center_reduction",
     ("FAUTransformerClassifier", "attention_supervision"): "map_loss",
     ("JAANetClassifier", "variant"): "refinement_weight",
+    ("MSCAMClassifier", "text_lr_factor"): "lr",
     ("MultiLabelTransformerClassifier", "batch_size"): "lr",
     ("MultiLabelTransformerClassifier", "embedding_dim"): "lr",
+    ("SEVNetClassifier", "text_lr_factor"): "lr",
     ("WSARLClassifier", "variant"): "nesterov",
 }
 

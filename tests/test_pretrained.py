@@ -58,7 +58,7 @@ def test_all_weights_take_at_most_six_megabytes():
         for path in folder.iterdir()
         if path.suffix == ".safetensors"
     ]
-    assert len(sizes) == 2
+    assert len(sizes) == 3
     assert sum(sizes) <= 6e6
 
 

@@ -123,7 +123,7 @@ PARTS = {
 @pytest.mark.parametrize("on", [(), PARTS], ids=["B-Net", "WSARL"])
 def test_ablations_have_what_they_say(on, region_layer):
     parameters = {name: name in on for name in PARTS}
-    network = make_network(region_layer=region_layer, **parameters)
+    network = make_network(region_layer=region_layer, energy=True, **parameters)
     logits, aux = network(draw_images(2, 32))
     assert logits.shape == (2, N_AUS)
     maps = {"attention_maps", "refined_maps", "gates", "crf_energy"}
@@ -265,7 +265,8 @@ def test_every_au_has_its_own_widths_and_weights_at_any_scale(scale):
 
 
 def test_energy_is_the_expected_cost_of_labels_under_the_mean_field():
-    network = make_network(crf_iterations=60, crf_widths=(2.0, 60.0, 1.0)).double()
+    settings = {"crf_iterations": 60, "crf_widths": (2.0, 60.0, 1.0), "energy": True}
+    network = make_network(**settings).double()
     images = draw_images(1, 32).double()
     with torch.no_grad():
         network.spatial.score.weight *= 10
@@ -288,6 +289,14 @@ def test_energy_is_the_expected_cost_of_labels_under_the_mean_field():
         differ = q[:, None] * (1 - q) + (1 - q[:, None]) * q
         expected = (unary + (pairs * differ).sum(dim=1) / 2).mean()
         assert aux["crf_energy"][0, au].item() == pytest.approx(expected.item(), 1e-5)
+
+
+def test_energy_moves_the_attention_and_no_weight_of_the_kernels():
+    network = make_network(energy=True)
+    _, aux = network(draw_images(2, 32))
+    aux["crf_energy"].sum().backward()
+    assert network.spatial.score.weight.grad.any()
+    assert all(weight.grad is None for weight in network.spatial.crf.parameters())
 
 
 def test_permuted_aus_give_permuted_outputs():

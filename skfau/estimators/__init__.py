@@ -15,6 +15,7 @@ from skfau.estimators._linear import (
     hog_baseline,
     landmark_baseline,
 )
+from skfau.estimators._megraph import MEGraphClassifier
 from skfau.estimators._multi_label_transformer import (
     MultiLabelTransformerClassifier,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "FAUTransformerClassifier",
     "FaceAugmentation",
     "JAANetClassifier",
+    "MEGraphClassifier",
     "MLGCNClassifier",
     "MSCAMClassifier",
     "MultiLabelTransformerClassifier",

@@ -105,7 +105,8 @@ class BaseAUClassifier(
     ===================================  ===============================================
     ``LRScheduler``                      Every policy, by epoch or batch, if nothing
                                          else sets the rate: ``lr_decay=1`` and
-                                         ``schedule=None``.
+                                         ``schedule=None``. A ``max_lr`` is that of all
+                                         parts of the network, unless it is a list.
     ``EarlyStopping``, ``Checkpoint``    With ``monitor=`` what is recorded before they
                                          are called; ``load_best`` without
                                          ``early_stopping``; no ``f_pickle``.

@@ -9,7 +9,8 @@ from skfau._validation import HasMethods, Interval, StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._descriptions import describe_as_vectors, is_encoder
-from skfau.estimators._parameters import COUNT
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._rates import slow_text_parts
 from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
@@ -236,7 +237,8 @@ class MLGCNClassifier(_LabelGraphClassifier):
     Notes
     -----
     It is trained like SEV-Net and uses the same vectors, not embeddings of the AUs'
-    names. The two differ in nothing but the network.
+    names. The two differ in the network and in `text_lr_factor`: here what learns from
+    the vectors is the classifier itself, and needs the whole rate.
 
     The defaults are the published settings: random initial weights, Adam at 0.001,
     times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
@@ -323,6 +325,9 @@ class MSCAMClassifier(_LabelGraphClassifier):
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
         Initial learning rate. The optimiser is Adam.
+    text_lr_factor : float, default=0.1
+        Factor of `lr` for the layers that see the AUs' vectors and no image. 1 is the
+        published rate, see the notes.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -394,7 +399,7 @@ class MSCAMClassifier(_LabelGraphClassifier):
     Notes
     -----
     It is trained like SEV-Net and uses the same vectors, not embeddings of the AUs'
-    names. The two differ in nothing but the network.
+    names.
 
     The defaults are the published settings: random initial weights, Adam at 0.001,
     times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
@@ -403,6 +408,10 @@ class MSCAMClassifier(_LabelGraphClassifier):
     Adam. The paper stops early and does not say when. ``early_stopping=True`` decides
     by the F1 of held-out subjects. It is off by default because it needs subjects; by
     epoch 50 the learning rate is a 3000th of the initial one.
+
+    One default is not the published one: layers that see the AUs' vectors and no image
+    learn at a tenth of the rate, as in `SEVNetClassifier`, which says why.
+    ``text_lr_factor=1`` is the printed rate.
 
     References
     ----------
@@ -423,6 +432,52 @@ class MSCAMClassifier(_LabelGraphClassifier):
     """
 
     _network = MSCAM
+    _parameter_constraints = {
+        **_LabelGraphClassifier._parameter_constraints,
+        "text_lr_factor": [WEIGHT],
+    }
+
+    def __init__(
+        self,
+        *,
+        backbone="resnet18",
+        weights=None,
+        descriptions=None,
+        text_encoder=None,
+        graph="correlation",
+        positive_threshold=0.2,
+        negative_threshold=-0.03,
+        conditional_threshold=0.4,
+        hidden_dim=1024,
+        aus=DATASET_AUS["bp4d"],
+        image_size=224,
+        grayscale=False,
+        augmentation="published",
+        lr=1e-3,
+        text_lr_factor=0.1,
+        lr_decay=0.85,
+        weight_decay=0.0,
+        batch_size=100,
+        max_epochs=50,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=5,
+        init_from=None,
+        warm_start=False,
+        checkpoint_dir=None,
+        callbacks=None,
+        device="auto",
+        precision="auto",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self._set_parameters(locals())
+
+    def _system(self, task):
+        system = super()._system(task)
+        factors = slow_text_parts(system.network, self.text_lr_factor)
+        return system._replace(lr_factors=factors)
 
     def attention_maps(self, X):
         """Return where the network looks for every AU.

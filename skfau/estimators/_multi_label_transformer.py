@@ -166,9 +166,11 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     rates are higher if an epoch has fewer steps: with few faces, lower `lr`, or use
     ``schedule=None`` with an `lr` of your own.
 
-    Departures: steps count from 1, so that the first one changes the weights. Weight
-    decay follows every schedule, as always with AdamW. Pixels from outside of a rotated
-    image are black, not reflected. Brightness is not clipped.
+    Departures: the last layers of residual branches start at a tenth of the released
+    scale, see `skfau.nn.MultiLabelTransformer`. Steps count from 1, so that the first
+    one changes the weights. Weight decay follows every schedule, as always with AdamW.
+    Pixels from outside of a rotated image are black, not reflected. Brightness is not
+    clipped.
 
     References
     ----------
@@ -286,7 +288,7 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     def _schedule(self, n_tokens):
         """Return the learning rate's factor for a part that takes `n_tokens` tokens."""
         if self.schedule is None:
-            return None
+            return 1.0
         scale = self.batch_size / _RELEASED_SCALE / self.embedding_dim**0.5
 
         def factor(step, n_steps):

@@ -20,6 +20,7 @@ from skfau.estimators._descriptions import (
     is_encoder,
 )
 from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._rates import slow_text_parts
 from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
@@ -78,8 +79,8 @@ class SEVNetClassifier(BaseAUClassifier):
         Width of the Inter-AU encoder.
     feed_forward_dim : int, default=1024
         Width of the perceptrons in the Inter-AU encoder.
-    dropout : float, default=0.1
-        Dropout rate of the encoder; not published.
+    dropout : float, default=0.0
+        Dropout rate of the encoder; not published. One mask hits all faces of a batch.
     attention_eps : float, default=0.01
         Added to the cosines in equation 5 at every position; 0 is as printed. With 0 an
         AU with hardly any positive cosine attends to single positions, by chance.
@@ -96,6 +97,9 @@ class SEVNetClassifier(BaseAUClassifier):
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
         Initial learning rate. The optimiser is Adam.
+    text_lr_factor : float, default=0.1
+        Factor of `lr` for the layers that see the AUs' vectors and no image. 1 is the
+        published rate, see the notes.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -185,6 +189,11 @@ class SEVNetClassifier(BaseAUClassifier):
     by the F1 of held-out subjects. It is off by default because it needs subjects; by
     epoch 50 the learning rate is a 3000th of the initial one.
 
+    One default is not the published one: layers that see text and no image learn at a
+    tenth of the rate. At the printed rate, ``text_lr_factor=1``, the vectors that guide
+    the attention turn by 18 degrees in each of the first steps, all into one direction,
+    and all AUs look at the same places.
+
     References
     ----------
     H. Yang, L. Yin, Y. Zhou and J. Gu, "Exploiting semantic embedding and visual
@@ -208,6 +217,7 @@ class SEVNetClassifier(BaseAUClassifier):
         "descriptions": [dict, list, tuple, StrOptions({"intensity"}), None],
         "text_encoder": [str, dict, callable, HasMethods("encode"), "array-like", None],
         "described_aus": [tuple, list, np.ndarray, None],
+        "text_lr_factor": [WEIGHT],
         "text_level": [StrOptions({"sentence", "word"}), None],
         "encoder_layers": [Interval(Integral, 0, None, closed="left")],
         "n_heads": [COUNT],
@@ -232,13 +242,14 @@ class SEVNetClassifier(BaseAUClassifier):
         n_heads=6,
         hidden_dim=768,
         feed_forward_dim=1024,
-        dropout=0.1,
+        dropout=0.0,
         attention_eps=0.01,
         aus=DATASET_AUS["bp4d"],
         image_size=224,
         grayscale=False,
         augmentation="published",
         lr=1e-3,
+        text_lr_factor=0.1,
         lr_decay=0.85,
         weight_decay=0.0,
         batch_size=100,
@@ -277,6 +288,7 @@ class SEVNetClassifier(BaseAUClassifier):
         return System(
             network=network,
             loss=WeightedBCE(),
+            lr_factors=slow_text_parts(network, self.text_lr_factor),
             buffers={"text": text, "context": context},
             attributes={"text_": text},
         )
@@ -367,8 +379,12 @@ class SEVNetClassifier(BaseAUClassifier):
     def zero_shot_proba(self, X, aus, descriptions=None):
         """Return probabilities of AUs that had no training labels.
 
-        The network needs nothing but a description to look for an AU. Measure on
-        labelled faces how well it finds the AU before you use the probabilities.
+        The network needs nothing but a description to look for an AU, but
+        `predict_proba` of the trained AU that is described most like it is the better
+        guess. With AU2, AU6, AU10, AU15 and AU25 left out of 18 AUs, their mean AUC on
+        rendered faces of other people is 0.71; the outputs for AU1, AU5, AU9, AU14 and
+        AU26 have 0.75 for them, and no mix of both has more (2,400 faces, two seeds).
+        Measure on labelled faces before you use the probabilities.
 
         Parameters
         ----------

@@ -50,7 +50,9 @@ class WSARLLoss(nn.Module):
     equation 10, but for the number of pixels.
 
     The energy is lowest, 0, where every map is all 0 or all 1, so it works against
-    attention. The authors' released code has no such term, and the default is 0.
+    attention. It has no gradient in the kernels' weights: they are learned here by the
+    labels alone, and constants in equation 7. The authors' released code has no such
+    term, and the default is 0.
 
     References
     ----------
@@ -91,7 +93,9 @@ class WSARLLoss(nn.Module):
         """
         parts = {"wce": self.label_loss(outputs, targets)}
         if self.energy_weight:
-            remedy = "Pass energy_weight=0 or take a network with a CRF."
+            remedy = (
+                "Pass energy_weight=0 or take a network with a CRF and energy=True."
+            )
             energy = aux_of(outputs, "crf_energy", remedy)
             if self.reduction == "sum":
                 n_pixels = outputs[1]["refined_maps"][0, 0].numel()

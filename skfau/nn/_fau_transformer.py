@@ -155,7 +155,10 @@ class FAUTransformer(nn.Module):
     channel per AU, and from there a 3x3 convolution to the maps and a 1x1 convolution
     to the logits. The classifier's two linear layers see all tokens at once (hidden
     width 256). New layers start from Xavier's distribution, biases and relative biases
-    from 0; the maps start low, at 0.08.
+    from 0; the maps start low, at 0.08. The last layers of the encoder's branches start
+    at a tenth of Xavier's distribution: an encoder that begins by mixing the AUs at
+    random makes the network worse than none (mean AUC of 13 AUs, 2,400 rendered faces,
+    two epochs from ``weights="rendered"``: 0.85; without encoder 0.89; as it is 0.89).
 
     Channels follow the backbone's, so that small backbones stay quick. "All other
     components remain unchanged" (section 4.2) where `branch_channels` and

@@ -263,8 +263,16 @@ class MSCAM(_GraphNetwork):
 
     Notes
     -----
-    This is the method as rebuilt for the comparison in [2]_: the graph convolutions of
-    `MLGCN`, then the linear projection and the attention of `SEVNet`.
+    This is the method as rebuilt for the comparison in [2]_, whose figures are those
+    reported for AUs: "a GCN based method", "similar to ML-GCN" but for the attention,
+    on a graph of correlations. So it has the graph convolutions of `MLGCN`, then the
+    linear projection and the attention of `SEVNet`, with 0.01 added to the cosines.
+
+    The method of [1]_ is another one at two places. It learns the labels' embeddings
+    first, so that their similarities are those of the graph (ASGE), where here they
+    come from graph convolutions that are trained with the rest. And it projects the
+    feature maps to the space of the labels, where here the labels' vectors go to that
+    of the maps. [2]_ mentions neither.
 
     References
     ----------
@@ -282,6 +290,15 @@ class MSCAM(_GraphNetwork):
     >>> logits.shape, aux["attention_maps"].shape
     (torch.Size([2, 3]), torch.Size([2, 3, 4, 4]))
     """
+
+    def text_parts(self):
+        """Return which submodules see the AUs' vectors and no image.
+
+        Returns
+        -------
+        names : tuple of str
+        """
+        return ("encoder", "attention.project")
 
     def _finish(self, channels):
         self.attention = CrossModalityAttention(channels, channels)

@@ -47,8 +47,8 @@ class SEVNet(SemanticNetwork):
         Width of the Inter-AU encoder.
     feed_forward_dim : int, default=1024
         Width of the perceptron in its layers.
-    dropout : float, default=0.1
-        Dropout rate of the encoder.
+    dropout : float, default=0.0
+        Dropout rate of the encoder; not published. One mask hits all faces of a batch.
     attention_eps : float, default=0.01
         Added to the cosines in equation 5, at least 0; 0 is as printed.
     context : array-like of shape (n, d) or (n, n_words, d), default=None
@@ -79,7 +79,8 @@ class SEVNet(SemanticNetwork):
     GELU; a second linear layer leads to the backbone's channels (512), as in the paper.
     That is 9.06 million weights for text of 1024, beside the 11.18 million of
     ResNet-18. AUs are a set: there is no positional encoding. Projections of the
-    self-attention have no biases.
+    self-attention have no biases. The last layers of the encoder's branches start at a
+    tenth of Xavier's distribution, as in `FAUTransformer`.
 
     A vector per word is our reading of attention at the level of words: the encoder
     relates all words of all AUs, each word attends to the maps, and an AU's map is the
@@ -126,7 +127,7 @@ class SEVNet(SemanticNetwork):
         n_heads=6,
         hidden_dim=768,
         feed_forward_dim=1024,
-        dropout=0.1,
+        dropout=0.0,
         attention_eps=ATTENTION_EPS,
         context=None,
     ):
@@ -264,6 +265,16 @@ class SEVNet(SemanticNetwork):
         share = share / share.sum(dim=1, keepdim=True)
         by_au = by_au.unflatten(-2, words.shape[:2])
         return (by_au * share.unsqueeze(-1)).sum(dim=-2)
+
+    def text_parts(self):
+        """Return which submodules see the AUs' vectors and no image.
+
+        Returns
+        -------
+        names : tuple of str
+        """
+        encoder = ("embed", "encoder") if self.encoder is not None else ()
+        return (*encoder, "attention.project")
 
     def _encode(self):
         shape = _words(self.text).shape[:2]

@@ -123,6 +123,9 @@ class WSARL(nn.Module):
         Weights of the appearance and the smoothness kernel at the start of training,
         each one number or a sequence of one per AU. None is (1, 0.5) (``"arl"``: (5,
         3)).
+    energy : bool, default=False
+        Return the CRF's energy as well, for `skfau.losses.WSARLLoss`. The CRF then runs
+        twice.
 
     Attributes
     ----------
@@ -196,6 +199,7 @@ class WSARL(nn.Module):
         crf_scale=None,
         crf_widths=None,
         crf_weights=None,
+        energy=False,
     ):
         super().__init__()
         _check(variant, region_layer, spatial_attention, crf, crf_widths, crf_weights)
@@ -221,6 +225,7 @@ class WSARL(nn.Module):
                 own["kernel_features"] * channels,
                 _make_crf(n_aus, own) if crf else None,
                 own["crf_scale"],
+                energy,
             )
         self.decision = Decision(n_aus, width, attend_first=variant == "arl")
         init_xavier_(self)
@@ -243,8 +248,8 @@ class WSARL(nn.Module):
             ``"attention_maps"`` (n, n_aus, h, w) in [0, 1], at the size that the CRF
             works at; ``"gates"`` (n, n_aus, height / 4, width / 4), what weighs the
             positions (equation 9); with a CRF also ``"refined_maps"`` of the size of
-            ``"attention_maps"`` and ``"crf_energy"`` (n, n_aus), a mean over pixels,
-            see `skfau.losses.WSARLLoss`.
+            ``"attention_maps"``, and with `energy` ``"crf_energy"`` (n, n_aus), a mean
+            over pixels.
 
         Raises
         ------
