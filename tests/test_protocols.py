@@ -23,7 +23,7 @@ pytestmark = [
 # Methods of published_results that this library does not have; AU-FAN+TDN is AU-TDN.
 NOT_HERE = {
     *("APL", "AR-LSTM", "AU-FAN+FlowNet", "AU-FAN+TDN", "AU-FP", "DSIN"),
-    *("FACS2D-Net", "FACS3D-Net", "HMP-PS", "JPML", "LP-Net", "LSVM", "MEGraph"),
+    *("FACS2D-Net", "FACS3D-Net", "HMP-PS", "JPML", "LP-Net", "LSVM"),
     *("OF-Net", "SAT-Net", "SRERL"),
 }
 SUBJECTS = [name for part in published_folds("bp4d") for name in part[:2]]
@@ -213,6 +213,7 @@ def test_one_part_is_learned_and_the_other_scored(recorder, emotionet):
     assert result.mean_f1 == pytest.approx(80) and result.f1.shape == (1, 12)
     assert result.published == {"mean": 45.7}
     assert "Not the published data: 3 faces are scored, of 24,600" in repr(result)
+    assert repr(result).startswith("FAU-Transformer, from ImageNet on emotionet, F1")
     # Nothing is printed of single AUs.
     assert repr(result).splitlines()[2].split() == ["1", "80.0", "-", "-"]
 
@@ -394,8 +395,9 @@ def test_every_protocol_runs_and_has_figures(protocol, recorder, request):
     assert bool(result.published) == (protocol.table is not None)
     if protocol.dataset != "emotionet" and protocol.table:
         assert tuple(result.published) == (*protocol.aus, "mean")
-    lines = repr(result).splitlines()
-    assert protocol.notes() in repr(result) and len(lines[1]) == len(lines[2])
+    head, lines = repr(result).split("\n  AU  ")[0], repr(result).splitlines()
+    assert protocol.name in " ".join(head.split()) and protocol.notes() in repr(result)
+    assert max(map(len, lines)) <= 88
 
 
 def test_no_file_hides_a_protocol_of_another():

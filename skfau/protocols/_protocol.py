@@ -107,6 +107,12 @@ class Protocol:
     silent: tuple
 
     @property
+    def name(self):
+        """Title, and the row of the table if that is another."""
+        row = self.table[2] if self.table else self.title
+        return row if row.startswith(self.title) else f"{self.title}, {row},"
+
+    @property
     def dataset(self):
         """Name of the data set that is scored."""
         return self.data.name
@@ -145,7 +151,7 @@ class Protocol:
         if self.aligner is not None:
             align = _call("FaceAligner", self.aligner)
         facts = [
-            f"{self.title} on {self.dataset}: "
+            f"{self.name} on {self.dataset}: "
             f'protocols.run("{self.system}", "{self.experiment}", ...)',
             align,
             _call(self.estimator, self.parameters),

@@ -88,7 +88,9 @@ class ProtocolResult:
         of, n_folds, n_rows = self.protocol, len(self.f1), len(self.fold)
         means = f"mean over {n_folds} folds, " if n_folds > 1 else ""
         lines = [
-            f"{of.title} on {of.dataset}, F1 in percent, {means}{n_rows:,} frames",
+            filled(
+                f"{of.name} on {of.dataset}, F1 in percent, {means}{n_rows:,} frames"
+            ),
             *_table(self.aus, self.f1, self.published),
         ]
         if self.published_accuracy:

@@ -217,7 +217,7 @@ def _evaluate(model, protocol, rounds, changes):
     for number, (learned, scored) in enumerate(rounds):
         learned = thinned(learned, changes.stride(protocol))
         changes.say(
-            f"{protocol.title} on {protocol.dataset}, fold {number + 1}: "
+            f"{protocol.name} on {protocol.dataset}, fold {number + 1}: "
             f"{len(learned.faces):,} frames to learn, {len(scored.faces):,} to score"
         )
         model.fit(learned.faces, learned.target)
