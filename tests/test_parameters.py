@@ -83,8 +83,11 @@ NEEDS = {
     "spatial_attention": {"crf": False},
     ("AUNetClassifier", "weights"): {"backbone": "tiny"},
     ("JAANetClassifier", "roi_convention"): {"n_landmarks": 68},
+    # Parts with a share of the rate have another one.
+    ("MSCAMClassifier", "lr"): {"text_lr_factor": 1.0},
     ("MultiLabelTransformerClassifier", "batch_size"): {"schedule": "released"},
     ("MultiLabelTransformerClassifier", "embedding_dim"): {"schedule": "released"},
+    ("SEVNetClassifier", "lr"): {"text_lr_factor": 1.0},
 }
 # Parameters that arrive as something else, and why.
 TRANSLATED = {
