@@ -210,7 +210,8 @@ class BaseAUClassifier(
             1 where the AU occurs, 0 where it does not, NaN where that is unknown. A
             column may be all NaN if the classifier that training starts from
             (`init_from`, `warm_start`) knows that AU: it keeps its branch, which no
-            label teaches, and is predicted as the others are.
+            label of its own teaches, and is predicted as the others are. Layers that
+            it shares with other AUs go on learning.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each face in all parts of the loss, at least 0; only their ratios
             count. Rows of weight 0 are left out. A face weighs as much where another
