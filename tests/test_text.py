@@ -284,6 +284,26 @@ def test_described_aus_are_kept_in_a_file(no_extra, tmp_path):
     np.testing.assert_array_equal(ours, theirs)
 
 
+def test_other_described_aus_cannot_go_on(no_extra):
+    layers = {"encoder_layers": 1, "n_heads": 2, "described_aus": (2,)}
+    clf = fitted((1, 12), warm_start=True, **layers)
+    clf.set_params(described_aus=(2, 4))
+    with pytest.raises(ValueError, match=r"context was \(1, 384\) and is \(2, 384\)"):
+        clf.fit(FACES, [[0, 0], [1, 1]])
+    clf.set_params(described_aus=None)
+    with pytest.raises(ValueError, match=r"context was \(1, 384\) and is absent"):
+        clf.fit(FACES, [[0, 0], [1, 1]])
+
+
+def test_vectors_by_number_are_kept_in_a_file(tmp_path):
+    vectors = {1: np.array([1.0, 0.0]), 12: [0.0, 1.0], 25: [1.0, 1.0]}
+    clf = fitted((1, 12), text_encoder=vectors)
+    clf.save(tmp_path / "sevnet")
+    again = SEVNetClassifier.load(tmp_path / "sevnet")
+    ours, theirs = (each.zero_shot_proba(FACES, (25,)) for each in (clf, again))
+    np.testing.assert_array_equal(ours, theirs)
+
+
 def test_described_aus_need_an_encoder_and_text(no_extra):
     with pytest.raises(ValueError, match="encoder_layers=0 has none"):
         fitted((1, 12), described_aus=(2,))

@@ -73,7 +73,22 @@ def fill(net, header, state):
 
 
 def load_state(network, state):
-    """Load arrays into a network by their names."""
+    """Load arrays into a network by their names.
+
+    Raises
+    ------
+    ValueError
+        If the network has other entries, or of other shapes.
+    """
+    own = {name: tuple(entry.shape) for name, entry in network.state_dict().items()}
+    given = {name: tuple(array.shape) for name, array in state.items()}
+    differ = sorted(name for name, _ in own.items() ^ given.items())
+    if differ:
+        raise ValueError(
+            f"The weights of the fit before do not fit the network: {differ[0]} was "
+            f"{given.get(differ[0], 'absent')} and is {own.get(differ[0], 'absent')}. "
+            "Set the parameters back, or fit afresh, without warm_start."
+        )
     network.load_state_dict({k: torch.as_tensor(array) for k, array in state.items()})
 
 
