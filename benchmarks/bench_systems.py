@@ -62,6 +62,7 @@ FAN = {"fan_width": 32, "fan_stacks": 1, "fan_epochs": 6, "interval": 4}
 AUNET = ADAM | FAN | {"backbone": "fan", "image_size": 128}
 REGIONS = {"channels": 4, "lr": 0.02, "batch_size": 8}
 DRML = {"channels": 8, "image_size": 82, "lr": 2e-3, "batch_size": 16, "dropout": 0.0}
+GRAPH = ADAM | {"embedding_dim": 64, "node_epochs": 2}
 TEXT = ADAM | {"hidden_dim": 384, "feed_forward_dim": 512}
 SYSTEMS = {
     "FAU-Transformer": (FAUTransformerClassifier, FAU | {"lr": 3e-4}),
@@ -88,6 +89,8 @@ SYSTEMS = {
     "AU-TDN": (AUNetClassifier, AUNET | {"label_vae": False}),
     "AUNet": (AUNetClassifier, AUNET),
     "ResNet-A": (AUNetClassifier, ADAM | {"interval": 4}),
+    "ME-Graph w/o edges": (MEGraphClassifier, GRAPH | {"edge_features": False}),
+    "ME-Graph": (MEGraphClassifier, GRAPH),
     "MLT": (MultiLabelTransformerClassifier, TOKENS),
     "DRML": (DRMLClassifier, DRML),
     "EAC-Net": (EACNetClassifier, REGIONS | {"image_size": 64}),

@@ -40,7 +40,7 @@ class Weights:
         return scaled * self.state[f"{name}.weight"] + self.state[f"{name}.bias"]
 
     def attend(self, name, queries, others):
-        """Equation 4, a position at a time."""
+        """Attend to others, a position at a time."""
         keys, values = (self.linear(f"{name}.{of}", others) for of in ("key", "value"))
         attended = []
         for query in self.linear(f"{name}.query", queries):
@@ -143,7 +143,7 @@ def test_the_gated_graph_changes_edges_then_nodes():
         gates = gates / (gates.sum(axis=0) + 1e-6)
         around = sum(gates[j] * layer.linear("others", nodes[j]) for j in range(N_AUS))
         message = layer.norm("norm", layer.linear("own", node) + around)
-        new_nodes.append(node + relu(message))
+        new_nodes.append(relu(node + message))
     made = run(graph, nodes, edges)
     np.testing.assert_allclose(made[0], new_nodes)
     np.testing.assert_allclose(made[1], new_edges)

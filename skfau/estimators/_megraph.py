@@ -142,12 +142,12 @@ class MEGraphClassifier(BaseAUClassifier):
     their `sample_weight`, has no early stopping and no callbacks; with
     `checkpoint_dir` it resumes like the second.
 
-    The published settings are AdamW with betas of 0.9 and 0.999 at 0.0001, weight decay
-    of 0.0005, batches of 64 and 20 epochs in each stage, ResNet-50 or Swin-B from
-    ImageNet, and faces aligned to 256 px. Swin is not among the backbones here; pass a
-    module of your own. The number of neighbours, the layers of the gated graph and the
-    weight of the pairs are this library's choice. The authors' code also changes
-    brightness, contrast and colours at random;
+    The settings of the paper and its code are AdamW with betas of 0.9 and 0.999 at
+    0.0001, a cosine, weight decay of 0.0005, batches of 64 and 20 epochs in each stage,
+    ResNet-50 or Swin-B from ImageNet, and faces aligned to 256 px. Swin is not among
+    the backbones here; pass a module of your own. The number of neighbours, the layers
+    of the gated graph and the weight of the pairs are this library's choice. The
+    authors' code also changes brightness, contrast and colours at random;
     ``FaceAugmentation(crop=0.125, brightness=0.2, contrast=0.4)`` comes near it.
 
     The cosine begins anew every `max_epochs` epochs, should `partial_fit` go on.

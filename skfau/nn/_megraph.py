@@ -37,7 +37,7 @@ class _RowNorm(nn.BatchNorm1d):
 
 
 class _NeighbourGraph(nn.Module):
-    """A graph convolution over each AU's nearest AUs (FGG, equation 2)."""
+    """A graph convolution over each AU's nearest AUs (FGG)."""
 
     def __init__(self, dim, n_neighbors):
         super().__init__()
@@ -62,7 +62,7 @@ class _NeighbourGraph(nn.Module):
 
 
 class _CrossAttention(nn.Module):
-    """Softmax(Q K' / sqrt(d)) V of one set of positions with another (equation 4)."""
+    """Softmax(Q K' / sqrt(d)) V of one set of positions with another."""
 
     def __init__(self, dim):
         super().__init__()
@@ -73,7 +73,7 @@ class _CrossAttention(nn.Module):
     def scores(self, queries, others):
         """Return scaled products of (n, p, dim) with (n, q, dim), (n, p, q)."""
         query, key = self.query(queries), self.key(others)
-        return query @ key.transpose(1, 2) / math.sqrt(key.shape[-1])
+        return query / math.sqrt(query.shape[-1]) @ key.transpose(1, 2)
 
     def forward(self, queries, others):
         """Return (n, p, dim)."""
@@ -126,12 +126,14 @@ class _GatedGraph(nn.Module):
         gates = edges.sigmoid()
         gates = gates / (gates.sum(dim=2, keepdim=True) + 1e-6)
         messages = (gates * self.others(nodes).unsqueeze(1)).sum(dim=2)
-        nodes = nodes + F.relu(self.norm(self.own(nodes) + messages))
+        # Nodes are inside of ReLU: outside they could only grow, and a cosine with a
+        # vector hardly fall.
+        nodes = F.relu(nodes + self.norm(self.own(nodes) + messages))
         return nodes, edges
 
 
 class _Similarity(nn.Module):
-    """Probability of an AU: cosine of its feature and a learned vector (equation 3)."""
+    """Probability of an AU: cosine of its feature and a learned vector."""
 
     def __init__(self, n_aus, dim):
         super().__init__()
@@ -206,9 +208,12 @@ class MEGraph(nn.Module):
     that, pooling would undo the positions. Batch norm in the graphs is over faces, AUs
     and pairs, per channel, so that all AUs share its weights. The nearest AUs of an AU
     are others, chosen by the product of nodes; their messages are averaged. In the
-    gated graph every AU also has an edge to itself, which the loss does not see. The
-    mean of an edge's attention over positions is taken before the product with the
-    values, which is the same number for less memory.
+    gated graph every AU also has an edge to itself, which the loss does not see, and a
+    node is added to its messages before ReLU, as in the first stage, not after it:
+    pooled features are positive, and with ReLU first they could only grow. On rendered
+    faces the second stage then lost some of what the first had learned. The mean of an
+    edge's attention over positions is taken before the product with the values, which
+    is the same number for less memory.
 
     Probabilities are kept within 0.0001 and 0.9999, so that logits are finite.
 
