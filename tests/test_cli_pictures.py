@@ -11,7 +11,8 @@ import pytest
 
 from skfau import Faces
 from skfau.cli import _frames, _overlay, _search
-from skfau.cli._marks import mark_faces
+from skfau.cli._marks import hides_faces, mark_faces
+from skfau.inspection import AUTimelineDisplay
 from tests.cli_folder import AUS, make_folder, numbers, runner, write_film
 
 
@@ -137,6 +138,69 @@ def test_marks_leave_the_image_as_it_is_and_need_no_values():
     marked = mark_faces(image, rows, values, 5.0, values > 2, (1, 12))
     assert not image.any() and marked.shape == image.shape
     assert (marked == (86, 180, 233)).all(axis=2).sum() > 60 * 8
+
+
+def one_face(box):
+    landmarks = np.full((1, 68, 2), np.nan)
+    return {"person": np.zeros(1, int), "box": np.array([box]), "landmarks": landmarks}
+
+
+@pytest.mark.parametrize(
+    ("size", "box", "hides"),
+    [
+        ((720, 1280), [200.0, 100, 800, 700], False),
+        ((720, 720), [60.0, 60, 660, 660], True),
+        ((1280, 720), [20.0, 20, 700, 700], False),
+        ((900, 720), [20.0, 100, 700, 780], True),
+    ],
+)
+def test_bars_go_beside_the_picture_where_a_face_leaves_no_room(size, box, hides):
+    aus, values = tuple(range(1, 19)), np.full((1, 18), 0.5)
+    image = np.full((*size, 3), 50, np.uint8)
+    assert hides_faces(image.shape, one_face(box), values, aus) == hides
+    marks = one_face(box), values, 1.0, values > 0, aus
+    assert mark_faces(image, *marks).shape == image.shape
+    wide = mark_faces(image, *marks, strip=True)
+    assert wide.shape[0] == size[0] and wide.shape[1] > size[1]
+    # Inside the box nothing is drawn: there are no points.
+    left, top, right, bottom = (round(side) for side in box)
+    inside = wide[top + 3 : bottom - 3, left + 3 : right - 3]
+    assert (inside == 50).all() and wide[:, size[1] :].any()
+
+
+def test_a_strip_is_as_wide_for_any_number_of_faces():
+    aus = tuple(range(1, 19))
+    image = np.zeros((481, 481, 3), np.uint8)
+    widths = set()
+    for n in range(4):
+        rows = {
+            "person": np.arange(n),
+            "box": np.full((n, 4), [10.0, 10, 300, 300]).reshape(n, 4),
+            "landmarks": np.full((n, 68, 2), np.nan),
+        }
+        values = np.full((n, 18), 0.5)
+        widths.add(mark_faces(image, rows, values, 1.0, values > 1, aus, True).shape)
+    assert len(widths) == 1 and widths.pop()[1] % 2 == 0
+
+
+def test_a_timeline_is_in_seconds_where_they_are_known(run, tmp_path, monkeypatch):
+    seen, draw = [], AUTimelineDisplay.from_predictions
+
+    def drawn(*arguments, **options):
+        seen.append((options["frames"], draw(*arguments, **options)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(AUTimelineDisplay, "from_predictions", drawn)
+    code, _ = run("film.avi", "--plot", "-o", str(tmp_path / "film.csv"))
+    assert code == 0
+    # The name of the video is there once.
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "film-person0.png",
+        "film-person1.png",
+    }
+    times, display = max(seen, key=lambda each: len(each[0]))
+    np.testing.assert_allclose(times, np.arange(10) / 25, atol=1e-3)
+    assert display.ax_.get_xlabel() == "seconds"
 
 
 def test_a_timeline_per_video_and_person(run, tmp_path, capsys):

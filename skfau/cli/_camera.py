@@ -83,7 +83,8 @@ class _Live:
             part = only_leads(part, lead_people([part], True))
         times = batch.column("time")
         for row, time, image in zip(frames_of(part), times, batch.images, strict=True):
-            self._video.write(mark(image, row, self._chain), time)
+            # Faces may come as near as they like.
+            self._video.write(mark(image, row, self._chain, strip=True), time)
 
     def __exit__(self, *error):
         if self._video is not None:

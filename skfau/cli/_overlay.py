@@ -10,13 +10,15 @@ from tqdm import tqdm
 from skfau._files import write_atomically
 from skfau._video_index import VIDEO_SUFFIXES
 from skfau.cli._frames import frame_rate
-from skfau.cli._marks import mark_faces
+from skfau.cli._marks import hides_faces, mark_faces
 from skfau.cli._sources import IMAGE_SUFFIXES
 from skfau.exceptions import FaceImageError
 
 _CODECS = {".avi": "MJPG", ".webm": "VP80"}  # else what MP4 files hold
 _USUAL_RATE = 25.0  # frames a second, where a video does not tell
 _HIGHEST = 5.0  # intensity
+_LOOK_EVERY = 10  # frames, to see where bars have room
+_SELDOM = 0.05  # of the frames
 _LONGEST_GAP = 10.0  # seconds; behind a longer one the clock is not believed
 
 
@@ -112,17 +114,36 @@ def write_overlays(files, sources, parts_of, chain, every):
                         _write_image(files[path], mark(image, row, chain))
                 continue
             with OverlayVideo(file, frame_rate(source.paths[0], every)) as video:
+                strip = None
                 for (time, image), row in zip(images, rows, strict=False):
-                    video.write(mark(image, row, chain), time)
+                    if strip is None:
+                        strip = needs_strip(image.shape, parts_of(number), chain)
+                    video.write(mark(image, row, chain, strip), time)
 
 
-def mark(image, rows, chain):
-    """Return an image with its faces drawn; `rows` are those of a part."""
+def mark(image, rows, chain, strip=None):
+    """Return an image with its faces drawn; `rows` are those of a part.
+
+    None for `strip` means bars beside the faces where they hide none.
+    """
     p = rows["probabilities"]
     r = chain.intensities(p)
     values, highest = (p, 1.0) if r is None else (r, _HIGHEST)
     present = p >= chain.thresholds
-    return mark_faces(image, rows, values, highest, present, chain.aus)
+    if strip is None:
+        strip = hides_faces(image.shape, rows, values, chain.aus)
+    return mark_faces(image, rows, values, highest, present, chain.aus, strip)
+
+
+def needs_strip(image_shape, parts, chain):
+    """Return whether bars would hide faces in a video, which has one size for all."""
+    n_hidden = n_frames = 0
+    for part in parts:
+        for rows in list(frames_of(part))[::_LOOK_EVERY]:
+            n_frames += (rows["person"] >= 0).any()
+            p = rows["probabilities"]
+            n_hidden += hides_faces(image_shape, rows, p, chain.aus)
+    return n_hidden > _SELDOM * n_frames
 
 
 def _frames(parts):

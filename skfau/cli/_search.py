@@ -14,7 +14,7 @@ from skfau.estimators._torch_state import at_most_threads
 from skfau.exceptions import FaceImageError, MissingFaceWarning, SeveralFacesWarning
 
 _BLOCK = 256  # frames that are written at once
-_FACES = 64  # that are judged at once
+_FACES = 32  # that are judged at once
 _SHOWN = 5  # images that cannot be read, of each source
 
 

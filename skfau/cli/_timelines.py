@@ -49,23 +49,25 @@ def write_timelines(output, sources, parts_of, chain):
         while name in taken:
             name, again = f"{stem}-{again}", again + 1
         taken.add(name)
-        for person, (frames, probabilities) in _people(parts_of(number)).items():
+        # A table is often named as its video is.
+        prefix = name if name == output.stem else f"{output.stem}-{name}"
+        for person, (frames, times, probabilities) in _people(parts_of(number)).items():
             if len(frames) >= _FEWEST:
-                path = output.with_name(f"{output.stem}-{name}-person{person}.png")
+                path = output.with_name(f"{prefix}-person{person}.png")
                 title = f"{Path(source.paths[0]).name}, person {person}"
-                _draw(path, frames, probabilities, chain, title)
+                _draw(path, frames, times, probabilities, chain, title)
                 written.append(path)
     return written
 
 
 def _people(parts):
-    """Return frames and probabilities of each person."""
+    """Return frames, seconds and probabilities of each person."""
     rows = {}
     for part in parts:
         for person in np.unique(part["person"][part["person"] >= 0]).tolist():
             own = part["person"] == person
             rows.setdefault(person, []).append(
-                (part["frame"][own], part["probabilities"][own])
+                (part["frame"][own], part["time"][own], part["probabilities"][own])
             )
     return {
         person: [np.concatenate(each) for each in zip(*own, strict=True)]
@@ -73,18 +75,24 @@ def _people(parts):
     }
 
 
-def _draw(path, frames, probabilities, chain, title):
+def _draw(path, frames, times, probabilities, chain, title):
     from matplotlib.figure import Figure
+    from matplotlib.ticker import AutoLocator
+
+    timed = (np.diff(times) > 0).all()
 
     figure = Figure((10.0, 1.2 + 0.48 * len(chain.aus)), layout="constrained")
-    AUTimelineDisplay.from_predictions(
+    display = AUTimelineDisplay.from_predictions(
         probabilities,
         chain.aus,
-        frames=frames,
+        frames=times if timed else frames,
         thresholds=chain.thresholds,
         title=title,
         ax=figure.subplots(),
     )
+    if timed:
+        display.ax_.set_xlabel("seconds")
+        display.ax_.xaxis.set_major_locator(AutoLocator())
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     with write_atomically(path) as file:

@@ -97,7 +97,7 @@ def threads(n_threads):
 
 
 def at_most_threads(n_threads):
-    """Run the body with this many torch threads, or with fewer if there are fewer."""
+    """Run the body of a ``with`` with so many torch threads, or fewer."""
     return threads(min(n_threads, torch.get_num_threads()))
 
 

@@ -14,6 +14,9 @@ from skfau.exceptions import FaceImageError
 # thread holds, however small.
 HELD_BYTES = 256 * 2**20
 _BLOCK = 8
+# Factors by which averages are found faster around every pixel than block by block,
+# with the same result.
+_FAST_BLUR = (3, 5)
 
 
 def thread_map(function, items, n_jobs):
@@ -82,12 +85,21 @@ def _shrunk_region(image, matrix, out_shape, shrink):
         return None, None
     x, y = low
     region = image[y : y + cells[1] * shrink, x : x + cells[0] * shrink]
-    small = cv2.resize(region, tuple(cells.tolist()), interpolation=cv2.INTER_AREA)
+    small = _averaged(region, shrink)
     offset = low + (shrink - 1) / 2  # source position of the first block's centre
     moved = np.column_stack(
         [matrix[:, :2] * shrink, matrix[:, 2] + matrix[:, :2] @ offset]
     )
     return small, moved
+
+
+def _averaged(region, factor):
+    """Average whole blocks of so many pixels a side."""
+    if factor in _FAST_BLUR:
+        means = cv2.boxFilter(region, -1, (factor, factor), anchor=(0, 0))
+        return np.ascontiguousarray(means[::factor, ::factor])
+    size = region.shape[1] // factor, region.shape[0] // factor
+    return cv2.resize(region, size, interpolation=cv2.INTER_AREA)
 
 
 def _check_shown(row, image_shape, matrix, output_size):
