@@ -65,8 +65,6 @@ WAITING = {"early_stopping": True, "max_epochs": 6, "patience": 1, "lr": 0.01}
 WITH_VAE = {"label_vae": True}
 # What else must be set for a parameter to have a say.
 NEEDS = {
-    ("MSCAMClassifier", "lr"): {"text_lr_factor": 1.0},
-    ("SEVNetClassifier", "lr"): {"text_lr_factor": 1.0},
     "lr_decay": {"lr_decay_epochs": 1, "max_epochs": 2},
     "lr_decay_epochs": {"lr_decay": 0.5, "lr_decay_epochs": 2, "max_epochs": 2},
     "multi_task": {"attention": False, "encoder_layers": 0, "center_loss": None},
