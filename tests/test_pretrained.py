@@ -29,15 +29,6 @@ def photograph():
     return Faces(astronaut()[None])
 
 
-def test_its_print_is_short_and_survives_saving(model, tmp_path):
-    skfau.save(model, tmp_path / "model")
-    for each in (model, clone(model), skfau.load(tmp_path / "model")):
-        said = repr(each)
-        assert said.count("\n") == 3 and "FaceAligner(mesh=True" in said
-    assert f"{len(model[-1].aus_)} AUs: 1, 2, 4" in repr(model)
-    assert repr(model[:1]).count("\n") == 2
-
-
 def test_a_smiling_woman_smiles(model, photograph):
     y_proba, aus = model.predict_proba(photograph)[0], model[-1].aus_
     by_au = dict(zip(aus, y_proba.tolist(), strict=True))

@@ -20,7 +20,6 @@ from skfau.estimators import _linear, _persistence
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._parameters import NOT_SAVED
-from skfau.estimators._pretrained_pipeline import PretrainedPipeline
 
 _OF_TABLES = ("n_features_in_", "feature_names_in_")
 _OF_LABELS = ("classes_", "aus_")
@@ -55,7 +54,6 @@ _ATTRIBUTES = {
     FrozenEstimator: (),
     Pipeline: (),
     _linear.FacePipeline: (),
-    PretrainedPipeline: (),
     StandardScaler: (*_OF_TABLES, "scale_", "mean_", "var_", "n_samples_seen_"),
 }
 _CLASSES = {cls.__name__: cls for cls in _ATTRIBUTES}

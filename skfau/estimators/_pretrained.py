@@ -8,7 +8,6 @@ from sklearn.pipeline import Pipeline
 
 from skfau._unwrap import find_having
 from skfau.estimators._chains import load
-from skfau.estimators._pretrained_pipeline import PretrainedPipeline
 from skfau.facs import DATASET_AUS
 from skfau.model_selection import AdaptedAUClassifier
 
@@ -58,11 +57,6 @@ def load_pretrained(name="rendered-1"):
     >>> import skfau
     >>> from skimage.data import astronaut
     >>> model = skfau.load_pretrained()
-    >>> model
-    PretrainedPipeline(
-        facealigner: FaceAligner(mesh=True, output_size=112)
-        calibratedauclassifier: CalibratedAUClassifier, fitted, 18 AUs: 1, 2, 4, ...
-    )
     >>> y_proba = model.predict_proba(skfau.Faces(astronaut()[None]))
     >>> y_proba.shape == (1, len(model[-1].aus_))
     True
@@ -75,7 +69,7 @@ def load_pretrained(name="rendered-1"):
             f"name must be one of {', '.join(map(repr, _FILES))}, got {name!r}."
         )
     with as_file(files("skfau.estimators") / "_trained" / _FILES[name]) as path:
-        return PretrainedPipeline(load(path).steps)
+        return load(path)
 
 
 def pretrained_classifier(
