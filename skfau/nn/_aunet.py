@@ -34,8 +34,8 @@ class AUNet(nn.Module):
         FAN's), and its other stages replace the convolutions, ResNet-18-A of Table
         XIII.
     weights : {"imagenet", "rendered"}, path or None, default=None
-        Initial weights of the backbone: a file for ``"fan"``, see `FAN`; for the others
-        see `make_backbone`.
+        Initial weights of the backbone: ``"rendered"`` or a file for ``"fan"``, see
+        `FAN`; for the others see `make_backbone`.
     temporal : bool, default=True
         Whether the network has the temporal difference module.
     static_share : float, default=0.9
