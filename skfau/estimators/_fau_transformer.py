@@ -194,9 +194,9 @@ class FAUTransformerClassifier(BaseAUClassifier):
     size and the ellipses of the ROIs are not published. `weights` is None by default,
     so that nothing is downloaded unless you ask for it; the paper starts from ImageNet.
 
-    With `balance` as by default, centres weigh against labels 24 times as much as in
-    print for the AUs of BP4D and 75 times for those of DISFA, maps 12 and 8 times. It
-    is unknown with which of them `loss_weights` was found.
+    With `balance` as by default, centres weigh against labels some 24 times as much as
+    in print for the AUs of BP4D and 70 times for those of DISFA, maps 12 and 8 times.
+    It is unknown with which of them `loss_weights` was found.
 
     References
     ----------
