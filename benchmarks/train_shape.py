@@ -43,7 +43,7 @@ from sklearn.pipeline import make_pipeline
 
 from skfau.estimators import AULogisticRegression
 from skfau.preprocessing import MeshFeatures
-from skfau.preprocessing._mesh_features import _mean_mesh
+from skfau.preprocessing._mesh_features import mean_mesh
 
 EYE_CORNERS, NOSE_BASE = (33, 133, 362, 263), 2
 # fmt: off
@@ -211,7 +211,7 @@ def correlations(aus, table):
 def deformations(prior, rows):
     """Return the covariance of features among people, in shares of their variance."""
     axes, points = feature_points()
-    place = _mean_mesh()[0][points[rows]]
+    place = mean_mesh()[0][points[rows]]
     squared = ((place[:, None] - place[None]) ** 2).sum(axis=2)
     smooth = np.exp(-squared / (2 * prior.length**2))
     smooth *= axes[rows][:, None] == axes[rows]
@@ -227,7 +227,7 @@ def feature_points():
 
 def region_features(region):
     """Return the numbers of the features in a region of the face."""
-    mean = _mean_mesh()[0]
+    mean = mean_mesh()[0]
     x, y = np.abs(mean[:, 0]), mean[:, 1]
     eyes, nose = y[list(EYE_CORNERS)].mean(), y[NOSE_BASE]
     inside = {

@@ -44,6 +44,7 @@ _EXPORTS = {
     "load": "estimators",
     "load_pretrained": "estimators",
     "save": "estimators",
+    "to_onnx": "estimators",
 }
 
 __all__ = ["__version__", *_EXPORTS, *_SUBMODULES]

@@ -19,6 +19,7 @@ from skfau.estimators._megraph import MEGraphClassifier
 from skfau.estimators._multi_label_transformer import (
     MultiLabelTransformerClassifier,
 )
+from skfau.estimators._onnx import to_onnx
 from skfau.estimators._pretrained import load_pretrained, pretrained_classifier
 from skfau.estimators._resnet import ResNetClassifier
 from skfau.estimators._sevnet import SEVNetClassifier
@@ -49,4 +50,5 @@ __all__ = [
     "load_pretrained",
     "pretrained_classifier",
     "save",
+    "to_onnx",
 ]

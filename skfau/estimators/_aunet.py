@@ -20,6 +20,7 @@ from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._feature_cache import FeatureCache, check_cacheable
 from skfau.estimators._fitting import draw_seed
 from skfau.estimators._neighbours import (
+    ExportedFrames,
     FeatureBatches,
     FrameBatches,
     FrameNetwork,
@@ -419,6 +420,11 @@ class AUNetClassifier(BaseAUClassifier):
             augmentation=self._augmentation,
             cache_dir=self.feature_cache,
         )
+
+    def _exported(self, face_size):
+        if self._interval is None:
+            return super()._exported(face_size)
+        return ExportedFrames(self.net_.module_, face_size, self._augmentation)
 
     def load_published(self, path):
         """Load the weights that the authors published.

@@ -11,22 +11,13 @@ from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _bounds, _fitting, _persistence
-from skfau.estimators._aus import (
-    count_labels,
-    drop_rows,
-    resolve_aus,
-    two_classes,
-)
-from skfau.estimators._batches import (
-    FaceBatches,
-    apply_network,
-    logits_of,
-    window_of,
-)
+from skfau.estimators._aus import count_labels, drop_rows, resolve_aus, two_classes
+from skfau.estimators._batches import FaceBatches, apply_network, logits_of, window_of
 from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
 from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
 from skfau.estimators._likeness import kind_in, kind_of, warn_unlike
+from skfau.estimators._onnx import WritesONNX
 from skfau.estimators._parameters import (
     SHARED_CONSTRAINTS,
     SharedParameters,
@@ -41,7 +32,8 @@ _TRIED = 8  # faces on which a fit tries its network
 
 
 class BaseAUClassifier(
-    SharedParameters, RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimator
+    *(SharedParameters, RemembersSubjects, TableOutput, WritesONNX),
+    *(ClassifierMixin, BaseEstimator),
 ):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
@@ -96,6 +88,8 @@ class BaseAUClassifier(
         Run the network over faces.
     ``_named_by(aus)``
         Return the parameters that tell one fit's checkpoint from another's.
+    ``_exported(face_size)``
+        Return what `to_onnx` writes.
 
     What ``callbacks`` of skorch do here; a fit trains with copies of them. What cannot
     do its work is refused with a reason before anything is trained:

@@ -57,7 +57,7 @@ class _SelfAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(
             query, key, value, attn_mask=bias, dropout_p=dropout
         )
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return self.out(torch.cat(mixed.unbind(1), dim=-1))
 
     def weights(self, tokens, seen=None):
         query, key, _, bias = self._project(tokens, seen)
