@@ -1,6 +1,6 @@
 """What the shipped model is worth to your own data set, on BP4D's published folds.
 
-    python benchmarks/bench_fine_tune.py --data PATH [--epochs 8] [--lr 1e-4]
+    python benchmarks/bench_fine_tune.py --data PATH [--epochs 4] [--lr 5e-5]
         [--threads 1] [--rows NAME ...]
 
 PATH holds BP4D's layout, as for ``bench_bp4d.py``. In one run, on the same aligned
@@ -15,6 +15,8 @@ import argparse
 from time import perf_counter
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 
 import skfau
 from skfau.datasets import load_bp4d
@@ -27,8 +29,8 @@ def main():
     """Print a row per classifier."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--data", required=True)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--lr", type=float, default=5e-5)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--rows", nargs="+")
     arguments = parser.parse_args()
@@ -79,8 +81,11 @@ def fitted(make):
 
 def afresh(settings):
     """Return the chain of the shipped network without its weights."""
-    chain = pretrained_classifier(**settings | {"lr": 2e-3})
-    return chain.set_params(clf__init_from=None)
+    align, learning = (step for _, step in pretrained_classifier(**settings).steps)
+    network = clone(learning.network).set_params(
+        init_from=None, aus=learning.aus, lr=2e-3, max_epochs=8
+    )
+    return make_pipeline(align, network)
 
 
 def shipped(bunch, train, test):

@@ -28,6 +28,7 @@ SUP = {"attention": True, "attention_supervision": True}
 CC = {"center_loss": "contrastive"}
 E = {"encoder_layers": 3}
 WTL, WCE, BOTH = ("tversky",), ("wce",), ("wce", "tversky")
+DICE = ("wce", "dice")
 TABLES = {
     4: {
         "baseline CNN (PT with weights='imagenet')": PLAIN,
@@ -68,8 +69,9 @@ TABLES = {
     },
     7: {
         "Center loss": {"center_loss": "center"},
-        "Dice loss": {"tversky_alpha": 0.5, "tversky_beta": 0.5},
+        "Dice loss": {"attention_losses": DICE, "classifier_losses": DICE},
         "JAA weights": {"class_weight": "inverse_rate"},
+        "balance as printed": {"balance": "printed"},
         "maps by L1": {"map_loss": "l1"},
         "maps by L2": {"map_loss": "l2"},
         "Ours": {},

@@ -4,9 +4,10 @@
 
 Trains the system of Shao et al. (2018) in a narrow version on made faces, from AU
 labels alone, and writes where it looks before and after its CRF (the paper's Figure
-5), and for several people and expressions (Figures 6 and 7). A minute of training is
-too short for maps that sit on muscles: they show what the CRF does, not what a network
-of full size learns. Needs matplotlib.
+5), the channels that weigh most for an AU (Figure 4), and where it looks for several
+people and expressions (Figures 6 and 7). A minute of training is too short for maps
+that sit on muscles: they show what the CRF does, not what a network of full size
+learns. Needs matplotlib.
 """
 
 import argparse
@@ -73,17 +74,30 @@ busiest = X[[np.argmax(y.sum(axis=1))]]
 aligner, classifier = pipeline[:-1], pipeline[-1]
 face = aligner.transform(busiest)
 figure, axes = plt.subplots(2, figsize=(9, 3.6), layout="constrained")
-for ax, refined in zip(axes, (False, True), strict=True):
+maps = {
+    "before the CRF": classifier.attention_maps(face, refined=False),
+    "after the CRF": classifier.gating_maps(face),
+}
+for ax, (label, of_aus) in zip(axes, maps.items(), strict=True):
     AttentionMapDisplay.from_predictions(
         face.images[...],
-        classifier.attention_maps(face, refined=refined),
+        of_aus,
         classifier.aus_,
         window=classifier.input_window(face.image_shape),
         shown=SHOWN,
         ax=ax,
     )
-    ax.set_xlabel("after the CRF" if refined else "before the CRF")
+    ax.set_xlabel(label)
 save(figure, "attention_before_and_after")
+
+# %%
+# The five channels of AU24 that its channel attention weighs most.
+weights = classifier.channel_weights(face)[0, classifier.aus_.index(24)]
+figure, axes = plt.subplots(1, 5, figsize=(9, 2), layout="constrained")
+for ax, channel in zip(axes, np.argsort(-weights), strict=False):
+    ax.imshow(classifier.channel_maps(face, 24)[0, channel])
+    ax.set(title=f"{weights[channel]:.2f}", xticks=[], yticks=[])
+save(figure, "attention_of_channels")
 
 # %%
 # The refined maps of three people; a frame marks the AUs that the network finds.

@@ -3,10 +3,12 @@
     python examples/reproduce_table.py [--data PATH] [--system NAME] [--dataset NAME]
                                        [--bp4d PATH] [--out FOLDER] [--small]
 
-``--data`` is a licensed copy of BP4D, BP4D+ or DISFA as it is delivered, or anything in
-the same folders. Without it, made faces are written in BP4D's layout first: the way is
-the same, the figures say nothing about BP4D. ``--small`` takes a network that trains on
-a CPU; without it the run is the published one, ImageNet weights included.
+``--data`` is a licensed copy of BP4D, BP4D+, DISFA, EmotioNet or Aff-Wild2 as it is
+delivered, or anything in the same folders; ``skfau.protocols.PROTOCOLS`` has the pairs
+of a system and a data set. Without it, made faces are written in BP4D's layout first:
+the way is the same, the figures say nothing about BP4D. With ``--out`` a run that was
+killed goes on where it was. ``--small`` takes a network that trains on a CPU; without
+it the run is the published one, ImageNet weights included.
 """
 
 import argparse
@@ -73,8 +75,8 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", type=Path)
 parser.add_argument("--system", default="fau_transformer")
 parser.add_argument("--dataset", default="bp4d")
-parser.add_argument("--bp4d", type=Path, help="where fine-tuning on DISFA begins")
-parser.add_argument("--out", type=Path, help="keep the aligned faces here")
+parser.add_argument("--bp4d", type=Path, help="where protocols from BP4D begin")
+parser.add_argument("--out", type=Path, help="keep aligned faces and checkpoints here")
 parser.add_argument("--small", action="store_true", help="a network for a CPU")
 options = parser.parse_args()
 
@@ -86,7 +88,8 @@ with tempfile.TemporaryDirectory() as folder:
         write_made_faces(data)
         # A dozen made faces are not BP4D; of a real copy it is good to know.
         warnings.simplefilter("ignore", DatasetWarning)
-    if options.dataset == "disfa" and options.bp4d is None:
+    protocol = protocols.PROTOCOLS[options.system, options.dataset]
+    if protocol.pretrained_on and options.bp4d is None:
         changes = {**changes, "init_from": None}
     # Frames without landmarks stay black and are not scored.
     warnings.simplefilter("ignore", MissingFaceWarning)
@@ -97,6 +100,8 @@ with tempfile.TemporaryDirectory() as folder:
         loader={"index": Path(folder, "index.npz")} if options.data is None else None,
         aligner={"output_size": 72} if changes else None,
         random_state=0,
+        checkpoint_dir=options.out and options.out / "checkpoints",
+        verbose=options.data is not None,
         **changes,
     )
 print(result)

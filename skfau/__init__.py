@@ -33,6 +33,7 @@ _EXPORTS = {
     "FaceAligner": "preprocessing",
     "Faces": "faces",
     "JAANetClassifier": "estimators",
+    "MEGraphClassifier": "estimators",
     "MLGCNClassifier": "estimators",
     "MSCAMClassifier": "estimators",
     "MultiLabelTransformerClassifier": "estimators",
@@ -43,6 +44,7 @@ _EXPORTS = {
     "load": "estimators",
     "load_pretrained": "estimators",
     "save": "estimators",
+    "to_onnx": "estimators",
 }
 
 __all__ = ["__version__", *_EXPORTS, *_SUBMODULES]

@@ -1,9 +1,21 @@
-"""Command line: ``python -m skfau`` with demo, predict, train or score."""
+"""Command line, ``python -m skfau`` or ``skfau``: demo, predict, train or score."""
 
 import sys
 import warnings
 
 from skfau.cli import main
+
+
+def run():
+    """Run the command that was typed; its warnings are lines without code.
+
+    Returns
+    -------
+    code : int
+        Exit code.
+    """
+    warnings.showwarning = _show_warning
+    return main()
 
 
 def _show_warning(message, *where):
@@ -12,5 +24,4 @@ def _show_warning(message, *where):
 
 
 if __name__ == "__main__":
-    warnings.showwarning = _show_warning
-    raise SystemExit(main())
+    raise SystemExit(run())

@@ -143,6 +143,41 @@ ROWS = (
      "Both irises point inwards to the nose."),
 )  # fmt: skip
 
+# The same, with words for how strong each change is, of the AUs that were described so
+# for SEV-Net (Yang et al., 2021). Words and strengths are ours, too.
+WITH_INTENSITY = {
+    1: "The inner ends of the eyebrows lift slightly, and faint short wrinkles appear "
+       "in the middle of the forehead.",
+    2: "The outer thirds of the eyebrows rise strongly into an arch, which markedly "
+       "folds the skin above them and uncovers much more of the upper eyelids.",
+    4: "The eyebrows sink a little and move slightly towards each other, with clearly "
+       "visible upright furrows between them.",
+    6: "The cheeks push up noticeably under the eyes, slight pouches form below the "
+       "lower lids, and fine lines fan out far from the outer eye corners.",
+    7: "The lower eyelids tense markedly, straighten a little and rise, leaving a "
+       "strongly narrowed opening as in a squint.",
+    9: "The bridge of the nose crinkles severely and the nostril wings are drawn far "
+       "upwards, while the middle of the upper lip rises slightly.",
+    10: "The upper lip lifts strongly in its middle and less at its sides, and the "
+        "creases running down beside the nose bend and deepen markedly.",
+    12: "The corners of the mouth slant markedly up and out towards the cheekbones as "
+        "in a broad smile, and the creases beside the nose deepen slightly.",
+    14: "The mouth corners tuck inwards with extreme force against the teeth and leave "
+        "a severe pit or fold beside them.",
+    15: "The mouth corners turn down slightly, and small but distinct pouches gather "
+        "below them.",
+    17: "The chin pad moves up severely and turns extremely bumpy, pushing the lower "
+        "lip markedly out and upwards.",
+    23: "The lips become as tense and thin as possible and their red edges roll "
+        "extremely far inwards, without being squeezed together.",
+    24: "The closed lips are squeezed severely against each other, with strongly "
+        "bulging skin above and below their much thinned line.",
+    25: "A slight gap opens between the lips and may barely show the teeth, while the "
+        "jaw stays fully up.",
+    26: "The jaw hangs as slack as possible, so that the teeth separate clearly and "
+        "the face grows a little longer.",
+}  # fmt: skip
+
 # A rule is a tuple of centres; a centre is (landmarks to average, dy in units of R).
 _LIP_CORNERS = (((48,), 0.0), ((54,), 0.0))
 _LIP_CENTRES = (((51,), 0.0), ((57,), 0.0))

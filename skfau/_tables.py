@@ -144,10 +144,11 @@ class TableOutput:
             self._sklearn_output_config = {"predict_proba": predict_proba}
         return self
 
-    def _as_output(self, probabilities, X):
+    def _as_output(self, probabilities, X, aus=None):
         """Return probabilities of `X`, an array or a table, as the user chose.
 
-        Where nothing was chosen, a table of a wrapped classifier stays one.
+        Columns are those of `aus`, or of `aus_` where that is None. Where nothing was
+        chosen, a table of a wrapped classifier stays one.
         """
         own = getattr(self, "_sklearn_output_config", {}).get("predict_proba")
         if own is None or (own == "pandas" and is_table(probabilities)):
@@ -156,7 +157,7 @@ class TableOutput:
             return np.asarray(probabilities)
         from pandas import DataFrame
 
-        aus = getattr(self, "aus_", None)
+        aus = getattr(self, "aus_", None) if aus is None else aus
         columns = None if aus is None else [f"AU{bare_au(au)}" for au in aus]
         return DataFrame(probabilities, index=row_names(X), columns=columns)
 

@@ -18,6 +18,7 @@ __all__ = [
     "EMOTION_AUS",
     "FLIP_68",
     "FLIP_AUS",
+    "INTENSITY_DESCRIPTIONS",
     "OWN_ROI_AUS",
     "RELATED_AUS",
     "ROI_RULES",
@@ -83,6 +84,11 @@ class ROICentre(NamedTuple):
 ACTION_UNITS = MappingProxyType(
     {row[0]: ActionUnit(*row) for row in _facs_table.ROWS},
 )
+
+#: Descriptions that also say how strong each change is, by AU number, for the 15 AUs
+#: that were described so for SEV-Net (Yang et al., 2021). Sentences and strengths are
+#: ours, and no coding criteria: an AU may occur weaker or stronger.
+INTENSITY_DESCRIPTIONS = MappingProxyType(_facs_table.WITH_INTENSITY)
 
 _BP4D = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 

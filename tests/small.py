@@ -34,6 +34,7 @@ OWN = {
     "DRMLClassifier": {"image_size": 66, "channels": 4},
     "EACNetClassifier": {"channels": 4, "image_size": 32, "lr": 1e-2},
     "JAANetClassifier": {"image_size": 32},
+    "MEGraphClassifier": {"node_epochs": 1},
 }
 # How a classifier learns a few faces by heart, where it is not the usual way.
 OVERFITS = {

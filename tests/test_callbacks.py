@@ -26,7 +26,11 @@ from skorch.callbacks import (
 )
 from torch.optim import lr_scheduler
 
-from skfau import MultiLabelTransformerClassifier, SEVNetClassifier
+from skfau import (
+    MultiLabelTransformerClassifier,
+    ResNetClassifier,
+    SEVNetClassifier,
+)
 from skfau.exceptions import SubjectOverlapWarning
 from skfau.metrics import au_f1_score, f1_scorer
 from skfau.model_selection import SubjectKFold
@@ -35,7 +39,7 @@ from tests.small import CLASSIFIERS, make_small
 N_STEPS = 2
 
 
-def fit(made, *callbacks, cls=SEVNetClassifier, **parameters):
+def fit(made, *callbacks, cls=ResNetClassifier, **parameters):
     """Fit on 24 faces, two steps an epoch."""
     own = {"max_epochs": 5, "batch_size": 12, "callbacks": list(callbacks)}
     clf = make_small(cls, **own | parameters)
@@ -115,7 +119,7 @@ def test_reduce_on_plateau_reads_valid_f1(made):
 def test_epoch_by_epoch_a_scheduler_goes_on(made):
     how = {"policy": lr_scheduler.OneCycleLR, "max_lr": 1e-2, "total_steps": 6}
     whole = fit(made, LRScheduler(**how), max_epochs=4)
-    steps = make_small(SEVNetClassifier, batch_size=12, callbacks=[LRScheduler(**how)])
+    steps = make_small(ResNetClassifier, batch_size=12, callbacks=[LRScheduler(**how)])
     for _ in range(4):
         steps.partial_fit(made.data[::4], made.target[::4])
     assert steps.history_ == whole.history_

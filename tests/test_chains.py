@@ -28,6 +28,7 @@ from skfau.estimators import (
 )
 from skfau.metrics import f1_scorer
 from skfau.model_selection import (
+    AdaptedAUClassifier,
     AUThresholdClassifier,
     AUVotingClassifier,
     CalibratedAUClassifier,
@@ -135,8 +136,11 @@ def fitted(cls, made):
         options = {"estimator": landmark_baseline()}
     if "estimators" in parameters:
         options = {"estimators": [("lm", landmark_baseline())]}
-    if cls is CalibratedAUClassifier:
+    if cls in (CalibratedAUClassifier, AdaptedAUClassifier):
         options = {"estimator": FrozenEstimator(landmark_baseline().fit(X, y))}
+    if cls is AdaptedAUClassifier:
+        network = make_small(ResNetClassifier, max_epochs=1)
+        options |= {"network": network, "aus": network.aus}
     model = cls(**options)
     return (model.fit(X, y) if hasattr(model, "fit") else model), X
 

@@ -89,6 +89,12 @@ def test_every_script_is_in_the_readme(folder):
     assert scripts == {name for name in scripts if f"``{name}``" in readme}
 
 
+def test_headings_stand_on_lines_of_their_own():
+    folded = re.compile(r"^ *[A-Z][A-Za-z ]+ -{3,} \S", re.MULTILINE)
+    for path in (ROOT / "skfau").rglob("*.py"):
+        assert not folded.search(path.read_text("utf-8")), path
+
+
 def test_modules_inside_a_room_are_private():
     """A public name has one place: the room that exports it."""
     modules = [path.name for path in (ROOT / "skfau").glob("*/**/*.py")]

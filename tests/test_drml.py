@@ -109,3 +109,6 @@ def test_it_steps_as_released_and_sums_the_loss_over_aus(made):
     labels = torch.tensor(made.target[:4])
     loss = clf.net_.criterion_(logits, {"labels": labels})
     assert loss.item() == pytest.approx(12 * np.log(2), rel=1e-5)
+    labels[:, 1:] = torch.nan
+    loss = clf.net_.criterion_(logits, {"labels": labels})
+    assert loss.item() == pytest.approx(np.log(2), rel=1e-5)

@@ -57,7 +57,7 @@ def test_demo_prints_a_table_and_writes_its_figures(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     systems = ("everything present", "landmark_baseline()", "hog_baseline()")
-    for name in (*systems, "load_pretrained()", "pretrained_classifier()", "a vote"):
+    for name in (*systems, "load_pretrained()", "pretrained_classifier()"):
         # Figures of every system, with the seconds it took.
         assert re.search(rf"\n{re.escape(name)}.*\.\d{{3}}.* \d+\.\d\n", done.stdout)
     assert {p.name for p in (tmp_path / "skfau_demo").iterdir()} == {

@@ -58,6 +58,8 @@ MAY_IMPORT = {
     "torch": {"nn", "losses", "estimators"},
     "skorch": {"estimators/_training", "estimators/_callbacks"},
     "cv2": {"faces", "datasets", "preprocessing", "cli"},
+    "onnx": {"estimators/_onnx"},
+    "onnxscript": {"estimators/_onnx"},
     "matplotlib": {"inspection", "cli", "_demo"},
 }
 # Limits count lines of code: to cut a file for its docstrings would help nobody.

@@ -28,6 +28,7 @@ def random_case(seed, unknown=0.3, dtype=torch.float64):
         "attention_logits": 4 * draw(N, A) - 2,
         "attention_maps": draw(N, A, S, S),
         "embeddings": draw(N, A, D),
+        "edge_logits": 4 * draw(N, A, A, 4) - 2,
     }
     for leaf in leaves.values():
         leaf.requires_grad_()
@@ -39,14 +40,19 @@ def every_loss():
     weight = [0.5, 1.0, 1.5]
     return {
         "wce": losses.WeightedBCE(weight),
+        "wce_sum": losses.WeightedBCE(weight, "sum"),
         "tversky": losses.WeightedTversky(weight),
         "huber": losses.MapLoss("huber", delta=0.3),
         "l1": losses.MapLoss("l1"),
         "l2": losses.MapLoss("l2"),
         "contrastive": losses.CenterContrastive(A, D),
         "center": losses.CenterLoss(A, D),
+        "contrastive sums": losses.CenterContrastive(A, D, reduction="sum"),
+        "center sums": losses.CenterLoss(A, D, reduction="sum"),
         "composite": losses.FAUTransformerLoss(A, D, class_weight=weight),
         "dice": losses.WeightedDice(weight),
+        "asymmetric": losses.WeightedAsymmetric(weight),
+        "edges": losses.MEGraphLoss(weight, edge_weight=0.5),
     }
 
 
@@ -70,6 +76,24 @@ def test_weighted_bce_is_the_mean_over_known_labels():
     each = -weight * (y * np.log(p) + (1 - y) * np.log(1 - p))
     ours = losses.WeightedBCE(weight)(logits, targets)
     assert ours.item() == pytest.approx(np.nanmean(each), rel=1e-10)
+
+
+def test_weighted_bce_sums_over_the_known_labels_of_every_face():
+    (logits, _), targets, _ = random_case(0)
+    targets["labels"][2] = NAN
+    x, y = arrays(logits, targets["labels"])
+    weight, expected = [0.5, 2.0, 3.0], 0.0
+    for n, a in np.argwhere(~np.isnan(y)):
+        p = 1 / (1 + np.exp(-x[n, a]))
+        expected -= weight[a] * np.log(p if y[n, a] else 1 - p)
+    loss = losses.WeightedBCE(weight, "sum")
+    ours = loss(logits, targets)
+    assert ours.item() == pytest.approx(expected / N, rel=1e-12)
+    # A label that is known elsewhere changes no step for this one.
+    (before,) = torch.autograd.grad(ours, logits)
+    targets["labels"][2, 0] = 1.0
+    (after,) = torch.autograd.grad(loss(logits, targets), logits)
+    torch.testing.assert_close(before[:2], after[:2])
 
 
 @pytest.mark.parametrize(("alpha", "beta", "eps"), [(0.25, 0.75, 1), (0.5, 0.5, 0.1)])
@@ -128,6 +152,32 @@ def test_center_losses_are_means_over_pairs():
         assert loss(outputs, targets).item() == pytest.approx(value, rel=1e-10)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_center_losses_have_the_sums_that_are_printed(weighted):
+    """Per face over the AUs, as equation 5 has it, and then the mean over the faces."""
+    outputs, targets, _ = random_case(3)
+    f, y = arrays(outputs[1]["embeddings"], targets["labels"])
+    counts = np.array([2.0, 0, 1, 3, 1, 1]) if weighted else np.ones(N)
+    if weighted:
+        targets["weight"] = torch.from_numpy(counts)
+    centers = np.linspace(-1, 1, A * D).reshape(A, D)
+    pulled = pushed = 0.0
+    for face in range(N):
+        for au in range(A):
+            distance = counts[face] * ((f[face, au] - centers[au]) ** 2).sum()
+            pulled += distance if y[face, au] == 1 else 0
+            pushed += distance if y[face, au] == 0 else 0
+    n = counts.sum()
+    expected = {
+        losses.CenterContrastive: pulled / n / (pushed / n + 1e-6),
+        losses.CenterLoss: pulled / n / 2,
+    }
+    for cls, value in expected.items():
+        loss = cls(A, D, reduction="sum").double()
+        loss.centers.copy_(torch.from_numpy(centers))
+        assert loss(outputs, targets).item() == pytest.approx(value, rel=1e-10)
+
+
 @pytest.mark.parametrize("name", every_loss())
 def test_gradients_agree_with_differences(name):
     _, targets, leaves = random_case(4)
@@ -151,6 +201,8 @@ def test_what_is_unknown_changes_neither_value_nor_gradient(name, seed):
     for leaf in ("logits", "attention_logits"):
         leaves[leaf].data[unknown] = 3.0
     leaves["embeddings"].data[unknown] += 7.0
+    leaves["edge_logits"].data[unknown] += 5.0
+    leaves["edge_logits"].data.transpose(1, 2)[unknown] *= 2.0
     leaves["attention_maps"].data[unknown] = 0.5
     targets["maps"][unknown] = 0.9
     after = value_and_gradients(loss, outputs, targets, leaves)
@@ -244,6 +296,26 @@ def test_composite_is_the_weighted_sum_of_its_parts():
     assert total.item() == pytest.approx(sum(expected.values()).item())
 
 
+def test_dice_of_the_composite_is_that_of_jaa_net():
+    """Per label 1 - (2 y p + 1) / (y² + p² + 1), times the weight of its AU."""
+    (logits, _), targets, _ = random_case(13)
+    x, y = arrays(logits, targets["labels"])
+    p, weight = 1 / (1 + np.exp(-x)), np.array([0.5, 2.0, 3.0])
+    dice = np.nanmean(weight * (1 - (2 * y * p + 1) / (y**2 + p**2 + 1)))
+    loss = losses.FAUTransformerLoss(
+        A,
+        D,
+        class_weight=weight,
+        attention_losses=(),
+        classifier_losses=("wce", "dice"),
+        map_loss=None,
+        center_loss=None,
+    )
+    loss(logits, targets)
+    assert list(loss.parts) == ["classifier_wce", "classifier_dice"]
+    assert loss.parts["classifier_dice"].item() == pytest.approx(0.33 * dice, rel=1e-7)
+
+
 def test_composite_runs_on_plain_logits_when_all_else_is_off():
     (logits, _), targets, _ = random_case(11)
     loss = losses.FAUTransformerLoss(
@@ -257,6 +329,7 @@ def test_composite_runs_on_plain_logits_when_all_else_is_off():
     ("make", "message"),
     [
         (lambda: losses.WeightedBCE([1, NAN]), "one finite weight"),
+        (lambda: losses.WeightedBCE(reduction="none"), "'mean' or 'sum'"),
         (lambda: losses.MapLoss("l3"), "distance must be one of"),
         (lambda: losses.MapLoss(target="some"), "target must be one of"),
         (
@@ -268,6 +341,7 @@ def test_composite_runs_on_plain_logits_when_all_else_is_off():
             "leave the network's own predictions untrained",
         ),
         (lambda: losses.FAUTransformerLoss(A, D, center_loss="x"), "center_loss may"),
+        (lambda: losses.CenterLoss(A, D, reduction="none"), "reduction must be one of"),
         (lambda: losses.FAUTransformerLoss(A, D, loss_weights=(1,)), "four numbers"),
     ],
 )

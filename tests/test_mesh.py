@@ -181,9 +181,9 @@ def test_features_are_distances_from_the_mean_of_both_halves(detected):
 
 
 def test_features_of_the_mirrored_mesh_are_the_same(detected):
-    from skfau.preprocessing._mesh_features import _mean_mesh
+    from skfau.preprocessing._mesh_features import mean_mesh
 
-    mirrored = detected.mesh[:, _mean_mesh()[1]] * np.float32([-1, 1, 1])
+    mirrored = detected.mesh[:, mean_mesh()[1]] * np.float32([-1, 1, 1])
     np.testing.assert_allclose(
         MeshFeatures().transform(detected.with_columns(mesh=mirrored)),
         MeshFeatures().transform(detected),

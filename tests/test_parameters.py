@@ -47,8 +47,10 @@ VALUES = {
     "attention_losses": ("wce",),
     "classifier_losses": ("tversky",),
     "loss_weights": (0.4, 0.3, 0.2, 0.1),
+    "branch_channels": (6, 5),
     "crf_widths": (9.0, 0.3, 2.0),
     "crf_weights": (1.5, 0.5),
+    "described_aus": (1, 5, 9),
     "label_vae": True,
     ("AUNetClassifier", "backbone"): "tiny",
     ("AUNetClassifier", "image_size"): 48,
@@ -69,7 +71,8 @@ NEEDS = {
     "latent_dim": WITH_VAE,
     "kl_weight": WITH_VAE,
     "consistency_weight": WITH_VAE,
-    "schedule": {"schedule": "released"},
+    ("MEGraphClassifier", "schedule"): {"schedule": "cosine", "max_epochs": 2},
+    ("MultiLabelTransformerClassifier", "schedule"): {"schedule": "released"},
     "validation_fraction": {"early_stopping": True},
     "patience": WAITING,
     "conditional_threshold": {"graph": "conditional"},
@@ -78,8 +81,11 @@ NEEDS = {
     "spatial_attention": {"crf": False},
     ("AUNetClassifier", "weights"): {"backbone": "tiny"},
     ("JAANetClassifier", "roi_convention"): {"n_landmarks": 68},
+    # Parts with a share of the rate have another one.
+    ("MSCAMClassifier", "lr"): {"text_lr_factor": 1.0},
     ("MultiLabelTransformerClassifier", "batch_size"): {"schedule": "released"},
     ("MultiLabelTransformerClassifier", "embedding_dim"): {"schedule": "released"},
+    ("SEVNetClassifier", "lr"): {"text_lr_factor": 1.0},
 }
 # Parameters that arrive as something else, and why.
 TRANSLATED = {
@@ -92,10 +98,13 @@ TRANSLATED = {
 ALSO = {
     ("EACNetClassifier", "weights"): "freeze",
     ("FAUTransformerClassifier", "attention"): "attention_losses",
+    ("FAUTransformerClassifier", "balance"): "center_reduction",
     ("FAUTransformerClassifier", "attention_supervision"): "map_loss",
     ("JAANetClassifier", "variant"): "refinement_weight",
+    ("MSCAMClassifier", "text_lr_factor"): "lr",
     ("MultiLabelTransformerClassifier", "batch_size"): "lr",
     ("MultiLabelTransformerClassifier", "embedding_dim"): "lr",
+    ("SEVNetClassifier", "text_lr_factor"): "lr",
     ("WSARLClassifier", "variant"): "nesterov",
 }
 

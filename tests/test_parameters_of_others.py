@@ -38,12 +38,16 @@ def a_face(images):
     return np.repeat(drawn()[0].landmarks[:1], len(images), axis=0)
 
 
-def fitted(slope):
-    return MidpointClassifier(slope=slope).fit(*draw_faces())
+def fitted(slope, aus=None):
+    return MidpointClassifier(slope=slope, aus=aus).fit(*draw_faces())
 
 
 # What a class cannot be made without, or has too much to do with.
 START = {
+    "AdaptedAUClassifier": {
+        "estimator": FrozenEstimator(fitted(20.0, aus=(1, 2, 4))),
+        "network": MidpointClassifier(),
+    },
     "AUThresholdClassifier": {"estimator": MidpointClassifier()},
     "AUVotingClassifier": {
         "estimators": [
@@ -64,6 +68,9 @@ VALUES = {
     ("AUVotingClassifier", "weights"): [1, 3],
     ("CalibratedAUClassifier", "estimator"): FrozenEstimator(fitted(1.0)),
     ("CalibratedAUClassifier", "occurrence"): 0.5,
+    ("AdaptedAUClassifier", "estimator"): FrozenEstimator(fitted(1.0, aus=(1, 2, 4))),
+    ("AdaptedAUClassifier", "aus"): (4, 2, 1),
+    "network": MidpointClassifier(slope=1.0),
     "cv": SubjectKFold(2),
     "thresholds": [0.9, 0.9, 0.9],
     "border_value": 200,
@@ -140,6 +147,7 @@ def see_wrapper(clf):
 
 
 SEE = {
+    "AdaptedAUClassifier": see_wrapper,
     "AULinearSVC": see_linear,
     "AULogisticRegression": see_linear,
     "AUThresholdClassifier": see_wrapper,

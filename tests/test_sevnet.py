@@ -1,6 +1,7 @@
 """SEV-Net: its equations in float64, sets of AUs, sizes, and the cached text side."""
 
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -58,15 +59,17 @@ def features_of(attend, logits):
     return logits - attend.classifier.bias
 
 
+@pytest.mark.parametrize("eps", [0.01, 0.0, 0.5])
 @pytest.mark.parametrize("n_words", [1, 3])
-def test_attention_is_equations_4_to_6(attend, n_words):
+def test_attention_is_equations_4_to_6(n_words, eps):
+    attend = make_network(attention_eps=eps).double().attention
     rng = np.random.default_rng(0)
     maps = np.maximum(rng.normal(size=(2, 16, 3, 4)), 0)
     maps[0, :, 1, 1] = 0
     guides = rng.normal(size=(3, n_words, 16))
     with torch.no_grad():
         logits, attention = attend(torch.tensor(maps), torch.tensor(guides))
-        features, expected = reference(maps, guides)
+        features, expected = reference(maps, guides, eps)
         np.testing.assert_allclose(attention, expected, rtol=1e-10)
         expected = attend.classifier(torch.tensor(features)).squeeze(-1)
     assert logits.dtype == attention.dtype == torch.float64
@@ -95,11 +98,24 @@ def test_attention_is_a_distribution_blind_to_the_length_of_vectors(
     torch.testing.assert_close(rolled[1], attention.roll(shift, dims=3))
 
 
-def test_attention_is_uniform_where_no_cosine_is_positive(attend):
-    maps = torch.rand(1, 16, 2, 2, dtype=torch.float64)
-    logits, attention = attend(maps, -torch.ones(1, 1, 16, dtype=torch.float64))
+@pytest.mark.parametrize("eps", [0.01, 0.0])
+def test_attention_is_uniform_where_no_cosine_is_positive(eps):
+    attend = make_network(attention_eps=eps).double().attention
+    maps = torch.rand(1, 16, 2, 2, dtype=torch.float64, requires_grad=True)
+    guides = torch.full((1, 1, 16), -1.0, dtype=torch.float64, requires_grad=True)
+    logits, attention = attend(maps, guides)
     torch.testing.assert_close(attention, torch.full_like(attention, 0.25))
     torch.testing.assert_close(logits, attend.classifier(maps.mean(dim=(2, 3))))
+    logits.sum().backward()
+    assert maps.grad.isfinite().all() and guides.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("eps", [0.01, 0.0])
+def test_nan_stays_in_its_image(eps):
+    network, images = make_network(attention_eps=eps), draw_images()
+    images[1, 0, 3, 3] = torch.nan
+    known = network(images)[0].isfinite().all(dim=1)
+    assert known.tolist() == [True, False, True]
 
 
 def test_logits_are_one_linear_layer_over_the_attended_features():
@@ -167,6 +183,81 @@ def test_one_word_is_a_sentence():
     word.load_state_dict({**sentence.state_dict(), "text": word.text})
     torch.testing.assert_close(word(images)[0], sentence(images)[0])
     torch.testing.assert_close(word.relations(), sentence.relations())
+
+
+def related(network, tokens):
+    """Equations 2 and 3 for the vectors of texts, by hand."""
+    state = {k: v.double().numpy() for k, v in network.state_dict().items()}
+
+    def linear(name, x):
+        bias = state.get(f"{name}.bias")
+        return x @ state[f"{name}.weight"].T + (0 if bias is None else bias)
+
+    def norm(name, x):
+        spread = np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
+        scaled = (x - x.mean(axis=-1, keepdims=True)) / spread
+        return scaled * state[f"{name}.weight"] + state[f"{name}.bias"]
+
+    x = linear("embed", tokens)
+    for number in range(2):
+        layer = f"encoder.layers.{number}"
+        query, key, value = np.split(linear(f"{layer}.attention.qkv", x), 3, axis=-1)
+        heads = []
+        for head in np.split(np.arange(12), 3):
+            scores = np.exp(query[:, head] @ key[:, head].T / 2)
+            heads.append(scores / scores.sum(axis=1, keepdims=True) @ value[:, head])
+        seen = linear(f"{layer}.attention.out", np.concatenate(heads, axis=1))
+        x = norm(f"{layer}.norm1", x + seen)
+        hidden = linear(f"{layer}.feed_forward.0", x)
+        hidden = hidden * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2))) / 2
+        x = norm(f"{layer}.norm2", x + linear(f"{layer}.feed_forward.3", hidden))
+    return linear("attention.project", x)
+
+
+@pytest.mark.parametrize("n_words", [None, 3])
+def test_all_that_are_described_meet_in_the_encoder(n_words):
+    text = draw_text(7, n_words=n_words)
+    network = make_network(text[:N_AUS], context=text[N_AUS:]).double()
+    network.context.copy_(text[N_AUS:])
+    expected = related(network, text.double().flatten(0, -2).numpy())
+    guides = network.guides()
+    assert guides.shape == (N_AUS, n_words or 1, 16)
+    expected = expected[: guides[:, :, 0].numel()].reshape(guides.shape)
+    np.testing.assert_allclose(guides.detach(), expected, atol=1e-10)
+    assert network(draw_images().double())[0].shape == (3, N_AUS)
+
+
+def test_an_au_of_the_context_meets_itself_once():
+    text = draw_text(6)
+    network = make_network(text[:N_AUS], context=text[N_AUS:]).double()
+    network.context.copy_(text[N_AUS:])
+    guide = network.guides_of(text[5:])[0, 0]
+    expected = related(network, text.double().numpy())[5]
+    np.testing.assert_allclose(guide.detach(), expected, atol=1e-10)
+
+
+def test_relations_leave_a_share_for_the_context():
+    network = make_network(context=draw_text(2, seed=5))
+    relations = network.relations()
+    assert relations.shape == (2, 3, N_AUS, N_AUS)
+    assert (relations.sum(dim=-1) < 0.99).all()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"encoder_layers": 0}, "at least 1. Got encoder_layers=0"),
+        ({"text": None}, "and no text"),
+        ({"context": draw_text(2, 9)}, r"Got \(2, 9\) beside \(4, 8\)"),
+        ({"context": draw_text(2, 8, n_words=2)}, "must have the form of text"),
+        ({"context": torch.zeros(2, 8)}, "at least one finite vector"),
+    ],
+)
+def test_a_context_that_does_not_fit_is_refused(parameters, message):
+    given = {"text": draw_text(), "context": draw_text(2, seed=5)} | parameters
+    small = {"backbone": small_backbone(), "hidden_dim": 12}
+    with pytest.raises(ValueError, match=message):
+        SEVNet(4, **given, **small)
 
 
 def test_padding_of_words_changes_nothing():

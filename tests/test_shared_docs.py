@@ -50,6 +50,7 @@ BEGINS = {
 OWN_MEANING = {
     *("channels", "dropout", "embedding_dim", "hidden_dim", "feed_forward_dim"),
     *("encoder_layers", "n_heads", "region_layer", "roi_convention", "variant"),
+    "schedule",
 }
 EXCEPT = {("AUNetClassifier", "backbone")}
 # Types that differ: some papers have no "published", one class vectors of words.

@@ -1,5 +1,7 @@
 """The network of Shao et al.: branches one by one, ablations, CRF, odd input."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -45,12 +47,17 @@ class LoneBranch:
     def linear(self, layer, values):
         return values @ self.take(layer.weight)[0] + self.take(layer.bias)[0]
 
+    def weighted(self, maps):
+        """Equations 3 and 4."""
+        channel = self.network.channel
+        f1 = self.norm(channel.first.norm, self.conv(channel.first.conv, maps)).relu()
+        weights = self.linear(channel.weigh, f1.mean(dim=(2, 3))).sigmoid()
+        return weights[:, :, None, None] * self.conv(channel.second.conv, f1), weights
+
     def __call__(self, maps, variant):
         channel, spatial = self.network.channel, self.network.spatial
         decision = self.network.decision
-        f1 = self.norm(channel.first.norm, self.conv(channel.first.conv, maps)).relu()
-        weights = self.linear(channel.weigh, f1.mean(dim=(2, 3))).sigmoid()
-        fc = weights[:, :, None, None] * self.conv(channel.second.conv, f1)
+        fc, weights = self.weighted(maps)
         fc = self.norm(channel.second.norm, fc).relu()
         f3 = self.norm(channel.third.norm, self.conv(channel.third.conv, fc)).relu()
         seen = f3
@@ -85,6 +92,17 @@ def test_grouped_branches_equal_a_loop_over_aus(variant):
             torch.testing.assert_close(ours, weights, **close)
 
 
+@VARIANTS
+def test_channel_maps_are_equation_4(variant):
+    network = stirred(make_network(variant)).double().eval()
+    images = draw_images(2, 32).double()
+    with torch.no_grad():
+        ours, maps = network.channel_maps(images), network.trunk(images)
+        for au in range(N_AUS):
+            expected, _ = LoneBranch(network, au).weighted(maps)
+            torch.testing.assert_close(ours[:, au], expected, atol=1e-12, rtol=1e-10)
+
+
 def test_numbers_of_parameters_are_the_published_ones():
     per_au_crf = 3  # what tells two labels apart in the released 12
     arl, wsarl = WSARL(12, "arl"), WSARL(12)
@@ -105,11 +123,11 @@ PARTS = {
 @pytest.mark.parametrize("on", [(), PARTS], ids=["B-Net", "WSARL"])
 def test_ablations_have_what_they_say(on, region_layer):
     parameters = {name: name in on for name in PARTS}
-    network = make_network(region_layer=region_layer, **parameters)
+    network = make_network(region_layer=region_layer, energy=True, **parameters)
     logits, aux = network(draw_images(2, 32))
     assert logits.shape == (2, N_AUS)
-    maps = {"attention_maps", "refined_maps", "crf_energy", "channel_attention"}
-    assert set(aux) == (maps if on else set())
+    maps = {"attention_maps", "refined_maps", "gates", "crf_energy"}
+    assert set(aux) == ({*maps, "channel_attention"} if on else set())
     names = " ".join(name for name, _ in network.named_parameters())
     for parameter, part in PARTS.items():
         assert (part in names) == (parameter in on)
@@ -124,6 +142,23 @@ def test_maps_have_the_size_that_the_crf_works_at(scale):
         assert aux[name].shape == (2, N_AUS, 8 * scale, 8 * scale)
         assert 0 <= aux[name].min() <= aux[name].max() <= 1
     assert not torch.equal(aux["attention_maps"], aux["refined_maps"])
+
+
+def test_gates_are_the_refined_maps_at_a_quarter_of_their_side():
+    _, aux = make_network(crf_scale=4)(draw_images(2, 32))
+    # Where a cell of four by four has its centre, bilinear interpolation takes the mean
+    # of the four pixels around.
+    inner = aux["refined_maps"].unflatten(3, (8, 4)).unflatten(2, (8, 4))
+    expected = inner[:, :, :, 1:3, :, 1:3].mean(dim=(3, 5))
+    torch.testing.assert_close(aux["gates"], expected)
+
+
+def test_gates_weigh_the_positions():
+    network = stirred(make_network(crf_scale=4)).eval()
+    with torch.no_grad():
+        logits, aux = network(draw_images(2, 32))
+        maps, _ = network.channel(network.trunk(draw_images(2, 32)))
+        torch.testing.assert_close(network.decision(maps, aux["gates"]), logits)
 
 
 @VARIANTS
@@ -185,8 +220,53 @@ def test_kernels_have_the_widths_and_weights_they_should(variant):
     assert given.appearance_weight[0] == 8
 
 
+def refine(unary, colours, alpha, beta, gamma, weights, n_iter):
+    """The mean field of equation 7 for one map of one image, all pairs at once."""
+    height, width = unary.shape
+    place = torch.cartesian_prod(torch.arange(height), torch.arange(width)).double()
+    near = torch.cdist(place, place).square() / -2
+    alike = torch.cdist(colours.flatten(1).mT, colours.flatten(1).mT).square() / -2
+    kernels = (near / alpha**2 + alike / beta**2).exp(), (near / gamma**2).exp()
+    state = unary.flatten()
+    for _ in range(n_iter):
+        signs = 2 * state.sigmoid() - 1
+        state = unary.flatten() + sum(
+            weight * (kernel @ signs) / kernel.sum(dim=1)
+            for weight, kernel in zip(weights, kernels, strict=True)
+        )
+    return state.sigmoid().view(height, width)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_every_au_has_its_own_widths_and_weights_at_any_scale(scale):
+    alpha, beta, gamma = [1.0, 2.5, 0.7], [9.0, 30.0, 70.0], (0.5, 0.8, 1.5)
+    first, second = [0.9, 0.2, 1.4], [0.3, 1.1, 0.1]
+    settings = {"crf_widths": (alpha, beta, gamma), "crf_weights": (first, second)}
+    network = make_network(crf_scale=scale, crf_iterations=3, **settings).double()
+    images = draw_images(1, 32).double()
+    with torch.no_grad():
+        network.spatial.score.weight *= 10
+        _, aux = network.eval()(images)
+    colours = images * network.spatial.std + network.spatial.mean
+    size = 8 * scale
+    if scale < 4:
+        colours = F.interpolate(colours, (size,) * 2, mode="bilinear", antialias=True)
+    for au in range(N_AUS):
+        ours = refine(
+            aux["attention_maps"][0, au].logit(),
+            colours[0],
+            scale * alpha[au],
+            beta[au],
+            scale * gamma[au],
+            (first[au], second[au]),
+            3,
+        )
+        torch.testing.assert_close(aux["refined_maps"][0, au], ours, atol=1e-6, rtol=0)
+
+
 def test_energy_is_the_expected_cost_of_labels_under_the_mean_field():
-    network = make_network(crf_iterations=60, crf_widths=(2.0, 60.0, 1.0)).double()
+    settings = {"crf_iterations": 60, "crf_widths": (2.0, 60.0, 1.0), "energy": True}
+    network = make_network(**settings).double()
     images = draw_images(1, 32).double()
     with torch.no_grad():
         network.spatial.score.weight *= 10
@@ -209,6 +289,14 @@ def test_energy_is_the_expected_cost_of_labels_under_the_mean_field():
         differ = q[:, None] * (1 - q) + (1 - q[:, None]) * q
         expected = (unary + (pairs * differ).sum(dim=1) / 2).mean()
         assert aux["crf_energy"][0, au].item() == pytest.approx(expected.item(), 1e-5)
+
+
+def test_energy_moves_the_attention_and_no_weight_of_the_kernels():
+    network = make_network(energy=True)
+    _, aux = network(draw_images(2, 32))
+    aux["crf_energy"].sum().backward()
+    assert network.spatial.score.weight.grad.any()
+    assert all(weight.grad is None for weight in network.spatial.crf.parameters())
 
 
 def test_permuted_aus_give_permuted_outputs():
@@ -285,6 +373,7 @@ def test_bfloat16_autocast_stays_close():
         ({"spatial_attention": False}, "pass crf=False with it"),
         ({"crf_widths": (14, 13)}, r"3 numbers \(alpha, .*Got \(14, 13\)"),
         ({"crf_weights": (1,)}, r"crf_weights must be 2 numbers \(appearance, "),
+        ({"crf_widths": ([14.0] * 2, 13, 1)}, "for each of 3 maps; got 2"),
     ],
 )
 def test_parameters_that_do_not_go_together_are_refused(parameters, message):
@@ -292,11 +381,45 @@ def test_parameters_that_do_not_go_together_are_refused(parameters, message):
         make_network(**parameters)
 
 
-def test_loss_adds_the_energy_of_all_aus_if_wanted():
-    outputs = torch.zeros(2, 3), {"crf_energy": torch.arange(6.0).view(2, 3)}
+def printed_loss(logits, labels, weights, energy):
+    """Equations 2 and 10 for one face, with the minus sign that is missing in print."""
+    det = 0.0
+    for logit, label, weight in zip(logits, labels, weights, strict=True):
+        if not math.isnan(label):
+            p = 1 / (1 + math.exp(-logit))
+            det -= weight * (label * math.log(p) + (1 - label) * math.log(1 - p))
+    return det, sum(energy)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_loss_is_what_is_printed_or_its_mean(reduction):
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, N_AUS, generator=rng, dtype=torch.float64)
+    per_pixel = torch.rand(4, N_AUS, generator=rng, dtype=torch.float64)
+    labels = (logits > 0).double()
+    labels[0, 1] = labels[3] = torch.nan
+    weights, n_pixels = [0.5, 1.0, 1.5], 8 * 6
+    aux = {"crf_energy": per_pixel, "refined_maps": torch.zeros(4, N_AUS, 8, 6)}
+    loss = WSARLLoss(weights, 0.3, reduction)
+    value = loss((logits, aux), {"labels": labels})
+    rows = zip(logits.tolist(), labels.tolist(), per_pixel.tolist(), strict=True)
+    faces = [printed_loss(x, y, weights, e) for x, y, e in rows]
+    wce, energy = (sum(part) / len(faces) for part in zip(*faces, strict=True))
+    if reduction == "mean":
+        wce, energy = wce * 4 / 8, energy / N_AUS
+    else:
+        energy = energy * n_pixels
+    assert loss.parts["wce"].item() == pytest.approx(wce, rel=1e-12)
+    assert loss.parts["crf_energy"].item() == pytest.approx(0.3 * energy, rel=1e-12)
+    assert value.item() == pytest.approx(wce + 0.3 * energy, rel=1e-12)
+
+
+def test_loss_leaves_the_energy_out_or_asks_for_it():
     targets = {"labels": torch.ones(2, 3)}
-    plain, full = WSARLLoss(), WSARLLoss(energy_weight=0.5)
-    assert full(outputs, targets) - plain(outputs, targets) == pytest.approx(3.75)
-    assert set(plain.parts) == {"wce"} and set(full.parts) == {"wce", "crf_energy"}
+    plain = WSARLLoss()
+    plain(torch.zeros(2, 3), targets)
+    assert set(plain.parts) == {"wce"}
     with pytest.raises(ValueError, match="energy_weight=0 or take a network with a"):
-        full(torch.zeros(2, 3), targets)
+        WSARLLoss(energy_weight=0.5)(torch.zeros(2, 3), targets)
+    with pytest.raises(ValueError, match=r"'mean' or 'sum'\. Got 'none'"):
+        WSARLLoss(reduction="none")

@@ -48,11 +48,18 @@ def test_maps_before_and_after_the_crf(fitted, made):
     assert np.nanmax(abs(refined - initial)) > 0
 
 
-def test_without_a_crf_both_maps_are_the_same(made):
+def test_without_a_crf_all_maps_are_the_same(made):
     clf = make_classifier(crf=False).fit(made.data[::8], made.target[::8])
     refined, initial = (clf.attention_maps(made.data[:2], r) for r in (True, False))
     assert refined.shape == (2, 12, 8, 8)
     np.testing.assert_array_equal(refined, initial)
+    np.testing.assert_array_equal(refined, clf.gating_maps(made.data[:2]))
+
+
+def test_gates_are_the_refined_maps_at_the_size_of_what_they_weigh(fitted, made):
+    gates, refined = fitted.gating_maps(made.data[:3]), fitted.attention_maps
+    expected = refined(made.data[:3]).reshape(3, 12, 8, 2, 8, 2).mean(axis=(3, 5))
+    np.testing.assert_allclose(gates, expected, rtol=1e-5)
 
 
 def test_every_channel_of_every_au_has_a_weight(fitted, made):
@@ -61,14 +68,30 @@ def test_every_channel_of_every_au_has_a_weight(fitted, made):
     assert weights.min() > 0 and weights.max() < 1
 
 
+def test_one_au_shows_its_weighted_channels(fitted, made):
+    landmarks = made.data.landmarks[:3].copy()
+    landmarks[1] = np.nan
+    faces = made.data[:3].with_columns(landmarks=landmarks)
+    maps = fitted.channel_maps(faces, "AU24")
+    assert maps.shape == (3, 12 * fitted.channels, 8, 8) and maps.dtype == np.float32
+    assert np.isnan(maps[1]).all() and np.isfinite(maps[[0, 2]]).all()
+    np.testing.assert_array_equal(maps, fitted.channel_maps(faces, 24))
+    assert not np.array_equal(maps, fitted.channel_maps(faces, 23))
+    with pytest.raises(ValueError, match=r"one of \(1, 2, .*Got 'AU9'"):
+        fitted.channel_maps(faces, "AU9")
+
+
 def test_what_was_left_out_cannot_be_shown(made):
     off = {"spatial_attention": False, "channel_attention": False, "crf": False}
     clf = make_classifier(region_layer=None, **off)
     clf.fit(made.data[::8], made.target[::8])
-    with pytest.raises(ValueError, match="spatial_attention is False"):
-        clf.attention_maps(made.data[:2])
+    for show in (clf.attention_maps, clf.gating_maps):
+        with pytest.raises(ValueError, match="spatial_attention is False"):
+            show(made.data[:2])
     with pytest.raises(ValueError, match="channel_attention is False"):
         clf.channel_weights(made.data[:2])
+    with pytest.raises(ValueError, match="channel_attention is False"):
+        clf.channel_maps(made.data[:2], 1)
 
 
 @pytest.mark.parametrize(("variant", "nesterov"), [("wsarl", False), ("arl", True)])
@@ -99,6 +122,27 @@ def test_the_energy_is_a_part_of_the_loss_if_wanted(made):
     assert row["train_loss"] == pytest.approx(row["wce"] + row["crf_energy"])
     with pytest.raises(ValueError, match=r"crf is False\. Pass energy_weight=0"):
         clf.set_params(crf=False).fit(made.data[::8], made.target[::8])
+
+
+def test_widths_of_every_au_are_kept_in_a_file(made, tmp_path):
+    widths = ([2.0] * 11 + [4.0], 13.0, np.linspace(0.5, 1, 12))
+    clf = make_classifier(crf_scale=2, crf_widths=widths, crf_iterations=2)
+    clf.fit(made.data[::8], made.target[::8]).save(tmp_path / "wsarl")
+    again = WSARLClassifier.load(tmp_path / "wsarl")
+    assert again.net_.module_.network.spatial.crf.alpha == (4.0,) * 11 + (8.0,)
+    ours, theirs = (c.predict_proba(made.data[:4]) for c in (clf, again))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_printed_sums_are_a_setting(made):
+    faces, labels = made.data[::8], made.target[::8]
+    parts = {}
+    for reduction in ("mean", "sum"):
+        clf = make_classifier(energy_weight=1.0, reduction=reduction, lr=1e-12)
+        parts[reduction] = clf.fit(faces, labels).history_[0]
+    ratio = {name: parts["sum"][name] / parts["mean"][name] for name in parts["sum"]}
+    assert ratio["wce"] == pytest.approx(12)
+    assert ratio["crf_energy"] == pytest.approx(12 * 8 * 8)
 
 
 def test_branches_go_from_one_data_set_to_the_other(fitted, made):

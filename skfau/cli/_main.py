@@ -86,7 +86,7 @@ def _add_demo(commands):
     demo.add_argument(
         "--epochs",
         type=int,
-        default=8,
+        default=4,
         help="epochs of each fit (default: %(default)s)",
     )
 

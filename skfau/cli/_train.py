@@ -16,7 +16,7 @@ from skfau._unwrap import find_aus, find_thresholds
 from skfau.datasets import load_table
 from skfau.estimators import pretrained_classifier
 from skfau.exceptions import DatasetError, MissingFaceWarning
-from skfau.metrics import score_table
+from skfau.metrics import au_f1_score, au_roc_auc_score, score_table
 from skfau.model_selection import SubjectKFold
 
 
@@ -73,11 +73,7 @@ def train(table, root, output, aus, threshold, unknown, epochs, folds, seed):
         probabilities = _out_of_fold(chain[1:], faces, y, folds)
         print("\nScores of people whom the fit did not see:")
         print(_scores(y, probabilities, 0.5, bunch.aus, faces.subject, seed))
-        # Few labels can teach less than the shipped model knows without them.
-        print(
-            "Keep it only if it is better than the shipped model on these rows: "
-            "python -m skfau score TABLE, with the same options for labels\n"
-        )
+        print(_beside_start(chain[-1].estimator, faces, y, probabilities, bunch.aus))
         print(f"learning from all {len(faces)} rows")
         rest = clone(chain[1:]).fit(faces, y)
     skfau.save(Pipeline([chain.steps[0], *rest.steps]), output)
@@ -119,6 +115,26 @@ def _out_of_fold(classifier, faces, y, folds):
         seconds = perf_counter() - began
         print(f"fold {number} of {folds}: {seconds:.0f} s", flush=True)
     return probabilities
+
+
+def _beside_start(start, faces, y, probabilities, aus):
+    """Tell what the shipped model is worth on the same rows, without their labels."""
+    known = list(find_aus(start))
+    shared = [column for column, au in enumerate(aus) if au in known]
+    if not shared:
+        return "The shipped model knows none of these AUs.\n"
+    columns = [known.index(aus[column]) for column in shared]
+    y, learned = y[:, shared], probabilities[:, shared]
+    told = np.asarray(start.predict_proba(faces))[:, columns]
+    means = []
+    for y_proba, cuts in ((learned, 0.5), (told, find_thresholds(start)[columns])):
+        f1, auc = au_f1_score(y, y_proba >= cuts), au_roc_auc_score(y, y_proba)
+        means.append(f"mean F1 {f1:.3f}, ROC AUC {auc:.3f}")
+    # Few labels can teach less than the shipped model knows without them.
+    return (
+        f"Over {len(shared)} AUs that the shipped model knows: {means[0]}; the shipped "
+        f"model without your labels: {means[1]}. Keep what is better.\n"
+    )
 
 
 def score(table, root, model, aus, threshold, unknown, seed):

@@ -15,9 +15,11 @@ from skfau.estimators._linear import (
     hog_baseline,
     landmark_baseline,
 )
+from skfau.estimators._megraph import MEGraphClassifier
 from skfau.estimators._multi_label_transformer import (
     MultiLabelTransformerClassifier,
 )
+from skfau.estimators._onnx import to_onnx
 from skfau.estimators._pretrained import load_pretrained, pretrained_classifier
 from skfau.estimators._resnet import ResNetClassifier
 from skfau.estimators._sevnet import SEVNetClassifier
@@ -34,6 +36,7 @@ __all__ = [
     "FAUTransformerClassifier",
     "FaceAugmentation",
     "JAANetClassifier",
+    "MEGraphClassifier",
     "MLGCNClassifier",
     "MSCAMClassifier",
     "MultiLabelTransformerClassifier",
@@ -47,4 +50,5 @@ __all__ = [
     "load_pretrained",
     "pretrained_classifier",
     "save",
+    "to_onnx",
 ]

@@ -20,6 +20,7 @@ from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._feature_cache import FeatureCache, check_cacheable
 from skfau.estimators._fitting import draw_seed
 from skfau.estimators._neighbours import (
+    ExportedFrames,
     FeatureBatches,
     FrameBatches,
     FrameNetwork,
@@ -31,6 +32,9 @@ from skfau.estimators._system import System, Task
 from skfau.facs import DATASET_AUS
 from skfau.losses import AUNetLoss
 from skfau.nn import AUNet
+
+# Sides of faces, pixels, in which the shipped network finds landmarks.
+_RENDERED_SIZES = 96, 160
 
 
 class AUNetClassifier(BaseAUClassifier):
@@ -51,14 +55,18 @@ class AUNetClassifier(BaseAUClassifier):
         ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
         torchvision's state dict, or None for random weights. For residual
         backbones only.
-    fan_weights : path or None, default=None
-        File of the published face alignment network (``2dfan2``). With None, one is
-        first trained on the landmarks of the training faces.
-    fan_width : int, default=256
+    fan_weights : {"rendered"}, path or None, default=None
+        Weights of the face alignment network: a file of the published one
+        (``2dfan2``), or ``"rendered"``, a small one that is shipped and wants
+        ``image_size=128`` (96 to 160). It learned the exact points of rendered faces.
+        With None, one is first trained on the landmarks of the training faces.
+    fan_width : int or None, default=None
         Channels of the face alignment network and of the layers after it; a multiple of
-        16. 16 to 64 can be trained on a CPU.
-    fan_stacks : int, default=2
-        Hourglasses of the face alignment network.
+        16. 16 to 64 can be trained on a CPU. None is 256 as published, or 64 with
+        ``fan_weights="rendered"``.
+    fan_stacks : int or None, default=None
+        Hourglasses of the face alignment network. None is 2 as published, or 1 with
+        ``fan_weights="rendered"``.
     fan_epochs : int, default=40
         Passes over the training faces, if the face alignment network is trained.
     temporal : bool, default=True
@@ -221,8 +229,8 @@ class AUNetClassifier(BaseAUClassifier):
         "backbone": [StrOptions({"fan", "resnet18", "resnet34", "resnet50", "tiny"})],
         "weights": "no_validation",
         "fan_weights": "no_validation",
-        "fan_width": [COUNT],
-        "fan_stacks": [COUNT],
+        "fan_width": [COUNT, None],
+        "fan_stacks": [COUNT, None],
         "fan_epochs": [COUNT],
         "temporal": ["boolean"],
         "interval": [COUNT],
@@ -246,8 +254,8 @@ class AUNetClassifier(BaseAUClassifier):
         backbone="fan",
         weights=None,
         fan_weights=None,
-        fan_width=256,
-        fan_stacks=2,
+        fan_width=None,
+        fan_stacks=None,
         fan_epochs=40,
         temporal=True,
         interval=10,
@@ -287,10 +295,12 @@ class AUNetClassifier(BaseAUClassifier):
     def _system(self, task):
         fan = self.backbone == "fan"
         weights = self.fan_weights if fan else self.weights
+        # The shipped file is read in any case: it says how wide the network is.
+        read = task.pretrained or (fan and weights == "rendered")
         network = AUNet(
             task.n_aus,
             self.backbone,
-            weights if task.pretrained else None,
+            weights if read else None,
             temporal=self.temporal,
             static_share=self.static_share,
             motion_share=self.motion_share,
@@ -316,6 +326,7 @@ class AUNetClassifier(BaseAUClassifier):
 
     def _check_training_faces(self, faces, *, going_on):
         check_cacheable(self.feature_cache, self.backbone, self._augmentation)
+        self._check_size()
         if self._trains_fan and not going_on and self.init_from is None:
             self._check_weights()
             check_landmarks(faces)
@@ -324,6 +335,16 @@ class AUNetClassifier(BaseAUClassifier):
             datasets_of(faces)
         if self.temporal:
             warn_without_neighbours(faces, self.interval)
+
+    def _check_size(self):
+        small, large = _RENDERED_SIZES
+        rendered = self.backbone == "fan" and self.fan_weights == "rendered"
+        if rendered and not small <= self.image_size <= large:
+            raise ValueError(
+                "fan_weights='rendered' finds landmarks in faces of 128 pixels, and "
+                f"from image_size={small} to {large}. Got {self.image_size}; pass "
+                "image_size=128."
+            )
 
     def _check_weights(self):
         if self.weights is not None:
@@ -399,6 +420,11 @@ class AUNetClassifier(BaseAUClassifier):
             augmentation=self._augmentation,
             cache_dir=self.feature_cache,
         )
+
+    def _exported(self, face_size):
+        if self._interval is None:
+            return super()._exported(face_size)
+        return ExportedFrames(self.net_.module_, face_size, self._augmentation)
 
     def load_published(self, path):
         """Load the weights that the authors published.

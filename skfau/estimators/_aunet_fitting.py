@@ -101,6 +101,7 @@ def train_fan(module, faces, *, n_epochs, batch_size, device, seed, verbose):
         seed=derive_seed(seed, _FAN) >> 1,
         callbacks=[],
         learning_rate_factor=lambda e: (1 + math.cos(math.pi * e / n_epochs)) / 2,
+        lr_factors={},
     )
     bar = None
     if verbose:

@@ -1,6 +1,7 @@
 """AUs of y's columns, how often they occur, and which rows have a face."""
 
 import numpy as np
+import torch
 
 from skfau._validation import bare_au
 from skfau._warn import warn
@@ -60,13 +61,14 @@ def two_classes(n_aus):
     return np.tile([0, 1], (n_aus, 1))
 
 
-def count_labels(labels, aus, weights=None):
+def count_labels(labels, aus, weights=None, kept=None):
     """Return positive and known labels per AU, int64 (2, n_aus).
 
     With `weights` (n,), above 0, the counts are sums of weights, float64.
 
-    An AU without a known label is an error. An AU that never occurs is a warning,
-    because a rare AU may be absent from a fold.
+    An AU without a known label is an error, unless it is among the AUs `kept` from an
+    earlier fit; None is no earlier fit. An AU that never occurs is a warning, because
+    a rare AU may be absent from a fold.
     """
     if weights is None:
         weights = np.ones(len(labels), np.int64)
@@ -75,21 +77,29 @@ def count_labels(labels, aus, weights=None):
     def name(which):
         return ", ".join(f"AU{aus[i]}" for i in np.flatnonzero(which))
 
-    if (known == 0).any():
-        raise LabelError(
-            f"Every training label of {name(known == 0)} is NaN; an AU needs at least "
-            "one known label. Leave it out of y and aus."
-        )
-    if (positive == 0).any():
+    _check_known(known == 0, np.isin(aus, () if kept is None else kept), name, kept)
+    absent = (positive == 0) & (known > 0)
+    if absent.any():
         warn(
-            f"{name(positive == 0)} never occurs in the {len(labels)} training rows; "
+            f"{name(absent)} never occurs in the {len(labels)} training rows; "
             "its probabilities will say nothing. Leave it out, or use folds that "
             "balance the AUs (skfau.model_selection.SubjectKFold).",
         )
     return np.stack([positive, known])
 
 
-def class_weights(kind, label_counts):
+def _check_known(unknown, is_kept, name, kept):
+    # A fit that knows no label at all would train nothing.
+    refused = unknown & ~(is_kept & ~unknown.all())
+    if refused.any():
+        asked = "" if kept is None else ", or pass init_from= with a classifier of it"
+        raise LabelError(
+            f"Every training label of {name(refused)} is NaN; an AU needs at least "
+            f"one known label. Leave it out of y and aus{asked}."
+        )
+
+
+def class_weights(kind, label_counts, **soft_balance):
     """Return the weight of every AU in a label loss, float32 (n_aus,), or None.
 
     Parameters
@@ -97,13 +107,23 @@ def class_weights(kind, label_counts):
     kind : {"soft_balance", "inverse_rate"} or None
         None gives all AUs the same weight.
     label_counts : ndarray of shape (2, n_aus)
-        What `count_labels` returns.
+        What `count_labels` returns. An AU without a known label gets 0, and the others
+        are weighed as if it were not there.
     """
+    if kind is None:
+        return None
     positive, known = label_counts
-    if kind == "soft_balance":
-        return soft_balance_weights(positive)
-    rates = positive / np.where(known > 0, known, 1)
-    return None if kind is None else inverse_rate_weights(rates)
+    taught = known > 0
+    if not taught.any():
+        return torch.ones(len(known))
+    positive, known = positive[taught], known[taught]
+    weights = torch.zeros(len(taught))
+    weights[torch.from_numpy(taught)] = (
+        soft_balance_weights(positive, **soft_balance)
+        if kind == "soft_balance"
+        else inverse_rate_weights(positive / known)
+    )
+    return weights
 
 
 def rows_with_face(faces):

@@ -11,22 +11,13 @@ from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _bounds, _fitting, _persistence
-from skfau.estimators._aus import (
-    count_labels,
-    drop_rows,
-    resolve_aus,
-    two_classes,
-)
-from skfau.estimators._batches import (
-    FaceBatches,
-    apply_network,
-    logits_of,
-    window_of,
-)
+from skfau.estimators._aus import count_labels, drop_rows, resolve_aus, two_classes
+from skfau.estimators._batches import FaceBatches, apply_network, logits_of, window_of
 from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
 from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
 from skfau.estimators._likeness import kind_in, kind_of, warn_unlike
+from skfau.estimators._onnx import WritesONNX
 from skfau.estimators._parameters import (
     SHARED_CONSTRAINTS,
     SharedParameters,
@@ -41,7 +32,8 @@ _TRIED = 8  # faces on which a fit tries its network
 
 
 class BaseAUClassifier(
-    SharedParameters, RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimator
+    *(SharedParameters, RemembersSubjects, TableOutput, WritesONNX),
+    *(ClassifierMixin, BaseEstimator),
 ):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
@@ -94,6 +86,10 @@ class BaseAUClassifier(
         None where all weigh alike.
     ``_apply_network(faces, select, method)``
         Run the network over faces.
+    ``_named_by(aus)``
+        Return the parameters that tell one fit's checkpoint from another's.
+    ``_exported(face_size)``
+        Return what `to_onnx` writes.
 
     What ``callbacks`` of skorch do here; a fit trains with copies of them. What cannot
     do its work is refused with a reason before anything is trained:
@@ -103,7 +99,8 @@ class BaseAUClassifier(
     ===================================  ===============================================
     ``LRScheduler``                      Every policy, by epoch or batch, if nothing
                                          else sets the rate: ``lr_decay=1`` and
-                                         ``schedule=None``.
+                                         ``schedule=None``. A ``max_lr`` is that of all
+                                         parts of the network, unless it is a list.
     ``EarlyStopping``, ``Checkpoint``    With ``monitor=`` what is recorded before they
                                          are called; ``load_best`` without
                                          ``early_stopping``; no ``f_pickle``.
@@ -204,7 +201,11 @@ class BaseAUClassifier(
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB. Rows without a face (all landmarks NaN) are left out.
         y : array-like of shape (n_samples, n_aus)
-            1 where the AU occurs, 0 where it does not, NaN where that is unknown.
+            1 where the AU occurs, 0 where it does not, NaN where that is unknown. A
+            column may be all NaN if the classifier that training starts from
+            (`init_from`, `warm_start`) knows that AU: it keeps its branch, which no
+            label of its own teaches, and is predicted as the others are. Layers that
+            it shares with other AUs go on learning.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each face in all parts of the loss, at least 0; only their ratios
             count. Rows of weight 0 are left out. A face weighs as much where another
@@ -222,8 +223,8 @@ class BaseAUClassifier(
         ------
         LabelError
             If `y` holds other values, does not fit `X` or `aus`, leaves an AU without
-            one known label, or the subjects held out for early stopping without one
-            AU that occurs.
+            one known label that training does not start with, or the subjects held out
+            for early stopping without one AU that occurs.
         MissingColumnError
             If early stopping finds no subjects in `X`, or landmarks are needed and
             missing.
@@ -243,7 +244,7 @@ class BaseAUClassifier(
             self.checkpoint_dir,
             self.random_state,
             going_on,
-            lambda: fit_fingerprint(type(self), self.get_params(False), *train),
+            lambda: fit_fingerprint(type(self), self._named_by(aus), *train),
             self.max_epochs,
         )
         taught = _persistence.subjects_of(self if going_on else self.init_from)
@@ -334,25 +335,24 @@ class BaseAUClassifier(
 
         The others are those of `net_` where a fit goes on, or come from `init_from`.
         """
-        task = Task(aus, count_labels(labels, aus, weights), labels)
+        kept = aus if going_on else _persistence.aus_of(self.init_from)
+        task = Task(aus, count_labels(labels, aus, weights, kept), labels)
         net = self._make_net(task, seed)
         _fitting.training_columns(net.system, faces, self._augmentation)
         check_callbacks(net, held_out is not None)
-        network, report = net.module_.network, None
+        network = net.module_.network
         fresh = list(network.state_dict())
         if going_on:
             _persistence.load_state(network, self.network_state())
             _persistence.load_loss(net, _persistence.loss_state(self.net_))
             fresh = []
         elif self.init_from is not None:
-            report = _persistence.transfer(net, aus, self.init_from, type(self))
-            fresh = report["fresh"]
+            report = _persistence.transfer(net, task, self.init_from, type(self))
+            self.transferred_, fresh = report, report["fresh"]
         if not going_on:
             # Should `_pretrain` fail, a half-trained network must not be found here.
             vars(self).pop("net_", None)
         self._describe(net, task)
-        if report is not None:
-            self.transferred_ = report
         return net, fresh
 
     def _make_net(self, task, seed, made_with=None):

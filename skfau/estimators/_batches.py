@@ -321,18 +321,12 @@ class PreparedNetwork(nn.Module):
         share=None,
     ):
         """Return the network's float input (n, 3, s, s) for uint8 images."""
-        pixels = images.permute(0, 3, 1, 2)
-        if self.grayscale:
-            pixels = (images.float() @ self.luma)[:, None]
-        else:
-            pixels = pixels.float()
+        pixels = self.planes(images)
         if warp is not None:
             pixels = self._mixed(pixels, partner, share)
-            pixels = sample(pixels, warp, self.image_size)
+            pixels = resample(pixels, warp, self.image_size)
         else:
-            size = (self.image_size, self.image_size)
-            if pixels.shape[-2:] != size:
-                pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
+            pixels = resample(pixels, None, self.image_size)
             pixels = self._mixed(pixels, partner, share)
         if flip is not None:
             pixels = torch.where(flip.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
@@ -341,6 +335,16 @@ class PreparedNetwork(nn.Module):
             pixels = pixels + 255 * bias.view(-1, 1, 1, 1)
         if planes is not None:
             pixels = pixels * planes[:, :, None, None]
+        return self.normalised(pixels)
+
+    def planes(self, images):
+        """Return colours, or luma, of uint8 RGB images as planes (n, 3 or 1, H, W)."""
+        if self.grayscale:
+            return (images.float() @ self.luma)[:, None]
+        return images.permute(0, 3, 1, 2).float()
+
+    def normalised(self, pixels):
+        """Return planes of 0 to 255 as ImageNet's networks want them, (n, 3, s, s)."""
         # Broadcasting grey to three channels costs nothing extra here.
         return (pixels * self.scale - self.offset).contiguous(
             memory_format=torch.channels_last
@@ -351,6 +355,15 @@ class PreparedNetwork(nn.Module):
         if partner is None:
             return pixels
         return pixels[partner].lerp(pixels, share.view(-1, 1, 1, 1))
+
+
+def resample(pixels, warp, size):
+    """Return images (n, channels, size, size): windows by `sample`, or all of them."""
+    if warp is not None:
+        return sample(pixels, warp, size)
+    if pixels.shape[-2:] == (size, size):
+        return pixels
+    return F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
 
 
 def sample(pixels, warp, size):

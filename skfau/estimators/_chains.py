@@ -20,7 +20,6 @@ from skfau.estimators import _linear, _persistence
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
 from skfau.estimators._parameters import NOT_SAVED
-from skfau.estimators._pretrained_pipeline import PretrainedPipeline
 
 _OF_TABLES = ("n_features_in_", "feature_names_in_")
 _OF_LABELS = ("classes_", "aus_")
@@ -36,6 +35,9 @@ _ATTRIBUTES = {
     pre.MeshDetector: (),
     pre.MeshFeatures: _OF_SUBJECTS,
     pre.ROIHeatmaps: (),
+    ms.AdaptedAUClassifier: (
+        *(*_OF_LABELS, "start_", "estimator_", "coef_", "intercept_", "thresholds_"),
+    ),
     ms.AUThresholdClassifier: (*_OF_LABELS, "estimator_", "thresholds_"),
     ms.AUVotingClassifier: (*_OF_LABELS, "estimators_"),
     ms.CalibratedAUClassifier: (
@@ -52,7 +54,6 @@ _ATTRIBUTES = {
     FrozenEstimator: (),
     Pipeline: (),
     _linear.FacePipeline: (),
-    PretrainedPipeline: (),
     StandardScaler: (*_OF_TABLES, "scale_", "mean_", "var_", "n_samples_seen_"),
 }
 _CLASSES = {cls.__name__: cls for cls in _ATTRIBUTES}

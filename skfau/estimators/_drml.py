@@ -3,7 +3,6 @@
 from functools import partial
 from numbers import Real
 
-import numpy as np
 import torch
 
 from skfau._validation import Interval
@@ -109,12 +108,14 @@ class DRMLClassifier(BaseAUClassifier):
     skfau.nn.DRML : The network.
     WSARLClassifier, JAANetClassifier : Region layers of several scales.
 
-    Notes ----- The loss is cross entropy, summed over AUs with a known label and
-    averaged over faces. The settings are those of the authors' released solver. Its
-    learning rate falls every 4000 steps of 128 faces, about 5 passes over two thirds of
-    BP4D. The solver counts 450,000 steps instead of epochs; 20 epochs are our choice.
-    With few faces raise `lr`, but keep it below 0.005: above, narrow networks lost at
-    the end what they had learned.
+    Notes
+    -----
+    The loss is cross entropy, summed over AUs with a known label and averaged over
+    faces. The settings are those of the authors' released solver. Its learning rate
+    falls every 4000 steps of 128 faces, about 5 passes over two thirds of BP4D. The
+    solver counts 450,000 steps instead of epochs; 20 epochs are our choice. With few
+    faces raise `lr`, but keep it below 0.005: above, narrow networks lost at the end
+    what they had learned.
 
     A label is 0, 1, or NaN if unknown; the authors write -1, 1, and 0 if unknown. The
     mean image is not subtracted; colours are normalised as for all networks here.
@@ -183,6 +184,5 @@ class DRMLClassifier(BaseAUClassifier):
             dropout=self.dropout,
             region_layer=self.region_layer,
         )
-        # Weights of n_aus turn the loss's mean over AUs into the published sum.
-        loss = WeightedBCE(np.full(task.n_aus, task.n_aus))
+        loss = WeightedBCE(reduction="sum")
         return System(network, loss, partial(torch.optim.SGD, momentum=0.9))

@@ -1,7 +1,7 @@
 """`FAUTransformerClassifier`: the system of Jacob and Stenger (CVPR 2021)."""
 
 import copy
-from numbers import Integral
+from numbers import Integral, Real
 
 import torch
 from torch import nn
@@ -37,8 +37,16 @@ class FAUTransformerClassifier(BaseAUClassifier):
         ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
         torchvision's state dict, or None for random weights. The paper has
         ``"imagenet"``.
+    backbone_cut : {"12x12", "full"}, default="12x12"
+        Where a named backbone ends: after its last maps of at least 12x12 for 224 px
+        images (section 3.1), or whole, which only the plain CNN of Table 4 is.
     embedding_dim : int, default=128
         Length of an AU's embedding.
+    branch_channels : tuple of (int, int) or None, default=None
+        Channels of the 3x3 and of the 1x1 convolutions of an AU's branch. None is
+        (128, 64), at most a quarter of the backbone's channels.
+    attention_channels : int or None, default=None
+        Channels of the attention branch. None is 256, at most the backbone's.
     multi_task : bool, default=True
         One branch per AU; False is the plain CNN of Table 4.
     attention : bool, default=True
@@ -59,20 +67,35 @@ class FAUTransformerClassifier(BaseAUClassifier):
     class_weight : {"soft_balance", "inverse_rate"} or None, default="soft_balance"
         Weights of the AUs in the loss, from the training labels. Only the label terms
         of the loss use them.
-    attention_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
+    class_weight_power : float, default=0.7
+        The paper's lambda: with 0 soft-balance weights are inverse to how often an AU
+        occurs, with 1 all alike.
+    attention_losses : tuple of {"wce", "tversky", "dice"}, default=("wce", "tversky")
         Label losses of the attention branch (equation 3).
-    classifier_losses : tuple of {"wce", "tversky"}, default=("wce", "tversky")
+    classifier_losses : tuple of {"wce", "tversky", "dice"}, default=("wce", "tversky")
         Label losses of the classifier (equation 6), at least one.
     tversky_alpha : float, default=0.25
         Weight of false positives.
     tversky_beta : float, default=0.75
-        Weight of false negatives; alpha = beta = 0.5 is the Dice loss.
+        Weight of false negatives.
+    tversky_eps : float, default=1.0
+        Added above and below the fraction bar. Not published.
     map_loss : {"huber", "l1", "l2"}, default="huber"
-        Distance between attention maps and heatmaps (equation 2, delta 0.5).
+        Distance between attention maps and heatmaps (equation 2).
+    map_delta : float, default=0.5
+        Where Huber's function turns linear.
+    map_target : {"active", "all"}, default="active"
+        What the maps of inactive AUs should be: empty, so that maps also tell whether
+        an AU is present, or as those of active ones, so that they tell where to look.
+        The paper does not say.
     center_loss : {"contrastive", "center"} or None, default="contrastive"
         Loss on the embeddings: equation 5, the centre loss of Wen et al., or none.
     loss_weights : tuple of 4 float, default=(0.33, 0.33, 0.15, 0.15)
         Weights of the losses of attention, classifier, maps and centres (equation 1).
+    balance : {"scaled", "printed"}, default="scaled"
+        What these weights weigh: ``"printed"`` has soft-balance weights, whose mean is
+        near the number of AUs, and the sums of equation 5 as they are printed;
+        ``"scaled"`` has class weights of mean 1, and means in equation 5.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the column names of a DataFrame, or
         counts from 0. Numbers counted from 0 have no rule for ROIs.
@@ -151,23 +174,29 @@ class FAUTransformerClassifier(BaseAUClassifier):
 
     Notes
     -----
-    The ablations of the paper are settings. Table 3: `backbone`. Table 4: ``baseline
+    The ablations of the paper are settings. Table 3: `backbone`, for equal heads with
+    ``branch_channels=(128, 64), attention_channels=256``. Table 4: ``baseline
     CNN`` is ``multi_task=False, attention=False, center_loss=None, encoder_layers=0``
-    with ``weights=None``; ``PT`` adds ``weights="imagenet"``, ``MT``
+    with ``weights=None``, and ``backbone_cut="full"`` if "just the InceptionV3" is all
+    of it; ``PT`` adds ``weights="imagenet"``, ``MT``
     ``multi_task=True``, ``AT`` ``attention=True, attention_supervision=False``,
     ``ATsup`` ``attention_supervision=True``, ``CC`` ``center_loss="contrastive"`` and
     ``E`` ``encoder_layers=3``. Table 5: `attention_losses`, `classifier_losses`.
     Table 6: `n_heads` (1 is SHSA), `feed_forward`, `positional_encoding`,
-    `encoder_layers`. Table 7: ``center_loss="center"``, Dice by ``tversky_alpha=0.5,
-    tversky_beta=0.5``, JAA-Net's weights by ``class_weight="inverse_rate"``. Maps by
-    L1 and L2: `map_loss`.
+    `encoder_layers`. Table 7: ``center_loss="center"``; the Dice loss of JAA-Net by
+    ``attention_losses=("wce", "dice"), classifier_losses=("wce", "dice")``; JAA-Net's
+    weights by ``class_weight="inverse_rate"``. Maps by L1 and L2: `map_loss`. Other
+    values of delta: `map_delta`.
 
     The paper has gaps and misprints. Here the label losses have the logarithm and the
     sign that equation 4 lacks. The Tversky sums run over the batch, because over one
-    face a negative label has no gradient. Class weights are scaled to mean 1. Embedding
-    size, heads, layer widths, batch size and the ellipses of the ROIs are not
-    published. `weights` is None by default, so that nothing is downloaded unless you
-    ask for it; the paper starts from ImageNet.
+    face a negative label has no gradient. Embedding size, heads, layer widths, batch
+    size and the ellipses of the ROIs are not published. `weights` is None by default,
+    so that nothing is downloaded unless you ask for it; the paper starts from ImageNet.
+
+    With `balance` as by default, centres weigh against labels some 24 times as much as
+    in print for the AUs of BP4D and 70 times for those of DISFA, maps 12 and 8 times.
+    It is unknown with which of them `loss_weights` was found.
 
     References
     ----------
@@ -189,7 +218,10 @@ class FAUTransformerClassifier(BaseAUClassifier):
         **BaseAUClassifier._parameter_constraints,
         "backbone": [str, nn.Module],
         "weights": "no_validation",
+        "backbone_cut": [StrOptions({"12x12", "full"})],
         "embedding_dim": [COUNT],
+        "branch_channels": [tuple, list, None],
+        "attention_channels": [COUNT, None],
         "multi_task": ["boolean"],
         "attention": ["boolean"],
         "attention_supervision": ["boolean"],
@@ -199,13 +231,18 @@ class FAUTransformerClassifier(BaseAUClassifier):
         "feed_forward": ["boolean"],
         "positional_encoding": [StrOptions({"relative", "trigonometric"}), None],
         "class_weight": [StrOptions({"soft_balance", "inverse_rate"}), None],
+        "class_weight_power": [WEIGHT],
         "attention_losses": [tuple, list],
         "classifier_losses": [tuple, list],
         "tversky_alpha": [WEIGHT],
         "tversky_beta": [WEIGHT],
+        "tversky_eps": [Interval(Real, 0, None, closed="neither")],
         "map_loss": [StrOptions({"huber", "l1", "l2"})],
+        "map_delta": [Interval(Real, 0, None, closed="neither")],
+        "map_target": [StrOptions({"active", "all"})],
         "center_loss": [StrOptions({"contrastive", "center"}), None],
         "loss_weights": [tuple, list],
+        "balance": [StrOptions({"scaled", "printed"})],
         # The paper augments nothing.
         "augmentation": [FaceAugmentation, None],
     }
@@ -215,7 +252,10 @@ class FAUTransformerClassifier(BaseAUClassifier):
         *,
         backbone="inception_v3",
         weights=None,
+        backbone_cut="12x12",
         embedding_dim=128,
+        branch_channels=None,
+        attention_channels=None,
         multi_task=True,
         attention=True,
         attention_supervision=True,
@@ -225,13 +265,18 @@ class FAUTransformerClassifier(BaseAUClassifier):
         feed_forward=True,
         positional_encoding="relative",
         class_weight="soft_balance",
+        class_weight_power=0.7,
         attention_losses=("wce", "tversky"),
         classifier_losses=("wce", "tversky"),
         tversky_alpha=0.25,
         tversky_beta=0.75,
+        tversky_eps=1.0,
         map_loss="huber",
+        map_delta=0.5,
+        map_target="active",
         center_loss="contrastive",
         loss_weights=(0.33, 0.33, 0.15, 0.15),
+        balance="scaled",
         aus=DATASET_AUS["bp4d"],
         image_size=224,
         grayscale=True,
@@ -261,7 +306,10 @@ class FAUTransformerClassifier(BaseAUClassifier):
             # Copy the backbone: a module is a parameter, and fit must not train it.
             copy.deepcopy(self.backbone),
             weights=self.weights if task.pretrained else None,
+            backbone_cut=self.backbone_cut,
             embedding_dim=self.embedding_dim,
+            branch_channels=self.branch_channels,
+            attention_channels=self.attention_channels,
             multi_task=self.multi_task,
             attention=self.attention,
             encoder_layers=self.encoder_layers,
@@ -269,18 +317,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
             feed_forward=self.feed_forward,
             positional_encoding=self.positional_encoding,
         )
-        loss = FAUTransformerLoss(
-            task.n_aus,
-            self.embedding_dim,
-            class_weight=class_weights(self.class_weight, task.label_counts),
-            attention_losses=self.attention_losses if self.attention else (),
-            classifier_losses=self.classifier_losses,
-            tversky_alpha=self.tversky_alpha,
-            tversky_beta=self.tversky_beta,
-            map_loss=self.map_loss if self._supervises_maps else None,
-            center_loss=self.center_loss,
-            loss_weights=self.loss_weights,
-        )
+        loss = self._make_loss(task)
         map_size, _ = feature_map_size(network.backbone, self.image_size)
         targets = None
         if self._supervises_maps:
@@ -289,6 +326,31 @@ class FAUTransformerClassifier(BaseAUClassifier):
             )
         return System(
             network, loss, targets=targets, attributes={"map_size_": map_size}
+        )
+
+    def _make_loss(self, task):
+        printed = self.balance == "printed"
+        weights = class_weights(
+            self.class_weight,
+            task.label_counts,
+            power=self.class_weight_power,
+            normalize=not printed,
+        )
+        return FAUTransformerLoss(
+            task.n_aus,
+            self.embedding_dim,
+            class_weight=weights,
+            attention_losses=self.attention_losses if self.attention else (),
+            classifier_losses=self.classifier_losses,
+            tversky_alpha=self.tversky_alpha,
+            tversky_beta=self.tversky_beta,
+            tversky_eps=self.tversky_eps,
+            map_loss=self.map_loss if self._supervises_maps else None,
+            map_delta=self.map_delta,
+            map_target=self.map_target,
+            center_loss=self.center_loss,
+            center_reduction="sum" if printed else "mean",
+            loss_weights=self.loss_weights,
         )
 
     @property

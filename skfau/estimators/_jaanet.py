@@ -125,11 +125,13 @@ class JAANetClassifier(BaseAUClassifier):
     skfau.nn.JAANet : The network, and where it departs from the released one.
     skfau.losses.JAANetLoss : The loss.
 
-    Notes ----- Optimiser, learning rates and weights are those of the authors' PyTorch
-    code. An epoch there is one pass over some 100,000 faces: with fewer faces the
-    learning rate falls too early; raise `lr_decay_epochs` and `max_epochs`. All
-    landmarks start in the middle of the image, so attention maps mean nothing before
-    the landmarks are learned.
+    Notes
+    -----
+    Optimiser, learning rates and weights are those of the authors' PyTorch code. An
+    epoch there is one pass over some 100,000 faces: with fewer faces the learning rate
+    falls too early; raise `lr_decay_epochs` and `max_epochs`. All landmarks start in
+    the middle of the image, so attention maps mean nothing before the landmarks are
+    learned.
 
     `FaceAligner` with ``output_size=200`` gives faces of the size that the published
     crops are taken from.

@@ -5,11 +5,12 @@ from numbers import Real
 
 from torch import nn
 
-from skfau._validation import Interval, StrOptions
+from skfau._validation import HasMethods, Interval, StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._base import BaseAUClassifier
-from skfau.estimators._descriptions import describe_as_vectors
-from skfau.estimators._parameters import COUNT
+from skfau.estimators._descriptions import describe_as_vectors, is_encoder
+from skfau.estimators._parameters import COUNT, WEIGHT
+from skfau.estimators._rates import slow_text_parts
 from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
@@ -23,8 +24,8 @@ class _LabelGraphClassifier(BaseAUClassifier):
         **BaseAUClassifier._parameter_constraints,
         "backbone": [str, nn.Module],
         "weights": "no_validation",
-        "descriptions": [dict, list, tuple, None],
-        "text_encoder": [str, "array-like", None],
+        "descriptions": [dict, list, tuple, StrOptions({"intensity"}), None],
+        "text_encoder": [str, dict, callable, HasMethods("encode"), "array-like", None],
         "graph": [StrOptions({"correlation", "conditional"})],
         "positive_threshold": [Interval(Real, -1, 1, closed="both")],
         "negative_threshold": [Interval(Real, -1, 1, closed="both")],
@@ -92,6 +93,14 @@ class _LabelGraphClassifier(BaseAUClassifier):
             attributes={"text_": text, "label_graph_": graph},
         )
 
+    def _named_by(self, aus):
+        vectors = {}
+        if is_encoder(self.text_encoder):
+            vectors["text_encoder"] = describe_as_vectors(
+                aus, self.descriptions, self.text_encoder
+            )
+        return super()._named_by(aus) | vectors
+
     def _graph(self, labels):
         return label_graph(
             labels,
@@ -119,14 +128,19 @@ class MLGCNClassifier(_LabelGraphClassifier):
         ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
         torchvision's state dict, or None for random weights. The paper has
         random weights.
-    descriptions : dict, sequence of str or None, default=None
+    descriptions : dict, sequence of str, "intensity" or None, default=None
         What the AUs look like: a dict by AU number describes some, `skfau.facs` the
-        others; a sequence describes all AUs, in the order of `aus`. Other texts than
-        those of `skfau.facs` need the extra ``text``.
-    text_encoder : str, array-like or None, default=None
-        Frozen encoder of the descriptions: name or folder of a sentence-transformers
-        model; or the vectors themselves, (n_aus, d), one row per AU; None is
-        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library.
+        others; a sequence describes all AUs, in the order of `aus`; ``"intensity"``
+        takes `skfau.facs.INTENSITY_DESCRIPTIONS`, which also say how strong each change
+        is, for the AUs that are there. Other texts than those of `skfau.facs` need an
+        encoder.
+    text_encoder : str, callable, dict, array-like or None, default=None
+        Frozen encoder of the descriptions: a sentence-transformers model, loaded or by
+        its name or folder; or a function from a text to its vector, shape (d,); or the
+        vectors themselves, a dict by AU number or (n_aus, d), one row per AU. None is
+        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library;
+        for other texts it needs the extra ``text``. `save` writes no functions and no
+        loaded models.
     graph : {"correlation", "conditional"}, default="correlation"
         How the training labels give a graph, see `skfau.nn.label_graph`: as in the
         SEV-Net paper, or as in ML-GCN's own.
@@ -220,8 +234,11 @@ class MLGCNClassifier(_LabelGraphClassifier):
     MSCAMClassifier : The same graph with attention.
     SEVNetClassifier : The network that it is compared with.
 
-    Notes ----- It is trained like SEV-Net and uses the same vectors, not embeddings of
-    the AUs' names. The two differ in nothing but the network.
+    Notes
+    -----
+    It is trained like SEV-Net and uses the same vectors, not embeddings of the AUs'
+    names. The two differ in the network and in `text_lr_factor`: here what learns from
+    the vectors is the classifier itself, and needs the whole rate.
 
     The defaults are the published settings: random initial weights, Adam at 0.001,
     times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
@@ -270,14 +287,19 @@ class MSCAMClassifier(_LabelGraphClassifier):
         ``"rendered"`` (of ``"tiny"``, shipped, learned on rendered faces), a file of
         torchvision's state dict, or None for random weights. The paper has
         random weights.
-    descriptions : dict, sequence of str or None, default=None
+    descriptions : dict, sequence of str, "intensity" or None, default=None
         What the AUs look like: a dict by AU number describes some, `skfau.facs` the
-        others; a sequence describes all AUs, in the order of `aus`. Other texts than
-        those of `skfau.facs` need the extra ``text``.
-    text_encoder : str, array-like or None, default=None
-        Frozen encoder of the descriptions: name or folder of a sentence-transformers
-        model; or the vectors themselves, (n_aus, d), one row per AU; None is
-        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library.
+        others; a sequence describes all AUs, in the order of `aus`; ``"intensity"``
+        takes `skfau.facs.INTENSITY_DESCRIPTIONS`, which also say how strong each change
+        is, for the AUs that are there. Other texts than those of `skfau.facs` need an
+        encoder.
+    text_encoder : str, callable, dict, array-like or None, default=None
+        Frozen encoder of the descriptions: a sentence-transformers model, loaded or by
+        its name or folder; or a function from a text to its vector, shape (d,); or the
+        vectors themselves, a dict by AU number or (n_aus, d), one row per AU. None is
+        all-MiniLM-L6-v2 (d = 384), whose vectors of `skfau.facs` come with the library;
+        for other texts it needs the extra ``text``. `save` writes no functions and no
+        loaded models.
     graph : {"correlation", "conditional"}, default="correlation"
         How the training labels give a graph, see `skfau.nn.label_graph`: as in the
         SEV-Net paper, or as in ML-GCN's own.
@@ -303,6 +325,9 @@ class MSCAMClassifier(_LabelGraphClassifier):
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
         Initial learning rate. The optimiser is Adam.
+    text_lr_factor : float, default=0.1
+        Factor of `lr` for the layers that see the AUs' vectors and no image. 1 is the
+        published rate, see the notes.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -371,8 +396,10 @@ class MSCAMClassifier(_LabelGraphClassifier):
     MLGCNClassifier : The same graph without attention.
     SEVNetClassifier : The network that it is compared with.
 
-    Notes ----- It is trained like SEV-Net and uses the same vectors, not embeddings of
-    the AUs' names. The two differ in nothing but the network.
+    Notes
+    -----
+    It is trained like SEV-Net and uses the same vectors, not embeddings of the AUs'
+    names.
 
     The defaults are the published settings: random initial weights, Adam at 0.001,
     times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
@@ -381,6 +408,10 @@ class MSCAMClassifier(_LabelGraphClassifier):
     Adam. The paper stops early and does not say when. ``early_stopping=True`` decides
     by the F1 of held-out subjects. It is off by default because it needs subjects; by
     epoch 50 the learning rate is a 3000th of the initial one.
+
+    One default is not the published one: layers that see the AUs' vectors and no image
+    learn at a tenth of the rate, as in `SEVNetClassifier`, which says why.
+    ``text_lr_factor=1`` is the printed rate.
 
     References
     ----------
@@ -401,6 +432,52 @@ class MSCAMClassifier(_LabelGraphClassifier):
     """
 
     _network = MSCAM
+    _parameter_constraints = {
+        **_LabelGraphClassifier._parameter_constraints,
+        "text_lr_factor": [WEIGHT],
+    }
+
+    def __init__(
+        self,
+        *,
+        backbone="resnet18",
+        weights=None,
+        descriptions=None,
+        text_encoder=None,
+        graph="correlation",
+        positive_threshold=0.2,
+        negative_threshold=-0.03,
+        conditional_threshold=0.4,
+        hidden_dim=1024,
+        aus=DATASET_AUS["bp4d"],
+        image_size=224,
+        grayscale=False,
+        augmentation="published",
+        lr=1e-3,
+        text_lr_factor=0.1,
+        lr_decay=0.85,
+        weight_decay=0.0,
+        batch_size=100,
+        max_epochs=50,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=5,
+        init_from=None,
+        warm_start=False,
+        checkpoint_dir=None,
+        callbacks=None,
+        device="auto",
+        precision="auto",
+        n_threads=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self._set_parameters(locals())
+
+    def _system(self, task):
+        system = super()._system(task)
+        factors = slow_text_parts(system.network, self.text_lr_factor)
+        return system._replace(lr_factors=factors)
 
     def attention_maps(self, X):
         """Return where the network looks for every AU.

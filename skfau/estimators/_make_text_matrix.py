@@ -15,14 +15,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from skfau.estimators._descriptions import (
-    MATRIX,
-    digest,
-    encode,
-    load_encoder,
-    shipped_vectors,
-)
-from skfau.facs import ACTION_UNITS
+from skfau.estimators._descriptions import MATRIX, digest, shipped_vectors
+from skfau.estimators._text_encoders import encode, load_encoder
+from skfau.facs import ACTION_UNITS, INTENSITY_DESCRIPTIONS
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -30,6 +25,7 @@ ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 def make_matrix():
     """Return the digests of all descriptions and their vectors, float32 (n, d)."""
     texts = [unit.description for unit in ACTION_UNITS.values()]
+    texts += INTENSITY_DESCRIPTIONS.values()
     means = [vectors.mean(axis=0) for vectors in encode(texts, load_encoder())]
     return [digest(text) for text in texts], np.stack(means)
 

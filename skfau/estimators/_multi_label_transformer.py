@@ -151,11 +151,13 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     skfau.model_selection.SmoothedClassifier : Its moving average over a video.
     skfau.model_selection.AUThresholdClassifier : Its threshold per AU.
 
-    Notes ----- The paper's section on experiments is empty. So sizes, rates and
-    augmentations are those of the authors' code; layers and loss are by default those
-    of the paper. The submission to the challenge is ``decoder="released",
-    class_weight="inverse_rate", dice_weight=0.5, weights="imagenet"``, then a moving
-    average over each video and a threshold per AU.
+    Notes
+    -----
+    The paper's section on experiments is empty. So sizes, rates and augmentations are
+    those of the authors' code; layers and loss are by default those of the paper. The
+    submission to the challenge is ``decoder="released", class_weight="inverse_rate",
+    dice_weight=0.5, weights="imagenet"``, then a moving average over each video and a
+    threshold per AU.
 
     The schedule, with B faces in a batch, tokens of length d, and n steps in an epoch:
     the backbone has the rate ``lr * lr_decay ** epoch``. The patches' encoder and the
@@ -164,9 +166,11 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     rates are higher if an epoch has fewer steps: with few faces, lower `lr`, or use
     ``schedule=None`` with an `lr` of your own.
 
-    Departures: steps count from 1, so that the first one changes the weights. Weight
-    decay follows every schedule, as always with AdamW. Pixels from outside of a rotated
-    image are black, not reflected. Brightness is not clipped.
+    Departures: the last layers of residual branches start at a tenth of the released
+    scale, see `skfau.nn.MultiLabelTransformer`. Steps count from 1, so that the first
+    one changes the weights. Weight decay follows every schedule, as always with AdamW.
+    Pixels from outside of a rotated image are black, not reflected. Brightness is not
+    clipped.
 
     References
     ----------
@@ -284,7 +288,7 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     def _schedule(self, n_tokens):
         """Return the learning rate's factor for a part that takes `n_tokens` tokens."""
         if self.schedule is None:
-            return None
+            return 1.0
         scale = self.batch_size / _RELEASED_SCALE / self.embedding_dim**0.5
 
         def factor(step, n_steps):

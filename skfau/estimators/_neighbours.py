@@ -14,6 +14,8 @@ from skfau.estimators._batches import (
     move_landmarks,
     weights_of_rows,
 )
+from skfau.estimators._exported import Part, Prepared
+from skfau.estimators._exported import fit_similarity as fit_tensors
 from skfau.estimators._feature_cache import FeatureCache
 from skfau.exceptions import FaceImageError
 from skfau.faces import Faces
@@ -128,8 +130,9 @@ class Neighbourhood:
 
 def _five_points(landmarks):
     """Return eye centres, nose and mouth corners of (n, 68, 2) landmarks."""
-    eyes = landmarks[:, 36:48].reshape(-1, 2, 6, 2).mean(axis=2)
-    return np.concatenate([eyes, landmarks[:, [33, 48, 54]]], axis=1)
+    eyes = landmarks[:, 36:48].reshape(-1, 2, 6, 2).mean(2)
+    join = torch.cat if isinstance(landmarks, torch.Tensor) else np.concatenate
+    return join([eyes, landmarks[:, [33, 48, 54]]], 1)
 
 
 def _aligning(own, other):
@@ -360,3 +363,53 @@ def _windows(summary, store_rows, order, batch_size):
             parts.append(torch.stack([held[row][place] for row in side]))
         yield rows, parts
         held = {row: part for row, part in held.items() if last_use[row] > start}
+
+
+class ExportedFrames(Part):
+    """An `AUNet` with all that is done to a face and its neighbours before.
+
+    Parameters
+    ----------
+    module : FrameNetwork
+        Of a fitted classifier with the temporal module.
+    face_size : tuple of (int, int)
+        Height and width of the faces, pixels.
+    augmentation : FaceAugmentation or None
+        Its ``crop`` says which central window the network sees.
+    """
+
+    def __init__(self, module, face_size, augmentation):
+        frames = ("images", *SIDES)
+        points = ("landmarks", *(f"{side}_landmarks" for side in SIDES))
+        super().__init__((*frames, *points))
+        self.frames, self.points = frames, points
+        self.prepared = Prepared(module, face_size, augmentation)
+
+    def forward(self, given):
+        """Return probabilities (n, n_aus), float32."""
+        module, n_faces = self.prepared.module, given["images"].shape[0]
+        frames = self.prepared(torch.cat([given[name] for name in self.frames]))
+        summary = module.network.summary(module.network.features(frames))
+        # From the earlier frame take its part as previous, from the later one its part
+        # as following, as `_windows` does.
+        own = [each[:n_faces] for each in summary]
+        sides = summary[1][n_faces : 2 * n_faces], summary[2][2 * n_faces :]
+        size = module.image_size
+        point, *others = (
+            (2 * _five_points(self.prepared.points(given[name])) + 1) / size - 1
+            for name in self.points
+        )
+        moves = torch.stack([_moves_of(point, other) for other in others], 1)
+        return module.network.compare(*own, *sides, moves).sigmoid()
+
+
+def _moves_of(own, other):
+    """Return what `_aligning` does, for tensors."""
+    own, other = own.double(), other.double()
+    moves = fit_tensors(torch.where(own.isnan(), torch.nan, other), own)
+    linear, offset = moves[:, :, :2], moves[:, :, 2:]
+    # The inverse of a turn and a scale.
+    inverse = linear.mT / linear[:, :1].square().sum(2, keepdim=True)
+    moves = torch.cat([inverse, -inverse @ offset], 2)
+    known = moves.isfinite().all(2, keepdim=True).all(1, keepdim=True)
+    return torch.where(known, moves, torch.eye(2, 3, dtype=moves.dtype)).float()

@@ -78,6 +78,14 @@ class SharedParameters:
         for name in self._get_param_names():
             setattr(self, name, arguments[name])
 
+    def _named_by(self, aus):
+        """Return the parameters that tell one fit's checkpoint from another's.
+
+        What has no lasting name, such as a function, gives way to what it computes for
+        these AUs.
+        """
+        return self.get_params(False)
+
 
 def kept_parameters(parameters):
     """Return those parameters that `save` writes."""

@@ -18,6 +18,7 @@ from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._bounds import check_shapes, read_labels
 from skfau.estimators._training import load_history
+from skfau.exceptions import LabelError
 from skfau.nn import transfer_state
 
 FORMAT = 1
@@ -72,7 +73,22 @@ def fill(net, header, state):
 
 
 def load_state(network, state):
-    """Load arrays into a network by their names."""
+    """Load arrays into a network by their names.
+
+    Raises
+    ------
+    ValueError
+        If the network has other entries, or of other shapes.
+    """
+    own = {name: tuple(entry.shape) for name, entry in network.state_dict().items()}
+    given = {name: tuple(array.shape) for name, array in state.items()}
+    differ = sorted(name for name, _ in own.items() ^ given.items())
+    if differ:
+        raise ValueError(
+            f"The weights of the fit before do not fit the network: {differ[0]} was "
+            f"{given.get(differ[0], 'absent')} and is {own.get(differ[0], 'absent')}. "
+            "Set the parameters back, or fit afresh, without warm_start."
+        )
     network.load_state_dict({k: torch.as_tensor(array) for k, array in state.items()})
 
 
@@ -225,21 +241,22 @@ def read_file(path):
     return header, state
 
 
-def transfer(net, aus, source, cls):
+def transfer(net, task, source, cls):
     """Copy what two classifiers share into a fresh net; return a report.
 
     Parameters
     ----------
     net : TrainingNet
         Fresh; its network and its loss take what they share with the source's.
-    aus : tuple of int
-        Its AU numbers.
+    task : Task
+        That it was made for.
     source : BaseAUClassifier, or str or Path
         A fitted classifier of the same class, anything fitted around one, or the path
         of a saved one.
     cls : type
         Class that the net belongs to.
     """
+    aus = task.aus
     name, source_aus, arrays, loss = _source(source)
     network = net.module_.network
     if name != cls.__name__:
@@ -255,8 +272,30 @@ def transfer(net, aus, source, cls):
         )
     taught = {k: array for k, array in arrays.items() if k not in net.system.given}
     report = _transfer(network, taught, source_aus, aus)
+    _check_carried(network, task, set(report["fresh"]) - set(net.system.given))
     _transfer(net.criterion_, loss, source_aus, aus)
     return report
+
+
+def aus_of(source):
+    """Return the AUs of a classifier to start from, or of its file; () of None."""
+    if source is None:
+        return ()
+    return _source(source)[1]
+
+
+def _check_carried(network, task, fresh):
+    """Raise if AUs that no label teaches begin with entries that are `fresh`."""
+    own = network.au_axes() if hasattr(network, "au_axes") else network.state_dict()
+    new = [name for name in own if name in fresh]
+    untaught = np.array(task.aus)[task.label_counts[1] == 0]
+    if new and len(untaught):
+        raise LabelError(
+            f"Every training label of {', '.join(f'AU{au}' for au in untaught)} is "
+            f"NaN, and init_from is of another shape: {new[0]} would begin at random "
+            "and stay so. Take the parameters that shape the network from the "
+            "classifier in init_from, or leave the AU out of y and aus."
+        )
 
 
 def _source(source):

@@ -3,12 +3,13 @@
 from importlib.resources import as_file, files
 
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skfau._unwrap import find_having
 from skfau.estimators._chains import load
-from skfau.estimators._pretrained_pipeline import PretrainedPipeline
 from skfau.facs import DATASET_AUS
+from skfau.model_selection import AdaptedAUClassifier
 
 _FILES = {"rendered-1": "rendered-1.safetensors"}
 
@@ -56,11 +57,6 @@ def load_pretrained(name="rendered-1"):
     >>> import skfau
     >>> from skimage.data import astronaut
     >>> model = skfau.load_pretrained()
-    >>> model
-    PretrainedPipeline(
-        facealigner: FaceAligner(mesh=True, output_size=112)
-        calibratedauclassifier: CalibratedAUClassifier, fitted, 18 AUs: 1, 2, 4, ...
-    )
     >>> y_proba = model.predict_proba(skfau.Faces(astronaut()[None]))
     >>> y_proba.shape == (1, len(model[-1].aus_))
     True
@@ -73,27 +69,27 @@ def load_pretrained(name="rendered-1"):
             f"name must be one of {', '.join(map(repr, _FILES))}, got {name!r}."
         )
     with as_file(files("skfau.estimators") / "_trained" / _FILES[name]) as path:
-        return PretrainedPipeline(load(path).steps)
+        return load(path)
 
 
 def pretrained_classifier(
-    aus=DATASET_AUS["bp4d"], *, name="rendered-1", lr=1e-4, max_epochs=8, **settings
+    aus=DATASET_AUS["bp4d"], *, name="rendered-1", lr=5e-5, max_epochs=4, **settings
 ):
     """Return a chain to fit on your own labels, which starts from the shipped model.
 
-    AUs that the shipped model knows start from what it knows of them, others afresh.
-    With fewer than some hundred labelled faces, or with few of the AUs, it may know
-    less afterwards than before: score `load_pretrained` on the same rows.
+    It learns your labels without forgetting what the shipped model knows, see
+    `~skfau.model_selection.AdaptedAUClassifier`. AUs that the shipped model does not
+    know start afresh.
 
     Parameters
     ----------
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
-        AU number of each column of y.
+        AU number of each column of y; None means the AUs of the shipped model.
     name : str, default="rendered-1"
         As for `load_pretrained`.
-    lr : float, default=0.0001
+    lr : float, default=5e-05
         Initial learning rate; a larger one unlearns more than a few people teach.
-    max_epochs : int, default=8
+    max_epochs : int, default=4
         Epochs of the fit.
     **settings : dict
         Other parameters of `FAUTransformerClassifier`, such as ``random_state`` and
@@ -109,25 +105,18 @@ def pretrained_classifier(
     ValueError
         If there is no model of that name, or a setting is no parameter.
 
-    Notes
-    -----
-    The last layers of the network mix all AUs. Where `aus` leaves some out, their share
-    is lost and has to be learned again: with few people the areas under the ROC curve
-    may then fall below those of the shipped model, see
-    ``benchmarks/bench_fine_tune.py``.
-
     Examples
     --------
-    >>> from skfau.datasets import make_faces
+    >>> from skfau.datasets import load_rendered
     >>> from skfau.estimators import pretrained_classifier
-    >>> faces = make_faces(n_subjects=4, n_frames=4, image_size=64, random_state=0)
-    >>> clf = pretrained_classifier(max_epochs=1, random_state=0)
-    >>> clf.fit(faces.data, faces.target).predict_proba(faces.data).shape
-    (16, 12)
+    >>> mine = load_rendered(aus=(6, 12))
+    >>> clf = pretrained_classifier((6, 12), max_epochs=1, random_state=0)
+    >>> clf.fit(mine.data[:24], mine.target[:24]).predict_proba(mine.data[:24]).shape
+    (24, 2)
     """
     model = load_pretrained(name)
     network, _ = find_having(model, "net_")
-    start = clone(network).set_params(
-        init_from=network, aus=aus, lr=lr, max_epochs=max_epochs, **settings
-    )
-    return Pipeline([("align", clone(model[0])), ("clf", start)])
+    settings = {"lr": lr, "max_epochs": max_epochs} | settings
+    learning = clone(network).set_params(init_from=network, **settings)
+    clf = AdaptedAUClassifier(FrozenEstimator(model[-1]), learning, aus=aus)
+    return Pipeline([("align", clone(model[0])), ("clf", clf)])

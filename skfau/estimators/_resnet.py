@@ -99,11 +99,15 @@ class ResNetClassifier(BaseAUClassifier):
     transferred_ : object
         Which weights came from `init_from` and which are new; only set if it was used.
 
-    See Also -------- skfau.nn.PooledNet : The network. SEVNetClassifier : The same
-    backbone, guided by descriptions of the AUs.
+    See Also
+    --------
+    skfau.nn.PooledNet : The network.
+    SEVNetClassifier : The same backbone, guided by descriptions of the AUs.
 
-    Notes ----- ``"resnet34"``, ``"resnet50"`` and all other backbones of
-    `skfau.nn.make_backbone` work as well.
+    Notes
+    -----
+    ``"resnet34"``, ``"resnet50"`` and all other backbones of `skfau.nn.make_backbone`
+    work as well.
 
     The defaults are the published settings: random initial weights, Adam at 0.001,
     times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256

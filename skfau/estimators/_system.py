@@ -91,10 +91,10 @@ class System(NamedTuple):
         which AUs lie, go along wherever a fit goes on.
     optimizer : callable or None, default=None
         Makes the optimiser from parameters, ``lr`` and ``weight_decay``; None is Adam.
-    lr_factors : dict of str to callable or None, default={}
+    lr_factors : dict of str to float or callable, default={}
         Submodules of the network with their own parameter group, and the group's factor
-        of `lr`: a function of the step, counted from 1, and of the steps in an epoch.
-        None is the schedule of all other weights.
+        of `lr`. A number scales the schedule of all other weights. A function of the
+        step, counted from 1, and of the steps in an epoch takes its place.
     inputs : tuple of str, default=()
         Columns that the network takes beside the images, in prediction as well:
         ``("landmarks",)`` or nothing.
@@ -125,7 +125,7 @@ class System(NamedTuple):
     network: nn.Module
     loss: nn.Module
     optimizer: Callable | None = None
-    lr_factors: dict[str, Callable | None] = {}
+    lr_factors: dict[str, float | Callable] = {}
     inputs: tuple = ()
     targets: Any = None
     buffers: dict[str, np.ndarray | None] = {}

@@ -32,9 +32,7 @@ class TrainingNet(NeuralNet):
     never interrupted.
     """
 
-    def __init__(
-        self, *args, seed=0, learning_rate_factor=None, lr_factors=None, **kwargs
-    ):
+    def __init__(self, *args, seed=0, learning_rate_factor=None, lr_factors, **kwargs):
         super().__init__(*args, **kwargs)
         self.seed = seed
         self.learning_rate_factor = learning_rate_factor
@@ -48,16 +46,16 @@ class TrainingNet(NeuralNet):
     @property
     def schedule(self):
         """What sets the learning rate beside `lr`, in words; "" if nothing does."""
-        parts = [name for name, factor in (self.lr_factors or {}).items() if factor]
+        parts = [name for name, f in self.lr_factors.items() if callable(f)]
         decay = ["lr_decay"] if self.learning_rate_factor is not None else []
         return ", ".join(decay + parts)
 
     def planned_rates(self, n_epochs):
         """Return the factors of `lr` in the first epochs, of ten steps each."""
-        factors = [f for f in (self.lr_factors or {}).values() if f]
+        factors = self.lr_factors.values()
         return [
             [1.0 if self.learning_rate_factor is None else self.learning_rate_factor(e)]
-            + [factor(10 * e + 1, 10) for factor in factors]
+            + [f(10 * e + 1, 10) if callable(f) else f for f in factors]
             for e in range(n_epochs)
         ]
 
@@ -95,8 +93,10 @@ class TrainingNet(NeuralNet):
         self.order.manual_seed(derive_seed(self.seed, ORDER, epoch))
         batches.rng = np.random.default_rng([self.seed, AUGMENT, epoch])
         if self.learning_rate_factor is not None:
-            for number in range(len(self.optimizer_.param_groups)):
-                self._set_rate(number, self.learning_rate_factor(epoch))
+            # Groups of `lr_factors` come first, that of all other weights last.
+            shares = [*map(constant, self.lr_factors.values()), 1.0]
+            for number, share in enumerate(shares):
+                self._set_rate(number, share * self.learning_rate_factor(epoch))
         self.n_steps_ = -(-len(batches) // self.batch_size)
         self.step_ = epoch * self.n_steps_
 
@@ -119,9 +119,8 @@ class TrainingNet(NeuralNet):
     def train_step(self, batch, **fit_params):
         """Take one optimiser step on the private stream, then let centres follow."""
         self.step_ += 1
-        # Groups of `lr_factors` come first, that of all other weights last.
-        for number, factor in enumerate((self.lr_factors or {}).values()):
-            if factor is not None:
+        for number, factor in enumerate(self.lr_factors.values()):
+            if callable(factor):
                 self._set_rate(number, factor(self.step_, self.n_steps_))
         with self.stream():
             step = super().train_step(batch, **fit_params)
@@ -324,6 +323,11 @@ class TrainingNet(NeuralNet):
         self.resumed_ = state["callbacks"]
 
 
+def constant(factor):
+    """Return a factor of `lr` before a function of the step takes its place."""
+    return 1.0 if callable(factor) else factor
+
+
 def batch_weight(targets):
     """Return the mean weight of a batch's faces, 1 without weights.
 
@@ -393,11 +397,12 @@ def make_training_net(
     seed,
     callbacks,
     learning_rate_factor,
-    lr_factors=None,
+    lr_factors,
     verbose=0,
 ):
     """Compose an initialised `TrainingNet`; nothing global is seeded."""
-    groups = [(f"network.{name}.*", {}) for name in lr_factors or {}]
+    rates = {name: lr * constant(factor) for name, factor in lr_factors.items()}
+    groups = [(f"network.{name}.*", {"lr": rate}) for name, rate in rates.items()]
     net = TrainingNet(
         module,
         criterion=criterion,

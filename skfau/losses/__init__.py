@@ -19,6 +19,7 @@ from skfau.losses._fau_transformer import FAUTransformerLoss
 from skfau.losses._jaanet import JAANetLoss, LandmarkLoss
 from skfau.losses._label_losses import WeightedBCE, WeightedDice, WeightedTversky
 from skfau.losses._maps import MapLoss
+from skfau.losses._megraph import MEGraphLoss, WeightedAsymmetric
 from skfau.losses._multi_label_transformer import MultiLabelTransformerLoss
 from skfau.losses._wsarl import WSARLLoss
 
@@ -31,9 +32,11 @@ __all__ = [
     "JAANetLoss",
     "LandmarkLoss",
     "LandmarkMapLoss",
+    "MEGraphLoss",
     "MapLoss",
     "MultiLabelTransformerLoss",
     "WSARLLoss",
+    "WeightedAsymmetric",
     "WeightedBCE",
     "WeightedDice",
     "WeightedTversky",

@@ -3,9 +3,11 @@
 import torch
 from torch import nn
 
-from skfau.losses._inputs import aux_of, known_labels, mean_of_known
+from skfau.losses._inputs import aux_of, known_labels, mean_of_known, weights_of
 
 __all__ = ["CenterContrastive", "CenterLoss"]
+
+_REDUCTIONS = ("mean", "sum")
 
 
 class _CenterBase(nn.Module):
@@ -15,9 +17,13 @@ class _CenterBase(nn.Module):
     `after_step` uses and clears. So gradients may be accumulated over several batches.
     """
 
-    def __init__(self, n_aus, embedding_dim, rate):
+    def __init__(self, n_aus, embedding_dim, rate, reduction):
         super().__init__()
-        self.rate = rate
+        if reduction not in _REDUCTIONS:
+            raise ValueError(
+                f"reduction must be one of {_REDUCTIONS}. Got {reduction!r}."
+            )
+        self.rate, self.reduction = rate, reduction
         self.register_buffer("centers", torch.zeros(n_aus, embedding_dim))
         self._tally = None
 
@@ -43,7 +49,18 @@ class _CenterBase(nn.Module):
         if self.training:
             self._count(embeddings.detach(), active)
         distances = (embeddings - self.centers.to(embeddings)).square().sum(dim=-1)
-        return self._combine(distances, active, inactive)
+        n_faces = weights_of(targets, embeddings).sum()
+        totals = [self._reduce(distances, s, n_faces) for s in (active, inactive)]
+        # Without an active pair or an inactive one there is nothing to contrast.
+        contrasted = (active > 0).any() & (inactive > 0).any()
+        return self._combine(*totals, contrasted)
+
+    def _reduce(self, distances, share, n_faces):
+        """Return the mean over the pairs, or over the faces the sum of their pairs."""
+        mean = mean_of_known(distances, share)
+        if self.reduction == "mean":
+            return mean
+        return mean * share.sum() / n_faces.clamp(min=torch.finfo(mean.dtype).tiny)
 
     def _count(self, embeddings, active):
         # Totals by a product and a sum: autocast would turn an einsum into bfloat16.
@@ -81,6 +98,8 @@ class CenterContrastive(_CenterBase):
         Step of the centres; the value of [2]_, as the paper has none.
     eps : float, default=1e-06
         Added to the denominator.
+    reduction : {"mean", "sum"}, default="mean"
+        What is divided by what: means over pairs, or sums over them as in print.
 
     Attributes
     ----------
@@ -94,6 +113,10 @@ class CenterContrastive(_CenterBase):
     i and centre i, ``mean over active pairs / (mean over inactive pairs + eps)``, over
     all pairs of image and AU in the batch with a known label. Without an active pair
     or without an inactive one there is nothing to contrast: value and gradient are 0.
+
+    ``reduction="sum"`` is equation 5 as printed, with each of its sums averaged over
+    the images of the batch. The value is that of means times the active pairs, divided
+    by the inactive ones: about a half for the AUs of BP4D, a tenth for those of DISFA.
 
     Centres follow as in [2]_: after each optimiser step, centre i moves by ``-rate *
     sum over active images of (c_i - f_i) / (1 + their number)``, with the embeddings
@@ -120,14 +143,12 @@ class CenterContrastive(_CenterBase):
     tensor([[0.2500, 0.0000]])
     """
 
-    def __init__(self, n_aus, embedding_dim, rate=0.5, eps=1e-6):
-        super().__init__(n_aus, embedding_dim, rate)
+    def __init__(self, n_aus, embedding_dim, rate=0.5, eps=1e-6, reduction="mean"):
+        super().__init__(n_aus, embedding_dim, rate, reduction)
         self.eps = eps
 
-    def _combine(self, distances, active, inactive):
-        pulled, pushed = (mean_of_known(distances, s) for s in (active, inactive))
-        contrast = pulled / (pushed + self.eps)
-        return torch.where((active > 0).any() & (inactive > 0).any(), contrast, 0.0)
+    def _combine(self, pulled, pushed, contrasted):
+        return torch.where(contrasted, pulled / (pushed + self.eps), 0.0)
 
 
 class CenterLoss(_CenterBase):
@@ -141,6 +162,8 @@ class CenterLoss(_CenterBase):
         Length of an AU's embedding.
     rate : float, default=0.5
         Step of the centres.
+    reduction : {"mean", "sum"}, default="mean"
+        The mean over pairs, or the mean over images of the sum of their pairs.
 
     Attributes
     ----------
@@ -149,9 +172,10 @@ class CenterLoss(_CenterBase):
 
     Notes
     -----
-    Half the mean squared distance over the active pairs of image and AU in the batch
-    (the original sums over the batch, in which every image has one class); 0 without
-    an active pair. Centres follow as for `CenterContrastive`.
+    Half the mean squared distance over the active pairs of image and AU in the batch;
+    0 without an active pair. In the original every image has one class, so that both
+    reductions are its sum over the batch, divided by the number of images. Centres
+    follow as for `CenterContrastive`.
 
     References
     ----------
@@ -167,8 +191,8 @@ class CenterLoss(_CenterBase):
     tensor(2.5000)
     """
 
-    def __init__(self, n_aus, embedding_dim, rate=0.5):
-        super().__init__(n_aus, embedding_dim, rate)
+    def __init__(self, n_aus, embedding_dim, rate=0.5, reduction="mean"):
+        super().__init__(n_aus, embedding_dim, rate, reduction)
 
-    def _combine(self, distances, active, inactive):
-        return mean_of_known(distances, active) / 2
+    def _combine(self, pulled, pushed, contrasted):
+        return pulled / 2

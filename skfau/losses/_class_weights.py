@@ -34,6 +34,9 @@ def soft_balance_weights(positives, power=0.7, normalize=True):
     .. [2] J. Peng, X. Bu, M. Sun, Z. Zhang, T. Tan and J. Yan, "Large-scale object
        detection in the wild from imbalanced multi-labels", CVPR 2020.
 
+    The scale of the weights is the scale of the label losses: with weights as printed
+    they outweigh the other parts of equation 1 about n_aus times more.
+
     Examples
     --------
     >>> from skfau.losses import soft_balance_weights

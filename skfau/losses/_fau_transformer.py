@@ -4,7 +4,7 @@ from torch import nn
 
 from skfau.losses._centers import CenterContrastive, CenterLoss
 from skfau.losses._inputs import aux_of
-from skfau.losses._label_losses import WeightedBCE, WeightedTversky
+from skfau.losses._label_losses import WeightedBCE, WeightedDice, WeightedTversky
 from skfau.losses._maps import MapLoss
 
 __all__ = ["FAUTransformerLoss"]
@@ -21,15 +21,18 @@ class FAUTransformerLoss(nn.Module):
         Length of an AU's embedding.
     class_weight : array-like of shape (n_aus,) or None, default=None
         Weight of each AU in the label losses; None is 1 for all.
-    attention_losses : tuple of {"wce", "tversky"}, default=('wce', 'tversky')
-        Losses of the attention branch's logits (equation 3), `WeightedBCE` and
-        `WeightedTversky`; () for a network without attention.
-    classifier_losses : tuple of {"wce", "tversky"}, default=('wce', 'tversky')
+    attention_losses : tuple of {"wce", "tversky", "dice"}, default=('wce', 'tversky')
+        Losses of the attention branch's logits (equation 3), `WeightedBCE`,
+        `WeightedTversky` and, as in Table 7, `WeightedDice`; () for a network without
+        attention.
+    classifier_losses : tuple of {"wce", "tversky", "dice"}, default=('wce', 'tversky')
         Losses of the classifier's logits (equation 6), at least one.
     tversky_alpha : float, default=0.25
         Weight of false positives.
     tversky_beta : float, default=0.75
         Weight of false negatives.
+    tversky_eps : float, default=1.0
+        Added above and below the fraction bar.
     map_loss : {"huber", "l1", "l2"} or None, default='huber'
         Distance between attention maps and heatmaps (equation 2), `MapLoss`; None
         trains the maps without supervision.
@@ -39,6 +42,8 @@ class FAUTransformerLoss(nn.Module):
         Whether the maps of inactive AUs should be empty or like those of active ones.
     center_loss : {"contrastive", "center"} or None, default='contrastive'
         `CenterContrastive` (equation 5), `CenterLoss`, or none.
+    center_reduction : {"mean", "sum"}, default='mean'
+        Whether they have means over pairs of image and AU, or sums as in print.
     loss_weights : tuple of 4 float, default=(0.33, 0.33, 0.15, 0.15)
         Of attention, classifier, maps and centres (equation 1).
 
@@ -46,8 +51,8 @@ class FAUTransformerLoss(nn.Module):
     ----------
     parts : dict of str to Tensor of shape ()
         What each part added to the loss of the last call, weighted and detached:
-        ``"attention_wce"``, ``"attention_tversky"``, ``"classifier_wce"``,
-        ``"classifier_tversky"``, ``"map"``, ``"center"``, as far as they are on.
+        ``"attention_wce"``, ``"classifier_wce"`` and so on, ``"map"``, ``"center"``,
+        as far as they are on.
 
     Raises
     ------
@@ -87,24 +92,29 @@ class FAUTransformerLoss(nn.Module):
         classifier_losses=("wce", "tversky"),
         tversky_alpha=0.25,
         tversky_beta=0.75,
+        tversky_eps=1.0,
         map_loss="huber",
         map_delta=0.5,
         map_target="active",
         center_loss="contrastive",
+        center_reduction="mean",
         loss_weights=(0.33, 0.33, 0.15, 0.15),
     ):
         super().__init__()
         label_losses = {
             "wce": WeightedBCE(class_weight),
-            "tversky": WeightedTversky(class_weight, tversky_alpha, tversky_beta),
+            "tversky": WeightedTversky(
+                class_weight, tversky_alpha, tversky_beta, tversky_eps
+            ),
+            "dice": WeightedDice(class_weight),
         }
         center_losses = {"contrastive": CenterContrastive, "center": CenterLoss}
         _check_names("attention_losses", attention_losses, label_losses)
         _check_names("classifier_losses", classifier_losses, label_losses)
         if not classifier_losses:
             raise ValueError(
-                "classifier_losses must hold 'wce', 'tversky' or both. Got none, which "
-                "would leave the network's own predictions untrained."
+                "classifier_losses must hold 'wce', 'tversky' or 'dice'. Got none, "
+                "which would leave the network's own predictions untrained."
             )
         if center_loss is not None:
             _check_names("center_loss", (center_loss,), center_losses)
@@ -119,7 +129,7 @@ class FAUTransformerLoss(nn.Module):
         self.classifier_losses = tuple(classifier_losses)
         self.map_loss = map_loss and MapLoss(map_loss, map_delta, map_target)
         self.center_loss = center_loss and center_losses[center_loss](
-            n_aus, embedding_dim
+            n_aus, embedding_dim, reduction=center_reduction
         )
         self.parts = {}
 

@@ -9,6 +9,7 @@ from skfau.losses._inputs import (
     known_labels,
     logits_of,
     mean_of_known,
+    weights_of,
 )
 
 __all__ = ["WeightedBCE", "WeightedDice", "WeightedTversky"]
@@ -21,18 +22,30 @@ class WeightedBCE(nn.Module):
     ----------
     class_weight : array-like of shape (n_aus,) or None, default=None
         Weight of each AU; None is 1 for all.
+    reduction : {"mean", "sum"}, default="mean"
+        What the sum of ``w_i * bce(y_ni, p_ni)`` over known labels is divided by: their
+        number, or with ``"sum"`` the number of faces.
+
+    Raises
+    ------
+    ValueError
+        If `reduction` is something else.
 
     Notes
     -----
-    ``sum of w_i * bce(y_ni, p_ni) over known entries / number of known entries``: the
-    mean over the batch of equation 4 of [1]_, with the logarithm and the minus sign
-    that are missing in print. The weights are not normalised here. Computed in float32
-    (or wider) from logits. With no known label the value and the gradient are 0.
+    ``"mean"`` is the mean over the batch of equation 4 of [1]_, with the logarithm and
+    the minus sign that are missing in print. ``"sum"`` is the sum over the AUs of
+    equation 2 of [2]_, averaged over faces: an unknown label adds nothing, and leaves
+    the steps for the others as they are. The weights are not normalised here. Computed
+    in float32 (or wider) from logits. With no known label the value and the gradient
+    are 0.
 
     References
     ----------
     .. [1] G. M. Jacob and B. Stenger, "Facial action unit detection with
        transformers", CVPR 2021.
+    .. [2] Z. Shao, Z. Liu, J. Cai, Y. Wu and L. Ma, "Facial action unit detection
+       using attention and relation learning", first version, arXiv:1808.03457v1.
 
     Examples
     --------
@@ -43,8 +56,11 @@ class WeightedBCE(nn.Module):
     tensor(0.6931)
     """
 
-    def __init__(self, class_weight=None):
+    def __init__(self, class_weight=None, reduction="mean"):
         super().__init__()
+        if reduction not in ("mean", "sum"):
+            raise ValueError(f"reduction must be 'mean' or 'sum'. Got {reduction!r}.")
+        self.reduction = reduction
         weight = as_class_weight(class_weight)
         self.register_buffer("class_weight", weight, persistent=False)
 
@@ -65,7 +81,11 @@ class WeightedBCE(nn.Module):
         logits = logits_of(outputs)
         labels, share = known_labels(targets, logits.shape, logits)
         each = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        return mean_of_known(each, share, self.class_weight)
+        mean = mean_of_known(each, share, self.class_weight)
+        if self.reduction == "mean":
+            return mean
+        n_faces = weights_of(targets, logits).sum()
+        return mean * share.sum() / torch.where(n_faces > 0, n_faces, 1.0)
 
 
 class WeightedTversky(nn.Module):

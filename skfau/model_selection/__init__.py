@@ -1,5 +1,6 @@
 """Folds of subjects, out-of-fold probabilities, thresholds, smoothing and votes."""
 
+from skfau.model_selection._adapted import AdaptedAUClassifier
 from skfau.model_selection._calibrated import CalibratedAUClassifier
 from skfau.model_selection._compare import compare, cross_dataset_scores
 from skfau.model_selection._out_of_fold import oof_predict_proba
@@ -16,6 +17,7 @@ from skfau.model_selection._vote import AUVotingClassifier
 __all__ = [
     "AUThresholdClassifier",
     "AUVotingClassifier",
+    "AdaptedAUClassifier",
     "CalibratedAUClassifier",
     "ProbabilitySmoother",
     "PublishedKFold",

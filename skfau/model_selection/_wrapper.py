@@ -22,7 +22,7 @@ from skfau.metrics import au_f1_score
 
 # Probabilities are clipped here, so that certainty stays finite and one classifier of
 # several does not decide alone.
-_CLIPPED = 1e-6
+CLIPPED = 1e-6
 
 
 def log_odds(probabilities):
@@ -38,7 +38,7 @@ def log_odds(probabilities):
     odds : ndarray
         Finite, or NaN.
     """
-    return logit(np.clip(probabilities, _CLIPPED, 1 - _CLIPPED))
+    return logit(np.clip(probabilities, CLIPPED, 1 - CLIPPED))
 
 
 class WrappedClassifier(

@@ -13,6 +13,7 @@ from skfau.nn._fau_transformer import FAUTransformer
 from skfau.nn._jaanet import JAANet
 from skfau.nn._label_graph import MLGCN, MSCAM, label_graph
 from skfau.nn._label_vae import LabelVAE
+from skfau.nn._megraph import MEGraph
 from skfau.nn._multi_label_transformer import MultiLabelTransformer
 from skfau.nn._pooled import PooledNet
 from skfau.nn._sevnet import SEVNet
@@ -35,6 +36,7 @@ __all__ = [
     "FAUTransformer",
     "JAANet",
     "LabelVAE",
+    "MEGraph",
     "MultiLabelTransformer",
     "PooledNet",
     "SEVNet",

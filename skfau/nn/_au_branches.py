@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.func import functional_call
 
 from skfau.nn._blocks import PerAULinear
 from skfau.nn._weights import IMAGENET_MEAN, IMAGENET_STD
@@ -67,12 +68,23 @@ class ChannelAttention(nn.Module):
 
     def forward(self, maps):
         """Return (n, n_aus * width, h, w) and weights (n, n_aus, width) or None."""
-        maps, weights = self.first(maps), None
+        maps = self.first(maps)
+        weights = self._weights(maps)
+        gates = None if weights is None else weights[..., None, None]
+        return self.third(self.second(maps, gates)), weights
+
+    def weighted(self, maps):
+        """Return the weighted maps of equation 4, (n, n_aus * width, h, w)."""
+        maps = self.first(maps)
+        weights = self._weights(maps)
+        maps = self.second.conv(maps)
+        return maps if weights is None else _gated(maps, weights[..., None, None])
+
+    def _weights(self, maps):
         if self.weigh is None:
-            return self.third(self.second(maps)), weights
+            return None
         pooled = maps.mean(dim=(2, 3)).unflatten(1, (self.n_aus, -1))
-        weights = self.weigh(pooled).sigmoid()
-        return self.third(self.second(maps, weights[..., None, None])), weights
+        return self.weigh(pooled).sigmoid()
 
 
 class SpatialAttention(nn.Module):
@@ -92,11 +104,13 @@ class SpatialAttention(nn.Module):
         Refines logits by features, see `skfau.nn.DenseCRF`.
     scale : int
         Side of the maps that the CRF works on, as a multiple of the input's side.
+    energy : bool
+        Whether to return the CRF's energy, too.
     """
 
-    def __init__(self, n_aus, width, kernel_features, crf, scale):
+    def __init__(self, n_aus, width, kernel_features, crf, scale, energy):
         super().__init__()
-        self.n_aus, self.scale = n_aus, scale
+        self.n_aus, self.scale, self.energy = n_aus, scale, energy
         self.features = None
         if kernel_features:
             self.features = PerAUConv(n_aus, width, kernel_features)
@@ -114,19 +128,23 @@ class SpatialAttention(nn.Module):
         logits = self.score(maps)
         if self.crf is None:
             attention = logits.sigmoid()
-            return attention, {"attention_maps": attention}
+            return attention, {"attention_maps": attention, "gates": attention}
         size = logits.shape[-2:]
         work = tuple(self.scale * side for side in size)
         logits = _resized(logits, work)
-        refined = self.crf(logits, self._kernel_features(maps, images, work))
+        features = self._kernel_features(maps, images, work)
+        refined = self.crf(logits, features)
         attention = refined.sigmoid()
+        gates = _resized(attention, size)
         aux = {
             "attention_maps": logits.sigmoid(),
             "refined_maps": attention,
-            "crf_energy": self._energy(logits, refined),
+            "gates": gates,
         }
+        if self.energy:
+            aux["crf_energy"] = self._energy(logits, features)
         # The CRF returns at least float32, even where autocast makes maps bfloat16.
-        return _resized(attention, size).to(maps.dtype), aux
+        return gates.to(maps.dtype), aux
 
     def _kernel_features(self, maps, images, work):
         """Return colours from 0 to 255 (n, 3, ...), or maps (n, n_aus, channels, ...).
@@ -137,16 +155,20 @@ class SpatialAttention(nn.Module):
             return _resized(images.detach() * self.std + self.mean, work, True)
         return _resized(maps.detach(), work).unflatten(1, (self.n_aus, -1))
 
-    def _energy(self, logits, refined):
+    def _energy(self, logits, features):
         """Return the expected energy (equation 6) per pixel, (n, n_aus).
 
         The kernels are normalised per pixel. So what the last iteration added to the
-        logits, apart from the bias, is each pixel's weighted mean of 2q - 1.
+        logits, apart from the bias, is each pixel's weighted mean of 2q - 1. As in the
+        mean field, a pixel is paired with itself, too. Here the kernels' weights are
+        constants, as in equation 7: by negative ones the energy would fall without end.
         """
-        q, crf = refined.sigmoid(), self.crf
+        crf = {name: value.detach() for name, value in self.crf.named_parameters()}
+        refined = functional_call(self.crf, crf, (logits, features))
+        q = refined.sigmoid()
         unary = F.binary_cross_entropy_with_logits(logits, q, reduction="none")
-        seen = refined - logits - crf.bias.view(-1, 1, 1)
-        disagreement = crf.appearance_weight + crf.smoothness_weight
+        seen = refined - logits - crf["bias"].view(-1, 1, 1)
+        disagreement = crf["appearance_weight"] + crf["smoothness_weight"]
         disagreement = disagreement - ((2 * q - 1) * seen).mean(dim=(2, 3))
         return unary.mean(dim=(2, 3)) + disagreement / 4
 

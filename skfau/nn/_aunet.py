@@ -34,18 +34,19 @@ class AUNet(nn.Module):
         FAN's), and its other stages replace the convolutions, ResNet-18-A of Table
         XIII.
     weights : {"imagenet", "rendered"}, path or None, default=None
-        Initial weights of the backbone: a file for ``"fan"``, see `FAN`; for the others
-        see `make_backbone`.
+        Initial weights of the backbone: ``"rendered"`` or a file for ``"fan"``, see
+        `FAN`; for the others see `make_backbone`.
     temporal : bool, default=True
         Whether the network has the temporal difference module.
     static_share : float, default=0.9
         Weight alpha of the face's own maps where motion is added.
     motion_share : float, default=0.1
         Weight beta of the motion that is added.
-    fan_width : int, default=256
-        Channels of the FAN's hourglasses, and of the layers after it.
-    fan_stacks : int, default=2
-        Hourglasses of the FAN.
+    fan_width : int or None, default=None
+        Channels of the FAN's hourglasses, and of the layers after it. None is 256, or
+        64 with ``weights="rendered"``.
+    fan_stacks : int or None, default=None
+        Hourglasses of the FAN. None is 2, or 1 with ``weights="rendered"``.
 
     Attributes
     ----------
@@ -99,8 +100,8 @@ class AUNet(nn.Module):
         temporal=True,
         static_share=0.9,
         motion_share=0.1,
-        fan_width=256,
-        fan_stacks=2,
+        fan_width=None,
+        fan_stacks=None,
     ):
         super().__init__()
         if backbone not in _BACKBONES:
@@ -114,7 +115,7 @@ class AUNet(nn.Module):
         if self.frozen:
             self.trunk = FAN(weights, width=fan_width, n_stacks=fan_stacks)
             self.trunk.requires_grad_(False).eval()
-            motion = self._add_fan_head(self.trunk.out_channels, fan_width)
+            motion = self._add_fan_head(self.trunk.out_channels, self.trunk.width)
         else:
             motion = self._split(make_backbone(backbone, weights, cut="full"))
         channels = _out_channels(self.rest)

@@ -10,7 +10,8 @@ from skfau.nn._weights import init_kaiming_, load_weights
 
 __all__ = ["EACNet"]
 
-# Support and slope of the attention map around a centre: 7 of 100 cells over the face.
+# Support and slope of the attention map around a centre: 7 of 100 cells over the face,
+# and 1 - 0.07 d. The paper's slope is 0.095; see the notes of `EACNet`.
 _SUPPORT, _SLOPE = 0.07, 7.0
 # Side of a crop in cells, and its side after upsampling and an unpadded convolution.
 _CROP = 3
@@ -190,6 +191,12 @@ class EACNet(nn.Module):
     two, and so do AU23 and AU24. Here every AU has two crops with its own filters, so
     that branches can be transferred to another set of AUs. The attention map is drawn
     at a quarter of the images' side, with a symmetric support.
+
+    The paper prints the attention as ``1 - 0.095 d``, d the Manhattan distance to an
+    AU's centre in cells of a hundredth of the face. The released code has this slope in
+    maps of single AUs, which end after 5 cells, and ``1 - 0.07 d`` up to 7 cells in the
+    one map of all AUs that it enhances by. The latter is here, because the published
+    network was trained with it. At the border both are about a half.
 
     The crops of all AUs are one gather, their convolutions one grouped convolution.
 

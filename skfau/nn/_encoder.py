@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skfau.nn._blocks import init_xavier_
+from skfau.nn._blocks import init_xavier_, start_low_
 
 __all__ = ["POSITIONAL_ENCODINGS", "RelationEncoder"]
 
@@ -28,7 +28,7 @@ class _SelfAttention(nn.Module):
         # Each projection has its own fan, though one matrix holds all three.
         for projection in self.qkv.weight.chunk(3):
             nn.init.xavier_uniform_(projection)
-        init_xavier_(self.out)
+        start_low_(self.out)
         self.relative_bias = None
         if relative:
             self.relative_bias = nn.Parameter(torch.zeros(n_heads, 2 * n_tokens - 1))
@@ -57,7 +57,7 @@ class _SelfAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(
             query, key, value, attn_mask=bias, dropout_p=dropout
         )
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return self.out(torch.cat(mixed.unbind(1), dim=-1))
 
     def weights(self, tokens, seen=None):
         query, key, _, bias = self._project(tokens, seen)
@@ -84,6 +84,7 @@ class _EncoderLayer(nn.Module):
                 nn.Linear(hidden_dim, dim),
             )
             init_xavier_(self.feed_forward)
+            start_low_(self.feed_forward[-1])
             self.norm2 = nn.LayerNorm(dim)
 
     def forward(self, tokens, seen=None):
@@ -95,6 +96,8 @@ class _EncoderLayer(nn.Module):
 
 class RelationEncoder(nn.Module):
     """Post-norm transformer encoder over one token per AU.
+
+    Both branches of each layer start low, see `start_low_`.
 
     Parameters
     ----------

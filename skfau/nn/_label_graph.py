@@ -35,7 +35,7 @@ def label_graph(
     ----------
     labels : array-like of shape (n_samples, n_aus)
         1 where the AU occurs, 0 where not, NaN where unknown. Two AUs are compared on
-        the rows in which both are known.
+        the rows in which both are known; an AU that is never known is joined to none.
     kind : {"correlation", "conditional"}, default='correlation'
         SEV-Net's authors join AUs by 1 where Pearson's correlation is above a threshold
         and by -1 where it is below another. ML-GCN joins i to j where P(j | i) is high.
@@ -263,8 +263,16 @@ class MSCAM(_GraphNetwork):
 
     Notes
     -----
-    This is the method as rebuilt for the comparison in [2]_: the graph convolutions of
-    `MLGCN`, then the linear projection and the attention of `SEVNet`.
+    This is the method as rebuilt for the comparison in [2]_, whose figures are those
+    reported for AUs: "a GCN based method", "similar to ML-GCN" but for the attention,
+    on a graph of correlations. So it has the graph convolutions of `MLGCN`, then the
+    linear projection and the attention of `SEVNet`, with 0.01 added to the cosines.
+
+    The method of [1]_ is another one at two places. It learns the labels' embeddings
+    first, so that their similarities are those of the graph (ASGE), where here they
+    come from graph convolutions that are trained with the rest. And it projects the
+    feature maps to the space of the labels, where here the labels' vectors go to that
+    of the maps. [2]_ mentions neither.
 
     References
     ----------
@@ -282,6 +290,15 @@ class MSCAM(_GraphNetwork):
     >>> logits.shape, aux["attention_maps"].shape
     (torch.Size([2, 3]), torch.Size([2, 3, 4, 4]))
     """
+
+    def text_parts(self):
+        """Return which submodules see the AUs' vectors and no image.
+
+        Returns
+        -------
+        names : tuple of str
+        """
+        return ("encoder", "attention.project")
 
     def _finish(self, channels):
         self.attention = CrossModalityAttention(channels, channels)

@@ -13,6 +13,7 @@ from skfau.nn._blocks import init_xavier_
 from skfau.nn._transfer import declare_au_axes
 
 __all__ = [
+    "ATTENTION_EPS",
     "CrossModalityAttention",
     "SemanticNetwork",
     "as_text",
@@ -20,6 +21,11 @@ __all__ = [
     "own_tensor",
     "standardise_",
 ]
+
+
+# Added to the cosines of equation 5 at every position. With 0, as printed, an AU with
+# hardly any positive cosine jumps from position to position as they change.
+ATTENTION_EPS = 0.01
 
 
 def own_tensor(values, dtype):
@@ -75,7 +81,7 @@ def as_text(text, n_aus, n_axes=(2, 3)):
     return text
 
 
-def cosine_attention(maps, guides, eps=0.01):
+def cosine_attention(maps, guides, eps=ATTENTION_EPS):
     """Pool feature maps where they are similar to an AU's vectors (eq. 4-6).
 
     Parameters
@@ -87,6 +93,7 @@ def cosine_attention(maps, guides, eps=0.01):
     eps : float, default=0.01
         Added at every position: an AU without a positive cosine attends to all
         positions equally, and one with tiny cosines does not jump between positions.
+        With 0, where the equation divides by 0, the attention is its limit, equal.
 
     Returns
     -------
@@ -104,7 +111,10 @@ def cosine_attention(maps, guides, eps=0.01):
     if n_words > 1:
         cosines = cosines.unflatten(1, (n_aus, n_words)).sum(dim=2)
     attention = cosines + eps
-    attention = attention / attention.sum(dim=-1, keepdim=True)
+    total = attention.sum(dim=-1, keepdim=True)
+    nowhere = total == 0
+    attention = attention / total.masked_fill(nowhere, 1)
+    attention = attention.masked_fill(nowhere, 1 / attention.shape[-1])
     features = attention @ flat.transpose(1, 2)
     return features, attention.unflatten(-1, maps.shape[-2:])
 
@@ -130,6 +140,8 @@ class CrossModalityAttention(nn.Module):
         Length of an AU's vector.
     channels : int
         Channels of the maps.
+    eps : float, default=0.01
+        See `cosine_attention`.
 
     Notes
     -----
@@ -139,8 +151,9 @@ class CrossModalityAttention(nn.Module):
     after training this start makes no difference.
     """
 
-    def __init__(self, in_features, channels):
+    def __init__(self, in_features, channels, eps=ATTENTION_EPS):
         super().__init__()
+        self.eps = eps
         self.project = nn.Linear(in_features, channels)
         self.classifier = nn.Linear(channels, 1)
         init_xavier_(self)
@@ -148,7 +161,7 @@ class CrossModalityAttention(nn.Module):
 
     def forward(self, maps, guides):
         """Return logits (n, n_aus) and attention maps (n, n_aus, h, w)."""
-        features, attention = cosine_attention(maps, guides)
+        features, attention = cosine_attention(maps, guides, self.eps)
         return self.classifier(features).squeeze(-1), attention
 
 
@@ -199,7 +212,8 @@ class SemanticNetwork(nn.Module):
         return self._kept[1]
 
     def _sources(self):
-        own = (t for t in chain(self._parameters.values(), self._buffers.values()))
+        own = chain(self._parameters.values(), self._buffers.values())
+        own = (tensor for tensor in own if tensor is not None)
         parts = [part for name, part in self.named_children() if name != "backbone"]
         return chain(
             own,

@@ -1,11 +1,13 @@
 """SEV-Net, the network of Yang, Yin, Zhou and Gu (CVPR 2021)."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from skfau.nn._blocks import init_xavier_
 from skfau.nn._encoder import RelationEncoder
 from skfau.nn._semantic import (
+    ATTENTION_EPS,
     CrossModalityAttention,
     SemanticNetwork,
     as_text,
@@ -45,23 +47,29 @@ class SEVNet(SemanticNetwork):
         Width of the Inter-AU encoder.
     feed_forward_dim : int, default=1024
         Width of the perceptron in its layers.
-    dropout : float, default=0.1
-        Dropout rate of the encoder.
+    dropout : float, default=0.0
+        Dropout rate of the encoder; not published. One mask hits all faces of a batch.
+    attention_eps : float, default=0.01
+        Added to the cosines in equation 5, at least 0; 0 is as printed.
+    context : array-like of shape (n, d) or (n, n_words, d), default=None
+        Vectors of more descriptions, in the form of `text`, of AUs without an output:
+        the encoder relates all AUs.
 
     Attributes
     ----------
     n_aus : int
         Number of AUs.
-    text : Tensor
-        The vectors, in the state dict; absent words are 0.
+    text, context : Tensor
+        The vectors, in the state dict; absent words are 0. `context` may be None.
     backbone : nn.Module
         The backbone.
 
     Raises
     ------
     ValueError
-        If `text` does not fit, see above, two AUs have the same vectors, or
-        `hidden_dim` is no multiple of `n_heads`.
+        If `text` or `context` does not fit, see above, two AUs have the same vectors,
+        `hidden_dim` is no multiple of `n_heads`, or there is a `context` without text
+        or without an encoder.
 
     Notes
     -----
@@ -71,7 +79,8 @@ class SEVNet(SemanticNetwork):
     GELU; a second linear layer leads to the backbone's channels (512), as in the paper.
     That is 9.06 million weights for text of 1024, beside the 11.18 million of
     ResNet-18. AUs are a set: there is no positional encoding. Projections of the
-    self-attention have no biases.
+    self-attention have no biases. The last layers of the encoder's branches start at a
+    tenth of Xavier's distribution, as in `FAUTransformer`.
 
     A vector per word is our reading of attention at the level of words: the encoder
     relates all words of all AUs, each word attends to the maps, and an AU's map is the
@@ -83,8 +92,13 @@ class SEVNet(SemanticNetwork):
     if the vectors had variance 1: all descriptions speak of a face, and what they share
     would hide what differs. The bias of the last one starts positive: backbones end in
     a ReLU, so that a vector drawn at random has no positive cosine anywhere for about
-    every second AU. Equation 5 divides by 0 there; we add 0.01 at every position, and
-    an AU without a positive cosine attends to all positions equally.
+    every second AU. Equation 5 divides by 0 there; we add `attention_eps` at every
+    position, and an AU without a positive cosine attends to all positions equally. With
+    ``attention_eps=0`` it does so, too, the limit of the equation.
+
+    The paper says of the number of descriptions, N_S, that it is 15, and that it is the
+    number of AUs trained, 12 or 8. The first reading is the second with a `context` of
+    the other descriptions.
 
     References
     ----------
@@ -113,24 +127,34 @@ class SEVNet(SemanticNetwork):
         n_heads=6,
         hidden_dim=768,
         feed_forward_dim=1024,
-        dropout=0.1,
+        dropout=0.0,
+        attention_eps=ATTENTION_EPS,
+        context=None,
     ):
         if encoder_layers and hidden_dim % n_heads:
             raise ValueError(
                 "hidden_dim must be a multiple of n_heads. Got hidden_dim="
                 f"{hidden_dim}, n_heads={n_heads}."
             )
-        text = None if text is None else as_text(text, n_aus)
+        if context is not None and (text is None or not encoder_layers):
+            raise ValueError(
+                "context joins the descriptions of the AUs in the encoder. Pass text, "
+                f"and encoder_layers of at least 1. Got encoder_layers={encoder_layers}"
+                f"{' and no text' if text is None else ''}."
+            )
+        described = None if text is None else _as_texts(text, n_aus, context)
+        text, context = described or (None, None)
         super().__init__(n_aus, text, backbone, weights, hidden_dim)
+        self.register_buffer("context", context)
         in_features = self.text.shape[-1]
         self.embed = self.encoder = None
         if encoder_layers:
             self.embed = nn.Linear(in_features, hidden_dim)
             init_xavier_(self.embed)
             if text is not None:
-                standardise_(self.embed, self.text)
+                standardise_(self.embed, self._tokens())
             self.encoder = RelationEncoder(
-                n_aus,
+                n_aus,  # tokens have no places, so that more of them may come
                 hidden_dim,
                 encoder_layers,
                 n_heads,
@@ -141,7 +165,9 @@ class SEVNet(SemanticNetwork):
                 activation=nn.GELU,
             )
             in_features = hidden_dim
-        self.attention = CrossModalityAttention(in_features, self.backbone.out_channels)
+        self.attention = CrossModalityAttention(
+            in_features, self.backbone.out_channels, attention_eps
+        )
         if text is not None and not encoder_layers:
             standardise_(self.attention.project, self.text)
 
@@ -165,8 +191,9 @@ class SEVNet(SemanticNetwork):
     def guides_of(self, text):
         """Return the guiding vectors of AUs that this network was not built for.
 
-        Each new AU enters the encoder with the network's own AUs but without the other
-        new ones, so that its vectors do not depend on them.
+        Each new AU enters the encoder with the network's own AUs and its context but
+        without the other new ones, so that its vectors do not depend on them. It takes
+        the place of a description of the context that has the same vectors.
 
         Parameters
         ----------
@@ -191,8 +218,22 @@ class SEVNet(SemanticNetwork):
                 f"AUs. Got {new.shape[-1]}; use the same sentence encoder."
             )
         own = own.flatten(0, 1).unsqueeze(0).expand(len(new), -1, -1)
-        joint = self._relate(torch.cat([own, new], dim=1))
-        return joint[:, own.shape[1] :]
+        joint = torch.cat([own, *self._context_beside(new), new], dim=1)
+        return self._relate(joint)[:, -new.shape[1] :]
+
+    def _context_beside(self, new):
+        """Return the context's tokens for every new AU, 0 where they are its own."""
+        if self.context is None:
+            return []
+        context = _words(self.context)
+        n_words = max(context.shape[1], new.shape[1])
+        here, there = (
+            F.pad(words, (0, 0, 0, n_words - words.shape[1]))
+            for words in (context, new)
+        )
+        same = (here == there.unsqueeze(1)).flatten(2).all(dim=-1)
+        beside = context.expand(len(new), *context.shape)
+        return [beside.masked_fill(same[..., None, None], 0).flatten(1, 2)]
 
     def relations(self):
         """Return how much the AUs attend to each other in the Inter-AU encoder.
@@ -201,8 +242,9 @@ class SEVNet(SemanticNetwork):
         -------
         relations : Tensor of shape (encoder_layers, n_heads, n_aus, n_aus)
             Attention weights of AU i (third axis) to AU j; they sum to 1 over the
-            last axis. With several words per AU, they are summed over the words of j
-            and averaged over those of i. They do not depend on images.
+            last axis, with a `context` to less: the rest is for its AUs. With several
+            words per AU, they are summed over the words of j and averaged over those
+            of i. They do not depend on images.
 
         Raises
         ------
@@ -214,20 +256,36 @@ class SEVNet(SemanticNetwork):
                 "Relations are the Inter-AU encoder's attention weights. This network "
                 "has none: build it with encoder_layers of at least 1."
             )
-        words = _words(self.text)
-        tokens = words.flatten(0, 1).unsqueeze(0)
-        seen = _seen(tokens)
+        words, tokens = _words(self.text), self._tokens()
+        seen, n_own = _seen(tokens), len(words.flatten(0, 1))
         weights = self.encoder.relations(self.embed(tokens), seen)[0]
+        weights, seen = weights[..., :n_own, :n_own], seen[:, :n_own]
         by_au = weights.unflatten(-1, words.shape[:2]).sum(dim=-1)
         share = seen.view(words.shape[:2]).to(by_au)
         share = share / share.sum(dim=1, keepdim=True)
         by_au = by_au.unflatten(-2, words.shape[:2])
         return (by_au * share.unsqueeze(-1)).sum(dim=-2)
 
+    def text_parts(self):
+        """Return which submodules see the AUs' vectors and no image.
+
+        Returns
+        -------
+        names : tuple of str
+        """
+        encoder = ("embed", "encoder") if self.encoder is not None else ()
+        return (*encoder, "attention.project")
+
     def _encode(self):
-        words = _words(self.text)
-        tokens = self._relate(words.flatten(0, 1).unsqueeze(0))
-        return tokens[0].unflatten(0, words.shape[:2])
+        shape = _words(self.text).shape[:2]
+        guides = self._relate(self._tokens())[0]
+        return guides[: shape.numel()].unflatten(0, shape)
+
+    def _tokens(self):
+        """Return the vectors of all descriptions, those of the AUs first, (1, n, d)."""
+        texts = [self.text] if self.context is None else [self.text, self.context]
+        tokens = [_words(text).flatten(0, 1) for text in texts]
+        return torch.cat(tokens).unsqueeze(0)
 
     def _relate(self, tokens):
         """Map texts (n, n_tokens, d) to guides (n, n_tokens, channels)."""
@@ -235,6 +293,20 @@ class SEVNet(SemanticNetwork):
         if self.encoder is not None:
             tokens = self.encoder(self.embed(tokens), seen)
         return self.attention.project(tokens) * seen.unsqueeze(-1)
+
+
+def _as_texts(text, n_aus, context):
+    """Return the vectors of AUs and of the context, checked together."""
+    text = as_text(text, n_aus)
+    if context is None:
+        return text, None
+    context = as_text(context, len(context))
+    if text.ndim != context.ndim or text.shape[-1] != context.shape[-1]:
+        raise ValueError(
+            "context must have the form of text, of the same encoder. Got "
+            f"{tuple(context.shape)} beside {tuple(text.shape)}."
+        )
+    return text, context
 
 
 def _words(text):

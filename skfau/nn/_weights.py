@@ -1,5 +1,6 @@
 """Initial weights of image backbones: random ones and checkpoint files."""
 
+import hashlib
 import math
 import pickle
 import zipfile
@@ -23,8 +24,11 @@ _IMAGENET_FILES = {
     "resnet50": "resnet50-0676ba61.pth",
     "vgg19": "vgg19-dcbb9e9d.pth",
 }
-# In the folder ``_trained``; see the model card there.
-_RENDERED_FILES = {"tiny": "tiny-rendered-1.safetensors"}
+# In the folder ``_trained``, each with the start of its SHA-256.
+_RENDERED_FILES = {
+    "fan": ("fan-rendered-1.safetensors", "5947ab5562355d18"),
+    "tiny": ("tiny-rendered-1.safetensors", "3827addaa3b0ab54"),
+}
 _IMAGENET_SITE = "https://download.pytorch.org/models/"
 
 
@@ -70,7 +74,7 @@ def load_weights(backbone, name, weights):
         source = f"The ImageNet file {_IMAGENET_FILES[name]!r}"
     elif weights == "rendered":
         state = _read_rendered(name)
-        source = f"The shipped file {_RENDERED_FILES[name]!r}"
+        source = f"The shipped file {_RENDERED_FILES[name][0]!r}"
     else:
         state = read_checkpoint(weights)
         source = f"The checkpoint {str(weights)!r}"
@@ -110,7 +114,12 @@ def _read_rendered(name):
             f"exist for {', '.join(map(repr, sorted(_RENDERED_FILES)))}. Pass "
             "weights=None or the path of a checkpoint."
         )
-    with as_file(files("skfau.nn") / "_trained" / _RENDERED_FILES[name]) as path:
+    file_name, digest = _RENDERED_FILES[name]
+    with as_file(files("skfau.nn") / "_trained" / file_name) as path:
+        if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(digest):
+            raise ValueError(
+                f"The shipped file {str(path)!r} is damaged; install skfau again."
+            )
         return read_checkpoint(path)
 
 
@@ -138,7 +147,7 @@ def read_checkpoint(path):
     if not path.is_file():
         raise FileNotFoundError(
             "Weights must be None, 'imagenet', 'rendered' or the path of a checkpoint "
-            "file (of a face alignment network only a path). Got "
+            "file (of a face alignment network 'rendered' or a path). Got "
             f"{str(path)!r}, where there is no file."
         )
     try:

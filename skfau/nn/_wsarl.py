@@ -1,5 +1,7 @@
 """WSARL, the network of Shao et al., as first printed and as released (ARL)."""
 
+from numbers import Real
+
 from torch import nn
 
 from skfau.nn._au_branches import ChannelAttention, Decision, SpatialAttention
@@ -40,12 +42,17 @@ def _make_crf(n_aus, settings):
     return DenseCRF(
         n_aus,
         n_iter=settings["crf_iterations"],
-        alpha=settings["crf_scale"] * alpha,
+        alpha=_scaled(alpha, settings["crf_scale"]),
         beta=beta,
-        gamma=settings["crf_scale"] * gamma,
+        gamma=_scaled(gamma, settings["crf_scale"]),
         appearance_weight=appearance,
         smoothness_weight=smoothness,
     )
+
+
+def _scaled(width, scale):
+    """Return a width, or one per AU, times a number."""
+    return scale * width if isinstance(width, Real) else [scale * w for w in width]
 
 
 def _check(variant, region_layer, spatial_attention, crf, crf_widths, crf_weights):
@@ -56,7 +63,8 @@ def _check(variant, region_layer, spatial_attention, crf, crf_widths, crf_weight
         n_parts = parts.count(",") + 1
         if value is not None and len(value) != n_parts:
             raise ValueError(
-                f"{name} must be {n_parts} numbers ({parts}) or None. Got {value!r}."
+                f"{name} must be {n_parts} numbers ({parts}) or None, each of which "
+                f"may be one per AU. Got {value!r}."
             )
     if variant not in _VARIANTS:
         raise ValueError(f"variant must be one of {(*_VARIANTS,)}. Got {variant!r}.")
@@ -105,14 +113,19 @@ class WSARL(nn.Module):
         Side of the maps that the CRF works on, as a multiple of the attention maps'
         side; 4 is the size of the images. None is 4 (``"arl"``: 1). The cost of an
         exact CRF grows with its fourth power.
-    crf_widths : (float, float, float) or None, default=None
-        Alpha, beta and gamma of equation 7. Alpha and gamma are in cells of the
-        attention maps (a quarter of the images' side), whatever `crf_scale`; beta is in
-        colours from 0 to 255, or in learned features. None is (14, 13, 0.75)
-        (``"arl"``: (160, 3, 3)).
-    crf_weights : (float, float) or None, default=None
-        Weights of the appearance and the smoothness kernel at the start of training.
-        None is (1, 0.5) (``"arl"``: (5, 3)).
+    crf_widths : tuple of 3 or None, default=None
+        Alpha, beta and gamma of equation 7, each one number or a sequence of one per
+        AU. Alpha and gamma are in cells of the attention maps (a quarter of the images'
+        side), whatever `crf_scale`; beta is in colours from 0 to 255, or in learned
+        features. None is (14, 13, 0.75) (``"arl"``: (160, 3, 3)). Where alpha or beta
+        differ between AUs, so does the kernel, and the CRF takes as many times as long.
+    crf_weights : tuple of 2 or None, default=None
+        Weights of the appearance and the smoothness kernel at the start of training,
+        each one number or a sequence of one per AU. None is (1, 0.5) (``"arl"``: (5,
+        3)).
+    energy : bool, default=False
+        Return the CRF's energy as well, for `skfau.losses.WSARLLoss`. The CRF then runs
+        twice.
 
     Attributes
     ----------
@@ -186,6 +199,7 @@ class WSARL(nn.Module):
         crf_scale=None,
         crf_widths=None,
         crf_weights=None,
+        energy=False,
     ):
         super().__init__()
         _check(variant, region_layer, spatial_attention, crf, crf_widths, crf_weights)
@@ -211,6 +225,7 @@ class WSARL(nn.Module):
                 own["kernel_features"] * channels,
                 _make_crf(n_aus, own) if crf else None,
                 own["crf_scale"],
+                energy,
             )
         self.decision = Decision(n_aus, width, attend_first=variant == "arl")
         init_xavier_(self)
@@ -231,8 +246,10 @@ class WSARL(nn.Module):
         aux : dict
             ``"channel_attention"`` (n, n_aus, branch width) in [0, 1];
             ``"attention_maps"`` (n, n_aus, h, w) in [0, 1], at the size that the CRF
-            works at; with a CRF also ``"refined_maps"`` of that shape and
-            ``"crf_energy"`` (n, n_aus), see `skfau.losses.WSARLLoss`.
+            works at; ``"gates"`` (n, n_aus, height / 4, width / 4), what weighs the
+            positions (equation 9); with a CRF also ``"refined_maps"`` of the size of
+            ``"attention_maps"``, and with `energy` ``"crf_energy"`` (n, n_aus), a mean
+            over pixels.
 
         Raises
         ------
@@ -246,6 +263,22 @@ class WSARL(nn.Module):
             attention, of_space = self.spatial(maps, images)
             aux |= of_space
         return self.decision(maps, attention), aux
+
+    def channel_maps(self, images):
+        """Return every AU's maps, weighted by its channel attention (equation 4).
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, height, width), float
+            As for `forward`.
+
+        Returns
+        -------
+        maps : Tensor of shape (n, n_aus, branch width, height / 4, width / 4)
+            Before the batch norm and the ReLU that follow.
+        """
+        maps = self.channel.weighted(self.trunk(images))
+        return maps.unflatten(1, (self.n_aus, -1))
 
     def au_axes(self):
         """Return where AUs lie in the entries of ``state_dict()``.

@@ -13,7 +13,7 @@ from skfau.preprocessing._similarity import apply_similarity, fit_similarity
 
 # Points that AUs hardly move: forehead, temples, eye corners, nose.
 # fmt: off
-_STABLE = np.array([
+STABLE = np.array([
     10, 151, 9, 21, 251, 54, 284, 162, 389, 127, 356, 234, 454, 33, 133, 362, 263,
     168, 6, 197, 195, 5, 4, 1, 2, 98, 327,
 ])
@@ -22,7 +22,7 @@ _BLOCK = 4096  # faces that are moved at once
 
 
 @cache
-def _mean_mesh():
+def mean_mesh():
     """Return the mean mesh (468, 2), and each point's partner in the other half.
 
     It is symmetric about x = 0, its outer eye corners are one apart, and it is the mean
@@ -37,9 +37,9 @@ def _mean_mesh():
     return mean, apart.argmin(axis=1)
 
 
-def _columns():
+def mesh_columns():
     """Return the points whose x are features, and those whose y are."""
-    partner = _mean_mesh()[1]
+    partner = mean_mesh()[1]
     number = np.arange(len(partner))
     return number[number < partner], number[number <= partner]
 
@@ -125,13 +125,13 @@ class MeshFeatures(RemembersSubjects, StatelessMixin, TransformerMixin, BaseEsti
             If `X` is not `Faces`, or has no mesh.
         """
         faces = check_faces(X, need=("mesh",))
-        mean, partner = _mean_mesh()
-        across, along = _columns()
+        mean, partner = mean_mesh()
+        across, along = mesh_columns()
         features = np.empty((len(faces), len(across) + len(along)), np.float32)
         for start in range(0, len(faces), _BLOCK):
             rows = slice(start, start + _BLOCK)
             mesh = faces.column("mesh", rows)[..., :2]
-            to_mean = fit_similarity(mesh[:, _STABLE], mean[_STABLE])
+            to_mean = fit_similarity(mesh[:, STABLE], mean[STABLE])
             shape = apply_similarity(to_mean, mesh) - mean
             shape = (shape + shape[:, partner] * [-1, 1]) / 2
             features[rows, : len(across)] = shape[:, across, 0]
@@ -152,7 +152,7 @@ class MeshFeatures(RemembersSubjects, StatelessMixin, TransformerMixin, BaseEsti
         """
         names = [
             f"{axis}{k}"
-            for axis, points in zip("xy", _columns(), strict=True)
+            for axis, points in zip("xy", mesh_columns(), strict=True)
             for k in points
         ]
         return np.array(names, dtype=object)

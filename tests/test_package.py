@@ -1,0 +1,54 @@
+"""What is around the code: the source distribution, the command, the guides."""
+
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+import skfau
+
+ROOT = Path(__file__).parents[1]
+BUILD = "from setuptools import build_meta; print(build_meta.build_sdist({folder!r}))"
+
+
+def test_the_source_distribution_holds_tests_examples_and_benchmarks(tmp_path):
+    pytest.importorskip("setuptools")
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.split()
+    if not files:
+        pytest.skip("not a working copy of git, whose files tell what belongs in")
+    for name in files:
+        target = tmp_path / "copy" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(ROOT / name)
+    build = [sys.executable, "-c", BUILD.format(folder=str(tmp_path))]
+    subprocess.run(build, cwd=tmp_path / "copy", check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        packed = {name.partition("/")[2] for name in opened.getnames()}
+    assert {name for name in files if name != ".gitignore"} <= packed
+
+
+def test_the_command_is_installed_by_name():
+    (command,) = entry_points(group="console_scripts", name="skfau")
+    assert command.load().__module__ == "skfau.__main__"
+
+
+def test_the_citation_has_the_package_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.M)
+    assert cited[1] == project["version"] == skfau.__version__
+
+
+def test_the_guide_for_contributors_names_files_that_are_there():
+    text = (ROOT / "CONTRIBUTING.rst").read_text()
+    named = re.findall(r"``((?:tests|examples|skfau|benchmarks)/[\w/.]+)``", text)
+    assert len(named) > 4
+    missing = [n for n in named if not (ROOT / n).exists() and "_my.py" not in n]
+    assert missing == []
