@@ -192,7 +192,10 @@ class SEVNetClassifier(BaseAUClassifier):
     One default is not the published one: layers that see text and no image learn at a
     tenth of the rate. At the printed rate, ``text_lr_factor=1``, the vectors that guide
     the attention turn by 18 degrees in each of the first steps, all into one direction,
-    and all AUs look at the same places.
+    and all AUs look at the same places. On rendered faces of other people (``"tiny"``,
+    13 AUs, two seeds) the mean AUC is 0.77 in place of 0.67 from random weights, and
+    0.89 in place of 0.86 from ``weights="rendered"``; `ResNetClassifier` has 0.80 and
+    0.90.
 
     References
     ----------
