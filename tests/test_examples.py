@@ -19,6 +19,9 @@ BENCHMARKS = [
 
 
 def run(path, *options, cwd):
+    if "onnxruntime" in path.read_text("utf-8"):
+        for package in ("onnx", "onnxruntime", "onnxscript"):
+            pytest.importorskip(package, reason=f"{package} is in the extra onnx")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
     done = subprocess.run(
         [sys.executable, "-W", "error", str(path), *options],
