@@ -150,6 +150,12 @@ class MEGraphClassifier(BaseAUClassifier):
     authors' code also changes brightness, contrast and colours at random;
     ``FaceAugmentation(crop=0.125, brightness=0.2, contrast=0.4)`` comes near it.
 
+    With few faces and epochs the edges need not pay: compare with
+    ``edge_features=False``. On 3,000 rendered faces, with ``"tiny"`` from its shipped
+    weights and six epochs in all, the F1 of other people was 61.4 with both stages and
+    61.4 with the first alone, their AUC .860 and .868 (one seed). `ResNetClassifier`
+    had 53.2 and .864.
+
     The cosine begins anew every `max_epochs` epochs, should `partial_fit` go on.
 
     References
