@@ -17,6 +17,8 @@ from skfau.estimators._exported import Network, part_of
 from skfau.preprocessing import FaceAligner
 
 _INSTALL = "pip install 'skfau[onnx]'"
+# Loggers of the exporter; the first tells of every step of a trace.
+_TALKERS = ("torch.__trace", "torch.onnx", "onnxscript")
 _N_POINTS = {"mesh": (468, 3)}
 
 
@@ -245,7 +247,7 @@ def _example(name, face_size):
 @contextlib.contextmanager
 def _quiet():
     """Keep what torch says of its own insides from the user."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    loggers = [logging.getLogger(name) for name in _TALKERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
