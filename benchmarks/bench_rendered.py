@@ -7,10 +7,10 @@
 RENDERED holds the folders ``train`` and ``test`` of ``train_pretrained.py``, each of
 other people. All systems get the same aligned faces of `--people` people, the same
 number of epochs under a rate that rises and falls once, and no augmentation but
-flips and shifts. "rendered" starts the backbone from ``weights="rendered"`` (AUNet's
-face alignment network from ``fan_weights="rendered"``), which knows other faces of
-these people; systems that have neither start afresh only. Narrower and smaller than
-published, to fit a CPU (`SYSTEMS` of ``bench_systems.py``).
+flips and shifts. "rendered" starts the backbone from ``weights="rendered"``, which
+knows other faces of these people; systems that cannot start afresh only. AUNet's face
+alignment network, which is frozen, always is ``fan_weights="rendered"``. All is narrower
+and smaller than published, to fit a CPU (`SYSTEMS` of ``bench_systems.py``).
 
 FOLDER keeps the probabilities of every run: the same command goes on after an
 interruption, and with other options adds rows. Several processes may share it, each
@@ -103,15 +103,12 @@ def made(name, start, seed):
     model = make_system(name, seed, aus=AUS, augmentation=AUGMENTATION)
     if hasattr(model, "interval"):
         model.set_params(interval=1)
+    backbone = model.get_params().get("backbone")
+    if backbone == "fan":
+        return model if start == "rendered" else None
     if start == "random":
         return model
-    settings = model.get_params()
-    if settings.get("backbone") == "tiny":
-        return model.set_params(weights="rendered")
-    if "fan_weights" in settings:
-        own = {"fan_width": None, "fan_stacks": None}
-        return model.set_params(fan_weights="rendered", **own)
-    return None
+    return model.set_params(weights="rendered") if backbone == "tiny" else None
 
 
 def run(name, start, seed, options, learned, tested):
