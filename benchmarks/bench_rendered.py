@@ -8,9 +8,9 @@ RENDERED holds the folders ``train`` and ``test`` of ``train_pretrained.py``, ea
 other people. All systems get the same aligned faces of `--people` people, the same
 number of epochs under a rate that rises and falls once, and no augmentation but
 flips and shifts. "rendered" starts the backbone from ``weights="rendered"``, which
-knows other faces of these people; systems that cannot start afresh only. AUNet's face
-alignment network, which is frozen, always is ``fan_weights="rendered"``. All is narrower
-and smaller than published, to fit a CPU (`SYSTEMS` of ``bench_systems.py``).
+knows other faces of these people; systems that cannot start afresh only. AUNet's frozen
+alignment network is always ``fan_weights="rendered"``. All is narrower and smaller than
+published, to fit a CPU (`SYSTEMS` of ``bench_systems.py``).
 
 FOLDER keeps the probabilities of every run: the same command goes on after an
 interruption, and with other options adds rows. Several processes may share it, each
