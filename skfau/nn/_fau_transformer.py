@@ -158,7 +158,7 @@ class FAUTransformer(nn.Module):
     from 0; the maps start low, at 0.08. The last layers of the encoder's branches start
     at a tenth of Xavier's distribution: an encoder that begins by mixing the AUs at
     random makes the network worse than none (mean AUC of 13 AUs, 2,400 rendered faces,
-    two epochs from ``weights="rendered"``: 0.85; without encoder 0.89; as it is 0.89).
+    two epochs from ``weights="rendered"``: 0.84; without encoder 0.89; as it is 0.89).
 
     Channels follow the backbone's, so that small backbones stay quick. "All other
     components remain unchanged" (section 4.2) where `branch_channels` and
