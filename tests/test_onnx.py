@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
 import skfau
-from skfau import FaceAligner, Faces
+from skfau import FaceAligner
 from skfau._unwrap import find_having
 from skfau.datasets import load_rendered, make_faces
 from skfau.estimators import hog_baseline, landmark_baseline
@@ -43,15 +43,15 @@ def run(path, **columns):
     return session.run(None, given)[0], session.get_modelmeta().custom_metadata_map
 
 
-def columns_of(faces):
-    """Return the inputs of a file for faces, with neighbours as AUNet sees them."""
-    columns = {}
+def columns_of(everything, n_faces):
+    """Return the inputs of a file for the first faces, neighbours as AUNet sees them."""
+    columns, faces = {}, everything[:n_faces]
     for side, step in (("", 0), ("previous", -1), ("following", 1)):
         those = faces.neighbors(step) if step else faces
         rows = np.where(np.isnan(those.landmarks).all((1, 2)), faces.rows, those.rows)
-        those = Faces(faces.store)[rows]
-        columns[side or "images"] = np.asarray(those)
-        columns[f"{side}_landmarks".strip("_")] = np.float32(those.landmarks)
+        columns[side or "images"] = np.asarray(everything[rows])
+        landmarks = np.float32(everything[rows].landmarks)
+        columns[f"{side}_landmarks".strip("_")] = landmarks
     return columns
 
 
@@ -62,7 +62,8 @@ def test_file_gives_what_predict_proba_gives(cls, made, tmp_path):
     clf.to_onnx(tmp_path / "aus.onnx")
     for n_faces in (1, 5):
         faces = made.data[:n_faces]
-        given, about = run(tmp_path / "aus.onnx", **columns_of(faces))
+        columns = columns_of(made.data, n_faces)
+        given, about = run(tmp_path / "aus.onnx", **columns)
         assert np.abs(given - clf.predict_proba(faces)).max() < 1e-4
     assert json.loads(about["aus"]) == list(clf.aus_)
     assert json.loads(about["face_size"]) == [_SIDE, _SIDE]
