@@ -44,7 +44,7 @@ def run(path, **columns):
 
 
 def columns_of(everything, n_faces):
-    """Return the inputs of a file for the first faces, neighbours as AUNet sees them."""
+    """Return a file's inputs for the first faces, with neighbours as for AUNet."""
     columns, faces = {}, everything[:n_faces]
     for side, step in (("", 0), ("previous", -1), ("following", 1)):
         those = faces.neighbors(step) if step else faces

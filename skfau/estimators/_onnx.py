@@ -115,8 +115,8 @@ def to_onnx(model, path, *, face_size=None, licence=None):
     JSON, and ``model``, ``licence`` and ``skfau_version``.
 
     All networks compute in float32, whatever ``precision`` was. `DenseCRF` computes
-    exactly, in float32, where prediction on a CPU has an approximation from 64 x 64
-    pixels on. Weights lie in the file, which may not be larger than 2 GB.
+    exactly, in float32, where prediction on a CPU has an approximation above 64 x 64
+    pixels. Weights lie in the file, which may not be larger than 2 GB.
 
     Examples
     --------
