@@ -33,12 +33,14 @@ MAKERS = {
     ),
     "JAANetLoss": lambda: losses.JAANetLoss(AU_WEIGHT, refinement_weight=0.1),
     "LandmarkLoss": losses.LandmarkLoss,
+    "MEGraphLoss": lambda: losses.MEGraphLoss(AU_WEIGHT, edge_weight=0.3),
     "MapLoss": lambda: losses.MapLoss(target="all"),
     "MultiLabelTransformerLoss": lambda: losses.MultiLabelTransformerLoss(
         AU_WEIGHT, dice_weight=0.5
     ),
     "WSARLLoss": lambda: losses.WSARLLoss(AU_WEIGHT, energy_weight=0.1),
     "WSARLLoss, sums": lambda: losses.WSARLLoss(AU_WEIGHT, 0.1, "sum"),
+    "WeightedAsymmetric": lambda: losses.WeightedAsymmetric(AU_WEIGHT),
     "WeightedBCE": lambda: losses.WeightedBCE(AU_WEIGHT),
     "WeightedBCE, sums": lambda: losses.WeightedBCE(AU_WEIGHT, "sum"),
     "WeightedDice": lambda: losses.WeightedDice(AU_WEIGHT),
@@ -80,6 +82,7 @@ def draw_batch(seed):
         "embeddings": draw(N, A, D),
         "landmarks": 48 * draw(N, 68, 2),
         "crf_energy": draw(N, A),
+        "edge_logits": 4 * draw(N, A, A, 4) - 2,
     }
     for value in outputs.values():
         value.requires_grad_()

@@ -21,6 +21,7 @@ CLASSES = [
 REQUIRED = {
     "estimator": MidpointClassifier(),
     "estimators": [("one", MidpointClassifier())],
+    "network": MidpointClassifier(),
 }
 CHECKS = [
     estimator_checks.check_parameters_default_constructible,
