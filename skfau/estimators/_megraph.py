@@ -152,9 +152,9 @@ class MEGraphClassifier(BaseAUClassifier):
 
     With few faces and epochs the edges need not pay: compare with
     ``edge_features=False``. On 3,000 rendered faces, with ``"tiny"`` from its shipped
-    weights and six epochs in all, the F1 of other people was 61.4 with both stages and
-    61.4 with the first alone, their AUC .860 and .868 (one seed). `ResNetClassifier`
-    had 53.2 and .864.
+    weights and six epochs in all, the F1 of other people was 61.4 and 59.2 with two
+    seeds, their AUC .860 and .857; `ResNetClassifier` had 53.2 and 54.9, .864 and .868,
+    and the first stage alone, with one seed, 61.4 and .868.
 
     The cosine begins anew every `max_epochs` epochs, should `partial_fit` go on.
 
