@@ -25,18 +25,16 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import torch
-from skorch.callbacks import LRScheduler
 
 from bench_systems import SYSTEMS, make_system
-from skfau.datasets import load_rendered, published_results
+from skfau.datasets import published_results
 from skfau.estimators import FaceAugmentation, hog_baseline, landmark_baseline
 from skfau.facs import DATASET_AUS
 from skfau.metrics import au_f1_score, au_roc_auc_score, paired_bootstrap_test
-from skfau.preprocessing import FaceAligner, prepare
+from train_pretrained import AUS as ALIGNED_AUS
+from train_pretrained import align, occurrence, one_cycle
 
 AUS = DATASET_AUS["bp4d"]
-SIZE = 112
 AUGMENTATION = FaceAugmentation(flip=0.5, crop=0.1)
 CLASSICAL = {"landmarks": landmark_baseline, "HOG": hog_baseline}
 PLAIN = "ResNet"
@@ -78,12 +76,9 @@ def main(argv=None):
 
 
 def aligned(source, folder):
-    """Return the aligned faces of a set, and labels: 1 from intensity 2."""
-    rendered = load_rendered(source, aus=AUS)
-    aligner = FaceAligner(output_size=SIZE, landmarks="detected", mesh=True)
-    faces = prepare(rendered.data, aligner, folder, verbose=True)
-    seen = np.isfinite(faces.landmarks[:, 0, 0])
-    return faces[seen], rendered.target[seen]
+    """Return the aligned faces of a set, and labels of BP4D's AUs."""
+    faces, intensities = align(source, folder)
+    return faces, occurrence(intensities[:, [ALIGNED_AUS.index(au) for au in AUS]])
 
 
 def some_people(faces, target, n_people):
@@ -136,13 +131,11 @@ def rate_rises_and_falls(model, n_faces):
         first = model.max_epochs // 2
         model.set_params(node_epochs=first, max_epochs=model.max_epochs - first)
         return
-    steps = model.max_epochs * -(-n_faces // model.batch_size)
-    policy = torch.optim.lr_scheduler.OneCycleLR
-    course = {"max_lr": model.lr, "total_steps": steps, "step_every": "batch"}
     settings = model.get_params()
     for steady in {"lr_decay", "schedule"} & settings.keys():
         model.set_params(**{steady: None if steady == "schedule" else 1.0})
-    model.set_params(callbacks=[("rate", LRScheduler(policy, **course))])
+    course = one_cycle(n_faces, model.max_epochs, model.lr, model.batch_size)
+    model.set_params(callbacks=course)
 
 
 def print_table(folder, faces, target, n_faces, epochs):

@@ -132,9 +132,9 @@ def occurrence(intensities):
     return np.where(np.isnan(intensities), np.nan, intensities >= 2)
 
 
-def one_cycle(n_rows, epochs, lr):
+def one_cycle(n_rows, epochs, lr, batch_size=BATCH):
     """Return the callback of a rate that rises and falls once, batch by batch."""
-    steps = epochs * -(-n_rows // BATCH)
+    steps = epochs * -(-n_rows // batch_size)
     policy = torch.optim.lr_scheduler.OneCycleLR
     return [
         ("rate", LRScheduler(policy, max_lr=lr, total_steps=steps, step_every="batch"))
