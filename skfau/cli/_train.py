@@ -119,15 +119,13 @@ def _out_of_fold(classifier, faces, y, folds):
 
 def _beside_start(start, faces, y, probabilities, aus):
     """Tell what the shipped model is worth on the same rows, without their labels."""
-    known = list(find_aus(start))
-    shared = [column for column, au in enumerate(aus) if au in known]
+    shared, columns, told_cuts = _shared_with(start, aus)
     if not shared:
         return "The shipped model knows none of these AUs.\n"
-    columns = [known.index(aus[column]) for column in shared]
     y, learned = y[:, shared], probabilities[:, shared]
     told = np.asarray(start.predict_proba(faces))[:, columns]
     means = []
-    for y_proba, cuts in ((learned, 0.5), (told, find_thresholds(start)[columns])):
+    for y_proba, cuts in ((learned, 0.5), (told, told_cuts)):
         f1, auc = au_f1_score(y, y_proba >= cuts), au_roc_auc_score(y, y_proba)
         means.append(f"mean F1 {f1:.3f}, ROC AUC {auc:.3f}")
     # Few labels can teach less than the shipped model knows without them.
@@ -135,6 +133,14 @@ def _beside_start(start, faces, y, probabilities, aus):
         f"Over {len(shared)} AUs that the shipped model knows: {means[0]}; the shipped "
         f"model without your labels: {means[1]}. Keep what is better.\n"
     )
+
+
+def _shared_with(model, aus):
+    """Return columns of the AUs that the model knows, here and there, and its cuts."""
+    known = list(find_aus(model))
+    here = [column for column, au in enumerate(aus) if au in known]
+    there = [known.index(aus[column]) for column in here]
+    return here, there, np.broadcast_to(find_thresholds(model), len(known))[there]
 
 
 def score(table, root, model, aus, threshold, unknown, seed):
@@ -165,17 +171,15 @@ def score(table, root, model, aus, threshold, unknown, seed):
     codes = {"threshold": threshold, "unknown": tuple(unknown)}
     bunch = load_table(table, root=root, aus=aus, **codes)
     known = list(find_aus(chain))
-    shared = [au for au in bunch.aus if au in known]
-    if not shared:
+    mine, columns, cuts = _shared_with(chain, bunch.aus)
+    if not mine:
         raise DatasetError(
             f"the model knows none of the AUs of {table}, {bunch.aus}; it knows "
             f"{tuple(known)}."
         )
-    columns = [known.index(au) for au in shared]
-    y = bunch.target[:, [bunch.aus.index(au) for au in shared]]
+    shared, y = [bunch.aus[column] for column in mine], bunch.target[:, mine]
     with _without_missing():
         p = np.asarray(chain.predict_proba(bunch.data))[:, columns]
-    cuts = np.broadcast_to(find_thresholds(chain), len(known))[columns]
     subjects, learned = bunch.data.subject, sorted(train_subjects(chain))
     print(_scores(y, p, cuts, shared, subjects, seed, learned))
     print(_left_out(bunch, y, shared, known))

@@ -26,7 +26,8 @@ from skfau.model_selection._wrapper import WrappedClassifier, log_odds
 _PRIOR = 30.0
 
 
-# A slope of 0 has no intensities; this one has no or the highest.
+# Where the classifier has no say (a slope of 0) intensities cannot be read back: with
+# this slope they are 0 or the highest.
 _LOWEST_SLOPE = 1e-3
 
 
@@ -162,8 +163,7 @@ class AdaptedAUClassifier(WrappedClassifier):
         self.aus_ = tuple(known if self.aus is None else self.aus)
         check_au_names(y, self.aus_, "the classifier")
         labels = check_au_labels(y, n_samples=len(X), n_aus=len(self.aus_))
-        found = check_response(self.start_, "predict_proba", X, len(known))
-        found = np.asarray(found, np.float64)
+        found = self._found_by_start(X)
         every = (*known, *(au for au in self.aus_ if au not in known))
         targets = np.full((len(X), len(every)), np.nan, np.float32)
         cuts = find_thresholds(self.start_)
@@ -182,6 +182,12 @@ class AdaptedAUClassifier(WrappedClassifier):
         self.thresholds_ = np.full(len(self.aus_), 0.5)
         self.classes_ = np.tile([0, 1], (len(self.aus_), 1))
         return self
+
+    def _found_by_start(self, X):
+        """Return the classifier's probabilities of all AUs that it knows, float64."""
+        n_known = len(find_aus(self.start_))
+        response = check_response(self.start_, "predict_proba", X, n_known)
+        return np.asarray(response, np.float64)
 
     def _known_log_odds(self, probabilities):
         """Return the classifier's log-odds of `aus_`; NaN columns for new AUs."""
@@ -204,12 +210,11 @@ class AdaptedAUClassifier(WrappedClassifier):
             NaN rows where there is no face; a DataFrame if ``set_output`` chose one.
         """
         check_is_fitted(self)
-        every, n_known = list(find_aus(self.estimator_)), len(find_aus(self.start_))
+        every = list(find_aus(self.estimator_))
         response = check_response(self.estimator_, "predict_proba", X, len(every))
         columns = [every.index(au) for au in self.aus_]
         learned = log_odds(np.asarray(response, np.float64)[:, columns])
-        found = check_response(self.start_, "predict_proba", X, n_known)
-        start = self._known_log_odds(np.asarray(found, np.float64))
+        start = self._known_log_odds(self._found_by_start(X))
         start = start * self.coef_ + self.intercept_
         is_new = [au not in find_aus(self.start_) for au in self.aus_]
         odds = np.where(is_new, learned, (learned + start) / 2)
