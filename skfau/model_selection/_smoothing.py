@@ -4,7 +4,9 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
+from skfau._single_au import as_columns
 from skfau._tables import like
 from skfau._unwrap import find_thresholds
 from skfau._validation import (
@@ -163,8 +165,8 @@ class SmoothedClassifier(WrappedClassifier):
     ----------
     estimator_ : classifier
         Fitted.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : sequence of int
         The AUs, if `estimator_` has them.
 
@@ -219,7 +221,7 @@ class SmoothedClassifier(WrappedClassifier):
         ----------
         X : Faces
             As `estimator` takes them.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Labels in {0, 1, NaN}.
         **params : dict
             Passed to the classifier's ``fit``, such as ``sample_weight``.
@@ -230,7 +232,7 @@ class SmoothedClassifier(WrappedClassifier):
         self : SmoothedClassifier
             The fitted classifier.
         """
-        labels = check_au_labels(y, n_samples=len(X))
+        labels = check_au_labels(as_columns(y), n_samples=len(X))
         passed = self._passed_on(params)["estimator"]
         return self._fit_on_all(X, keep_names(y, labels), passed)
 
@@ -256,9 +258,10 @@ class SmoothedClassifier(WrappedClassifier):
             If two faces claim the same frame of a video.
         """
         faces = check_faces(X, need=("video", "frame"))
-        y_proba = super().predict_proba(faces)
+        check_is_fitted(self)
+        y_proba = self._inner_proba(faces)
         smoothed = ProbabilitySmoother(self.width).transform(y_proba, faces)
-        return like(smoothed, y_proba)
+        return self._as_output(like(smoothed, y_proba), faces)
 
     @property
     def _thresholds(self):
