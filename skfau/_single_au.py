@@ -16,6 +16,8 @@ def is_vector(y):
     """Return whether labels, array-like, are of a single AU and shape (n,)."""
     if hasattr(y, "shape"):
         return len(y.shape) == 1
+    if hasattr(y, "__array__"):
+        return np.asarray(y).ndim == 1
     return isinstance(y, (list, tuple)) and all(np.ndim(label) == 0 for label in y)
 
 
@@ -33,9 +35,8 @@ def as_columns(y):
 
 
 def classes_of(y):
-    """Return `classes_` of a fit to labels, checked before."""
-    binary = is_vector(y)
-    return two_classes(1 if binary else np.shape(y)[1], binary=binary)
+    """Return `classes_` of a fit to labels that were checked before."""
+    return two_classes(np.asarray(as_columns(y)).shape[1], binary=is_vector(y))
 
 
 def two_classes(n_aus, *, binary=False):

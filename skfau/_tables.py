@@ -112,7 +112,13 @@ class FacesOutput:
 
 
 class TableOutput:
-    """A classifier whose `predict_proba` can return a table."""
+    """A classifier of AUs, whose `predict_proba` can return a table."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_class = False
+        return tags
 
     def set_output(self, *, predict_proba=None):
         """Choose what `predict_proba` returns.

@@ -88,7 +88,7 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
             If `X` is no table of numbers, or `sample_weight` has another shape or
             other values.
         """
-        table, classes, y = X, classes_of(y), as_columns(y)
+        table, given, y = X, y, as_columns(y)
         X = self._check_features(X, reset=True)
         labels = check_au_labels(y, n_samples=len(X))
         aus = resolve_aus(self.aus, y, labels.shape[1])
@@ -107,7 +107,7 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
             weights = None
         self.label_counts_ = count_labels(labels, aus, weights)
         self.aus_, self.n_aus_ = aus, len(aus)
-        self.classes_ = classes
+        self.classes_ = classes_of(given)
         self.coef_ = np.zeros((self.n_aus_, X.shape[1]))
         self.intercept_ = np.zeros(self.n_aus_)
         for au, column in enumerate(labels.T):
@@ -241,10 +241,6 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
-        tags.target_tags.two_d_labels = True
-        tags.target_tags.multi_output = True
-        tags.classifier_tags.multi_label = True
-        tags.classifier_tags.multi_class = False
         return tags
 
 

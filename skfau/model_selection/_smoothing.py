@@ -86,7 +86,7 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         """
         return self
 
-    def transform(self, X, faces):
+    def transform(self, X, faces=None):
         """Return the smoothed probabilities.
 
         Parameters
@@ -95,7 +95,9 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             Probabilities, NaN where there is no face.
         faces : Faces
             Faces of the rows of `X`, in any order, with the columns ``video`` and
-            ``frame``, and ``subject`` if videos are named per subject.
+            ``frame``, and ``subject`` if videos are named per subject. They are needed;
+            a pipeline hands them on by scikit-learn's metadata routing, after
+            ``set_transform_request(faces=True)``.
 
         Returns
         -------
@@ -108,7 +110,16 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             If videos or frame numbers are not known.
         ValueError
             If `X` has another shape, or two faces claim the same frame of a video.
+        TypeError
+            If there are no faces.
         """
+        if faces is None:
+            raise TypeError(
+                "ProbabilitySmoother needs the faces of the rows: pass faces=. In a "
+                "pipeline, scikit-learn's metadata routing hands them on after "
+                "set_transform_request(faces=True); SmoothedClassifier around a "
+                "classifier needs neither."
+            )
         faces = check_faces(faces, need=("video", "frame"))
         # `neighbors` raises if two recordings have one name: they would be averaged
         # together.
@@ -125,7 +136,7 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             smoothed[rows] = _moving_average(X[rows], frames, self.width)
         return like(smoothed, table)
 
-    def fit_transform(self, X, y=None, *, faces):
+    def fit_transform(self, X, y=None, *, faces=None):
         """Return the smoothed probabilities; see `transform`.
 
         Parameters
@@ -148,6 +159,7 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 

@@ -172,7 +172,4 @@ class WrappedClassifier(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags = get_tags(self._tagged).input_tags
-        tags.classifier_tags.multi_label = True
-        tags.classifier_tags.multi_class = False
-        tags.target_tags.two_d_labels = True
         return tags
