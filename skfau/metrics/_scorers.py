@@ -45,8 +45,8 @@ class AUScorer:
 
     @property
     def __name__(self):
-        """Of the score; scikit-learn's displays write it at their axes."""
-        return f"AU_{self.metric}"
+        """Name of the score, which scikit-learn's displays write at their axes."""
+        return self.metric
 
     def __repr__(self):
         return (
