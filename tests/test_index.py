@@ -185,7 +185,7 @@ def test_workers_read_the_same(root, monkeypatch, capsys):
         bunch = load(root, n_jobs=2, verbose=True)
     assert len(backend.sent) == 3
     assert_same(bunch, expected)
-    assert "3/3" in capsys.readouterr().err
+    assert "Reading bp4d: 3 of 3 files in" in capsys.readouterr().err
 
 
 def test_an_error_leaves_no_index(root):
