@@ -6,13 +6,20 @@ log file sets it up, and who sets up nothing sees nothing without ``verbose``.
 """
 
 import logging
+import math
 import multiprocessing
 import sys
 import threading
 import time
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 # Seconds: what nobody has to be told of, between looks of a bar, between lines.
 _SHORT, _BAR, _LINE = 3.0, 1.0, 60.0
+# When each module wrote its last line: work that is done a thousand times, each time a
+# few seconds, fills no log.
+_told = {}
+_SHOWN = ContextVar("whether all progress is shown", default=False)
 
 
 def clock():
@@ -20,10 +27,21 @@ def clock():
     return time.monotonic()
 
 
+@contextmanager
+def shown():
+    """Show progress on standard error without ``verbose``, as commands do."""
+    before = _SHOWN.set(True)
+    try:
+        yield
+    finally:
+        _SHOWN.reset(before)
+
+
 class Progress:
     """Count the steps of long work, and show them; use it in a ``with``.
 
-    A step costs a look at the clock. Work of less than three seconds shows nothing.
+    A step costs a look at the clock. Work of less than three seconds shows nothing. The
+    last count is shown if there was one before, or no other line for a minute.
 
     Parameters
     ----------
@@ -53,11 +71,11 @@ class Progress:
     def __init__(self, title, total, unit, module, verbose=False, *, done=0):
         self.title, self.note, self.n = title, "", done
         self._total, self._unit, self._done = total, unit, done
-        self._module, self._verbose = module, verbose
-        self._draws = bool(verbose) and _can_draw()
-        self._bar = None
+        self._module, self._verbose = module, verbose or _SHOWN.get()
+        self._draws = bool(self._verbose) and _can_draw()
+        self._bar, self._spoke = None, False
         self._began = clock()
-        self._next, self._next_line = self._began + _SHORT, self._began + _LINE
+        self._next = self._began + _SHORT
 
     def __enter__(self):
         return self
@@ -70,13 +88,20 @@ class Progress:
             self._next = now + _BAR
             self._show(now)
 
+    def skip(self, n):
+        """Count steps that were done before."""
+        self._done += n
+        self.update(n)
+
     def __exit__(self, kind, error, trace):
-        seconds = clock() - self._began
+        now = clock()
+        seconds = now - self._began
         if seconds >= _SHORT:
             if self._draws:
                 self._draw(seconds)
-            ending = "" if kind is None else ", stopped"
-            self._tell(f"{self._counts()} in {_time(seconds)}{ending}")
+            if self._spoke or self._silent_since(now):
+                ending = "" if kind is None else ", stopped"
+                self._tell(f"{self._counts()} in {_time(seconds)}{ending}", now)
         if self._bar is not None:
             self._bar.close()
 
@@ -84,13 +109,12 @@ class Progress:
         seconds = now - self._began
         if self._draws:
             self._draw(seconds)
-        if now >= self._next_line:
-            self._next_line = now + _LINE
+        if seconds >= _LINE and self._silent_since(now):
             text = f"{self._counts()} in {_time(seconds)}"
             if self._total is not None and self.n > self._done:
                 rest = (self._total - self.n) / (self.n - self._done)
                 text += f", {_time(seconds * rest)} left"
-            self._tell(text)
+            self._tell(text, now)
 
     def _draw(self, seconds):
         # Imported where it is needed: most work is over before.
@@ -100,7 +124,6 @@ class Progress:
             self._bar = tqdm(
                 desc=self.title,
                 total=self._total,
-                initial=self._done,
                 unit=f" {self._unit}",
                 # A bar inside another one goes when it is full.
                 leave=None,
@@ -109,7 +132,7 @@ class Progress:
                 dynamic_ncols=True,
             )
             self._bar.start_t -= seconds
-        self._bar.n = self.n
+        self._bar.n, self._bar.initial = self.n, self._done
         self._bar.set_description_str(self.title, refresh=False)
         self._bar.set_postfix_str(self.note, refresh=False)
         self._bar.refresh()
@@ -118,9 +141,14 @@ class Progress:
         of_all = "" if self._total is None else f" of {self._total:,}"
         return f"{self.title}: {self.n:,}{of_all} {self._unit}"
 
-    def _tell(self, text):
+    def _silent_since(self, now):
+        """Say whether this module wrote no line in the last minute."""
+        return now - _told.get(self._module, -math.inf) >= _LINE
+
+    def _tell(self, text, now):
         text = f"{text}, {self.note}" if self.note else text
-        tell(text, self._module, self._verbose and not self._draws)
+        if tell(text, self._module, self._verbose and not self._draws):
+            self._spoke, _told[self._module] = True, now
 
 
 def tell(text, module, verbose=False):
@@ -136,12 +164,18 @@ def tell(text, module, verbose=False):
         Who speaks: ``__name__``; its room has the logger.
     verbose : bool or int, default=False
         Whether to write to standard error, too.
+
+    Returns
+    -------
+    told : bool
+        Whether it was written anywhere.
     """
+    verbose = verbose or _SHOWN.get()
     logger = logging.getLogger(".".join(module.split(".")[:2]))
     heard = logger.isEnabledFor(logging.INFO) and logger.hasHandlers()
     printed = verbose and (not heard or _can_draw())
     if not (heard or printed):
-        return
+        return False
     from tqdm import tqdm
 
     # Bars step aside, also for a log that goes to the terminal.
@@ -150,6 +184,7 @@ def tell(text, module, verbose=False):
             logger.info(text)
         if printed:
             print(text, file=sys.stderr, flush=True)
+    return True
 
 
 def _can_draw():

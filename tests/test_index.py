@@ -174,7 +174,7 @@ class PicklingBackend(ThreadingBackend):
         return super().submit(func, callback)
 
 
-def test_workers_read_the_same(root, monkeypatch, capsys):
+def test_workers_read_the_same(root, monkeypatch, capsys, slowly):
     expected = load_bp4d(root, aus=(1,), index=None)
     # A clock on which reading any recording takes long.
     clock = itertools.count(step=100)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from skfau import _progress
-from skfau._progress import Progress, tell
+from skfau._progress import Progress, shown, tell
 
 
 class Screen(io.StringIO):
@@ -27,6 +27,7 @@ class Screen(io.StringIO):
 def clock(monkeypatch):
     """A clock that a test turns: ``clock[0]`` are seconds."""
     hands = [0.0]
+    monkeypatch.setattr(_progress, "_told", {})
     monkeypatch.setattr(_progress, "clock", lambda: hands[0])
     return hands
 
@@ -77,6 +78,32 @@ def test_a_log_gets_a_line_a_minute(clock, caplog, capsys):
     assert caplog.messages[0] == "Working: 240 of 800 rows in 0:01:00, 0:02:20 left"
     assert caplog.messages[-1] == "Working: 800 of 800 rows in 0:03:20"
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_thousand_short_works_fill_no_log(clock, caplog):
+    caplog.set_level("INFO")
+    for _ in range(20):
+        work(clock, 12)
+    assert len(caplog.records) == 4
+
+
+def test_work_inside_of_other_work_is_told_beside_it(clock, caplog):
+    caplog.set_level("INFO")
+    with Progress("Fitting", 9, "batches", "skfau.estimators._training") as outer:
+        for _ in range(9):
+            work(clock, 20)
+            outer.update()
+    told = [message.split(":")[0] for message in caplog.messages]
+    assert told.count("Working") == 3
+    assert told.count("Fitting") == 4
+
+
+def test_commands_show_progress_without_verbose(clock, capsys):
+    with shown():
+        work(clock, 100, verbose=False)
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    work(clock, 100, verbose=False)
+    assert not capsys.readouterr().err
 
 
 def test_a_line_has_the_note(clock, caplog):
