@@ -1,5 +1,6 @@
 """What every test and doctest runs under: no network, one thread, small faces."""
 
+import itertools
 import os
 import signal
 import tempfile
@@ -46,3 +47,21 @@ def made():
     from skfau.datasets import make_faces
 
     return make_faces(n_subjects=8, n_frames=12, image_size=48, random_state=0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_time_passes():
+    """However slow the machine is, progress shows nothing; see `slowly`."""
+    from skfau import _progress
+
+    _progress.clock = lambda: 0.0
+
+
+@pytest.fixture
+def slowly(monkeypatch):
+    """Every step of work takes ten seconds, by the clock of its progress."""
+    from skfau import _progress
+
+    hours = itertools.count(step=10)
+    monkeypatch.setattr(_progress, "_told", {})
+    monkeypatch.setattr(_progress, "clock", lambda: next(hours))

@@ -105,7 +105,14 @@ class Faces(RowTable):
 
     @classmethod
     def from_videos(
-        cls, paths, *, subject=None, video=None, every=None, every_frames=None
+        cls,
+        paths,
+        *,
+        subject=None,
+        video=None,
+        every=None,
+        every_frames=None,
+        verbose=False,
     ):
         """Return one row per frame of some videos.
 
@@ -124,6 +131,8 @@ class Faces(RowTable):
             still finds the others.
         every_frames : int, default=None
             Keep every so manieth frame of each video.
+        verbose : bool, default=False
+            Whether to show progress on standard error.
 
         Returns
         -------
@@ -153,7 +162,7 @@ class Faces(RowTable):
         after the other, others are sought and checked. Shuffled training seeks all the
         time: run `to_memmap` once instead.
         """
-        store = VideoStore(find_videos(paths))
+        store = VideoStore(find_videos(paths), verbose)
         kept = store.thinned(every, every_frames)
         columns = {"video": store.names if video is None else video}
         if subject is not None:
@@ -323,7 +332,7 @@ class Faces(RowTable):
         faces._timeline = faces._make_timeline()
         return faces.with_columns(**columns) if columns else faces
 
-    def check_images(self, on_error="raise"):
+    def check_images(self, on_error="raise", verbose=False):
         """Read every image once and report those that cannot be read.
 
         Files that end too early, and those that the decoder finds damaged: of a JPEG
@@ -333,6 +342,8 @@ class Faces(RowTable):
         ----------
         on_error : {"raise", "skip"}, default="raise"
             Raise at the first unreadable image, or go on and report.
+        verbose : bool, default=False
+            Whether to show progress on standard error.
 
         Returns
         -------
@@ -355,9 +366,9 @@ class Faces(RowTable):
         >>> faces[report.ok].shape, y[report.ok].shape
         ((0,), (0, 12))
         """
-        return check_images(self, on_error)
+        return check_images(self, on_error, verbose)
 
-    def to_memmap(self, path, batch_size=256):
+    def to_memmap(self, path, batch_size=256, verbose=False):
         """Decode every row into a ``.npy`` file and return faces over it.
 
         Parameters
@@ -366,6 +377,8 @@ class Faces(RowTable):
             File to write; replaced only once complete.
         batch_size : int, default=256
             Rows held in memory at a time, at least 1; fewer of large images.
+        verbose : bool, default=False
+            Whether to show progress on standard error.
 
         Returns
         -------
@@ -381,7 +394,7 @@ class Faces(RowTable):
         OSError
             If the file cannot be written, as on a full disk; it is as before then.
         """
-        write_images(self, Path(path), batch_size)
+        write_images(self, Path(path), batch_size, verbose)
         return self.with_images(np.load(path, mmap_mode="r"))
 
     def __repr__(self):

@@ -85,7 +85,7 @@ NEEDS = {
     "width": {"width": 2},
     "cutmix_overlap": {"cutmix": 1.0},
     "detector": {"landmarks": "detected", "detector": no_face},
-    "verbose": {"landmarks": "detected", "detector": no_face},
+    ("FaceAligner", "verbose"): {"landmarks": "detected", "detector": no_face},
 }
 # Parameters that change nothing that comes out, and why.
 SILENT = {
@@ -175,7 +175,7 @@ def shown(cls, settings):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("cls", "name"), ALL)
-def test_a_parameter_changes_what_comes_out(cls, name):
+def test_a_parameter_changes_what_comes_out(cls, name, slowly):
     settings = of(NEEDS, cls, name, {})
     default = inspect.signature(OTHERS[cls]).parameters[name].default
     value = of(VALUES, cls, name)

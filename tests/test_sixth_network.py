@@ -91,7 +91,7 @@ class SixthClassifier(BaseAUClassifier):
     n_threads : int or None, default=None
         torch threads; None leaves them. Only equal counts give bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes all that is random in a fit, without touching global generators.
     """

@@ -6,10 +6,10 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from tqdm import tqdm
 
 import skfau
 from skfau._arrays import stamp
+from skfau._progress import Progress
 from skfau.cli._camera import camera_source, watch
 from skfau.cli._chain import Chain
 from skfau.cli._leads import lead_people, only_leads
@@ -108,11 +108,11 @@ def _search_all(work, sources, chain, every):
     expected = [source.n_expected(every) for source in sources]
     total = None if None in expected else sum(expected)
     n_new = 0
-    with tqdm(total=total, unit=" frames", disable=None, smoothing=0.05) as bar:
+    with Progress("Searching", total, "frames", __name__) as bar:
         for number, source in enumerate(sources):
-            bar.set_description(Path(source.paths[0]).name)
+            bar.title = Path(source.paths[0]).name
             if work.is_done(number):
-                bar.update(expected[number] or 0)
+                bar.skip(expected[number] or 0)
                 continue
             n_new += search(work, number, source, chain, every, bar)
     return n_new

@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 import cv2
 import numpy as np
 from joblib import effective_n_jobs
-from tqdm import tqdm
 
+from skfau._progress import Progress
 from skfau.cli._frames import ahead
 from skfau.estimators._torch_state import at_most_threads
 from skfau.exceptions import FaceImageError, MissingFaceWarning, SeveralFacesWarning
@@ -33,7 +33,7 @@ def search(work, number, source, chain, every, bar):
         Finds and judges faces.
     every : float or None
         Seconds between the frames of a video.
-    bar : tqdm
+    bar : Progress
         Counts frames.
 
     Returns
@@ -44,7 +44,7 @@ def search(work, number, source, chain, every, bar):
     follower, n_done = chain.follower(), 0
     for part in work.parts(number):
         n_done = _recall(follower, part, n_done)
-    bar.update(n_done)
+    bar.skip(n_done)
     batches, fault, n_new = source.batches(every, n_done), "", 0
     try:
         with closing(find_ahead(batches, follower)) as found:
@@ -97,7 +97,7 @@ def parts_of_batches(found, chain, n_done, bar, show=None):
         Judges them.
     n_done : int
         Frames before them.
-    bar : tqdm
+    bar : Progress
         Counts frames.
     show : callable, default=None
         Takes each batch and its part.
@@ -210,16 +210,21 @@ def _judge_all(work, number, source, chain, every):
     with _without_missing():
         faces, rest = chain.align(found)
         whole = rest.predict_proba(faces) if chain.smooths else None
-        shown = tqdm(ends, desc="AUs", unit="part", disable=None, leave=False)
-        for k, end in enumerate(shown):
-            rows = slice(end - len(parts[k]["row"]), end)
-            if not work.has_more(number, k):
-                p = rest.predict_proba(faces[rows]) if whole is None else whole[rows]
-                told = parts[k]["status"]
-                if "status" in faces.columns:
-                    told = faces[rows].status.astype(str)
-                more = {"probabilities": np.asarray(p, np.float32), "status": told}
-                work.add(number, k, more)
+        with Progress("Judging AUs", len(faces), "faces", __name__) as progress:
+            for k, end in enumerate(ends):
+                rows = slice(end - len(parts[k]["row"]), end)
+                if not work.has_more(number, k):
+                    seen = faces[rows]
+                    p = rest.predict_proba(seen) if whole is None else whole[rows]
+                    work.add(number, k, _more(p, parts[k]["status"], seen))
+                progress.update(rows.stop - rows.start)
+
+
+def _more(p, status, faces):
+    """Return what is known of the faces of a part once they are judged."""
+    if "status" in faces.columns:
+        status = faces.status.astype(str)
+    return {"probabilities": np.asarray(p, np.float32), "status": status}
 
 
 _KNOWN = "row", "person", "n_faces", "box", "score", "landmarks", "status"

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from skfau._progress import Progress
 from skfau.estimators._augmentation import CutMix, still
 from skfau.estimators._aus import rows_with_face
 from skfau.faces import Faces
@@ -431,6 +432,8 @@ def apply_network(
     augmentation=None,
     method="forward",
     columns=(),
+    title="Applying a network",
+    verbose=0,
 ):
     """Return `select` of the network's outputs for every face.
 
@@ -452,6 +455,10 @@ def apply_network(
         Method of the network to call.
     columns : tuple of str, default=()
         What the network takes beside the images: ``("landmarks",)`` or nothing.
+    title : str, default="Applying a network"
+        What the progress says is done.
+    verbose : int, default=0
+        Whether to show it on standard error.
 
     Returns
     -------
@@ -468,12 +475,14 @@ def apply_network(
         shape = forward(blank, np.arange(1)).shape[1:]
         return np.full((len(faces), *shape), np.nan, np.float32)
     out = None
-    for start in range(0, len(found), batch_size):
-        rows = found[start : start + batch_size]
-        values = forward(faces, rows)
-        if out is None:
-            out = np.full((len(faces), *values.shape[1:]), np.nan, np.float32)
-        out[rows] = values
+    with Progress(title, len(found), "faces", __name__, verbose) as progress:
+        for start in range(0, len(found), batch_size):
+            rows = found[start : start + batch_size]
+            values = forward(faces, rows)
+            if out is None:
+                out = np.full((len(faces), *values.shape[1:]), np.nan, np.float32)
+            out[rows] = values
+            progress.update(len(rows))
     return out
 
 

@@ -15,7 +15,7 @@ from skfau.estimators._batches import PreparedNetwork
 from skfau.estimators._checkpoint import Checkpoint
 from skfau.estimators._system import LabelTargets
 from skfau.estimators._torch_state import autocast_dtype
-from skfau.estimators._training import ProgressBar, make_training_net
+from skfau.estimators._training import make_training_net
 from skfau.exceptions import LabelError
 from skfau.metrics import au_f1_score
 from skfau.model_selection import subject_train_test_split
@@ -170,10 +170,10 @@ def resume(net, n_epochs, held_out, state):
     return 0 if state["stopped"] else n_epochs - len(net.history)
 
 
-def train(net, batches, data, n_left, n_epochs, held_out, checkpoint, bar_name=None):
-    """Train a net for the epochs that are left of all, keeping each one.
+def train(net, batches, data, n_left, held_out, checkpoint, shown):
+    """Train a net for the epochs that are left, keeping each one.
 
-    `bar_name` stands before a progress bar; None shows none.
+    `shown` are ``title`` and ``verbose`` of `TrainingNet.run_epochs`.
     """
 
     def keep(stopped):
@@ -183,12 +183,8 @@ def train(net, batches, data, n_left, n_epochs, held_out, checkpoint, bar_name=N
         state["rates"] = net.planned_rates(len(net.history))
         checkpoint.save(state)
 
-    bar = None
-    if bar_name and n_left:
-        n_batches = -(-len(batches) // net.batch_size)
-        bar = ProgressBar(n_epochs, n_batches, bar_name)
     keep = keep if checkpoint else None
-    net.run_epochs(batches, n_left, data=data, held_out=held_out, keep=keep, bar=bar)
+    net.run_epochs(batches, n_left, data=data, held_out=held_out, keep=keep, **shown)
 
 
 class EarlyStopping:

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils.parallel import Parallel, delayed
 
+from skfau._progress import tell
 from skfau._unwrap import find_aus
 from skfau._warn import warn
 from skfau.metrics import compare_predictions
@@ -66,7 +67,7 @@ def fit_all(estimators, folds, error_score, n_jobs, verbose):
     n_jobs : int or None
         As in joblib.
     verbose : int
-        Whether to print a line per fit.
+        Whether to write a line per fit to standard error.
 
     Returns
     -------
@@ -108,10 +109,10 @@ def _outcomes(estimators, folds, error_score, n_jobs, verbose):
             reason = outcome.error.strip().splitlines()[-1]
             text = f"{label} failed and is left out: {reason}"
             warn(text, FitFailedWarning)
-        if verbose:
-            state = "failed" if outcome.error else "done"
-            seconds = f"{outcome.seconds:.1f} s"
-            print(f"[{done}/{len(jobs)}] {label}: {state} in {seconds}", flush=True)
+        state = "failed" if outcome.error else "done"
+        seconds = f"{outcome.seconds:.1f} s"
+        text = f"[{done}/{len(jobs)}] {label}: {state} in {seconds}"
+        tell(text, __name__, verbose)
         yield outcome
 
 

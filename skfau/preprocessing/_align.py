@@ -78,7 +78,7 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
     n_jobs : int, default=-1
         Threads that read, detect and warp; -1 = one per core, None = 1.
     verbose : bool, default=False
-        Whether to show a progress bar while landmarks are detected.
+        Whether to show on standard error how far the detection is.
 
     See Also
     --------
