@@ -34,6 +34,7 @@ SERVES = {
     "_forks": "exceptions",
     "_image_size": "exceptions",
     "_limits": "exceptions",
+    "_pandas": "exceptions",
     "_random": "exceptions",
     "_warn": "exceptions",
     "_unwrap": "exceptions",
