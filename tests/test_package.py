@@ -49,6 +49,15 @@ def test_the_citation_has_the_package_version():
     assert cited[1] == PROJECT["version"] == skfau.__version__
 
 
+def test_the_workflow_runs_the_tests_on_every_python_that_is_promised():
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    assert "run: bash .ci/run" in workflow
+    matrix = re.search(r"python: \[(.+)\]", workflow)[1].replace('"', "").split(", ")
+    prefix = "Programming Language :: Python :: 3."
+    promised = [c for c in PROJECT["classifiers"] if c.startswith(prefix)]
+    assert matrix == [name.rpartition(" ")[2] for name in promised]
+
+
 def test_the_guide_for_contributors_names_files_that_are_there():
     text = (ROOT / "CONTRIBUTING.rst").read_text()
     named = re.findall(r"``((?:tests|examples|skfau|benchmarks)/[\w/.]+)``", text)
