@@ -35,6 +35,7 @@ SERVES = {
     "_image_size": "exceptions",
     "_limits": "exceptions",
     "_progress": "exceptions",
+    "_pandas": "exceptions",
     "_random": "exceptions",
     "_warn": "exceptions",
     "_unwrap": "exceptions",
