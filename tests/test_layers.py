@@ -35,6 +35,7 @@ SERVES = {
     "_image_size": "exceptions",
     "_limits": "exceptions",
     "_random": "exceptions",
+    "_parallel": "exceptions",
     "_warn": "exceptions",
     "_unwrap": "exceptions",
     "_rows": "faces",

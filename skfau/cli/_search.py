@@ -6,9 +6,9 @@ from contextlib import closing, contextmanager
 
 import cv2
 import numpy as np
-from joblib import effective_n_jobs
 from tqdm import tqdm
 
+from skfau._parallel import count_threads
 from skfau.cli._frames import ahead
 from skfau.estimators._torch_state import at_most_threads
 from skfau.exceptions import FaceImageError, MissingFaceWarning, SeveralFacesWarning
@@ -80,7 +80,7 @@ def few_threads():
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        with at_most_threads(max(effective_n_jobs(-1) - 2, 1)):
+        with at_most_threads(max(count_threads(-1) - 2, 1)):
             yield
     finally:
         cv2.setNumThreads(before)
