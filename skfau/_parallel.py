@@ -1,5 +1,7 @@
 """What joblib's backends differ in: threads of this process, order of results."""
 
+from multiprocessing import current_process
+
 from joblib import effective_n_jobs
 from joblib.parallel import ThreadingBackend, get_active_backend
 from sklearn.utils.parallel import Parallel
@@ -16,11 +18,13 @@ def count_threads(n_jobs):
     Returns
     -------
     n_threads : int
-        1 where the tasks of joblib go to a cluster.
+        1 where the tasks of joblib go to a cluster, and in its workers.
     """
     backend, _ = get_active_backend()
     # Other packages' backends count the cores of all machines; a task has one of them.
-    if type(backend).__module__ != ThreadingBackend.__module__:
+    elsewhere = type(backend).__module__ != ThreadingBackend.__module__
+    # What joblib was told is not known to the threads of a task.
+    if elsewhere or current_process().daemon:
         return 1
     return effective_n_jobs(n_jobs)
 

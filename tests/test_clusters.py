@@ -1,6 +1,12 @@
 """Dask and Ray as backends of joblib: the numbers of one process, small parcels."""
 
+import contextlib
 import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+from platform import node
 
 import cv2
 import numpy as np
@@ -9,13 +15,20 @@ from joblib import parallel_config
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
+import skfau
 from skfau import FaceAligner, Faces, ResNetClassifier
-from skfau._parallel import count_threads
+from skfau._parallel import count_threads, run_in_any_order
+from skfau.cli import _predict, main
+from skfau.cli._search import search_elsewhere
+from skfau.cli._sources import Source
+from skfau.cli._work_folder import WorkFolder
 from skfau.datasets import make_faces
+from skfau.estimators import landmark_baseline
 from skfau.exceptions import FaceImageError
 from skfau.metrics import f1_scorer
 from skfau.model_selection import compare, oof_predict_proba
 from skfau.preprocessing import ROIHeatmaps, prepare
+from tests.cli_folder import write_film
 from tests.small import make_small
 
 CV = GroupKFold(2)
@@ -136,6 +149,100 @@ def test_a_file_that_workers_do_not_see_is_named(client, made, tmp_path, kind):
     (tmp_path / "here").rename(tmp_path / "away")
     with parallel_config("dask"), pytest.raises(FaceImageError, match="/here/"):
         oof_predict_proba(small(), faces, made.target, cv=CV)
+
+
+@pytest.fixture(scope="module")
+def folder(made, tmp_path_factory):
+    """Return a folder with a model and short films."""
+    folder = tmp_path_factory.mktemp("films")
+    skfau.save(landmark_baseline().fit(made.data, made.target), folder / "model")
+    (folder / "films").mkdir()
+    for name in "abcd":
+        write_film(folder / f"films/{name}.avi", 6)
+    return folder
+
+
+@pytest.fixture
+def arguments(folder, tmp_path, monkeypatch):
+    """Return the arguments of a command in the folder."""
+    monkeypatch.chdir(folder)
+    return ["predict", "films", "--model", "model", "-o", str(tmp_path / "aus.csv")]
+
+
+@pytest.fixture(scope="module")
+def table(folder):
+    """Return the table that one process writes."""
+    paths = [str(folder / "model"), "-o", str(folder / "alone.csv")]
+    with contextlib.chdir(folder):
+        assert main(["predict", "films", "--model", *paths]) == 0
+    return (folder / "alone.csv").read_bytes()
+
+
+def test_workers_write_one_table(client, arguments, table, tmp_path):
+    with parallel_config("dask"):
+        assert main(arguments) == 0
+    assert (tmp_path / "aus.csv").read_bytes() == table
+    assert [path.name for path in tmp_path.iterdir()] == ["aus.csv"]
+
+
+KILLED = """
+import sys
+from distributed import Client
+from joblib import parallel_config
+from skfau.cli import main
+with Client(sys.argv[1]), parallel_config("dask"):
+    main(sys.argv[2:])
+"""
+
+
+def test_a_killed_command_goes_on(client, arguments, table, tmp_path, monkeypatch):
+    address = client.scheduler.address
+    killed = subprocess.Popen([sys.executable, "-c", KILLED, address, *arguments])
+    while not list(tmp_path.rglob("done.json")):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "aus.csv").exists()
+    left = []
+
+    def count(jobs):
+        left.extend(jobs)
+        return run_in_any_order(left)
+
+    monkeypatch.setattr(_predict, "run_in_any_order", count)
+    with parallel_config("dask"):
+        assert main(arguments) == 0
+    assert len(left) < 4
+    assert (tmp_path / "aus.csv").read_bytes() == table
+
+
+def test_a_video_that_workers_do_not_see_is_named(
+    client, arguments, monkeypatch, capsys
+):
+    away = [Source("video", ("away.avi",))]
+    monkeypatch.setattr(_predict, "find_sources", lambda paths: (away, 0))
+    with parallel_config("dask"):
+        assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert f"{Path.cwd() / 'away.avi'} is not there on the machine {node()}" in said
+    assert said.count("\n") == 1
+
+
+def test_a_table_that_workers_do_not_see_is_named(tmp_path):
+    work = WorkFolder(tmp_path / "aus.csv", {})
+    work.remove()
+    with pytest.raises(FileNotFoundError, match=r"aus\.csv\.partial is not there on"):
+        search_elsewhere(work, 0, Source("video", ("film.avi",)), None, "", None)
+
+
+def test_a_worker_that_was_given_up_does_not_write_into_another_job(tmp_path):
+    old = WorkFolder(tmp_path / "aus.csv", {"model": "one"})
+    old.remove()
+    new = WorkFolder(tmp_path / "aus.csv", {"model": "another"})
+    with pytest.raises(FileNotFoundError):
+        old.write(0, 0, {"row": np.arange(3)})
+    assert new.n_parts(0) == 0
 
 
 def test_threads_of_a_task_are_not_the_cores_of_the_cluster(client):
