@@ -245,6 +245,26 @@ def test_a_worker_that_was_given_up_does_not_write_into_another_job(tmp_path):
     assert new.n_parts(0) == 0
 
 
+@pytest.fixture
+def ray():
+    """Start Ray with two workers on this machine."""
+    ray = pytest.importorskip("ray", reason="Ray takes long to start; extra ray")
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_ray_gives_the_numbers_of_one_process(ray, made, tmp_path):
+    faces = prepare_maps(made.data, tmp_path)
+    alone = compare_two(faces, made.target)
+    with parallel_config("ray", n_jobs=2):
+        together = compare_two(faces, made.target)
+    np.testing.assert_array_equal(together, alone)
+
+
 def test_threads_of_a_task_are_not_the_cores_of_the_cluster(client):
     with parallel_config("dask"):
         assert count_threads(-1) == 1
