@@ -37,6 +37,7 @@ SERVES = {
     "_progress": "exceptions",
     "_pandas": "exceptions",
     "_random": "exceptions",
+    "_parallel": "exceptions",
     "_warn": "exceptions",
     "_unwrap": "exceptions",
     "_rows": "faces",
