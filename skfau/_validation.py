@@ -112,6 +112,11 @@ def check_au_labels(y, n_samples=None, n_aus=None):
     LabelError
         If ``y`` is not 2-D, has another shape, or holds any other value.
     """
+    if y is None:
+        raise LabelError(
+            "fit requires y to be passed, but the target y is None; pass AU labels of "
+            "shape (n, n_aus)."
+        )
     try:
         labels = as_numbers(y)
     except (TypeError, ValueError) as error:
@@ -234,4 +239,6 @@ class StatelessMixin:
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.input_tags.two_d_array = False
+        # Pixels become float32, whatever they were.
+        tags.transformer_tags.preserves_dtype = []
         return tags

@@ -53,6 +53,7 @@ SERVES = {
     "_files": "exceptions",
     "_video_index": "faces",
     "_video_store": "faces",
+    "_single_au": "datasets",
     "_tables": "datasets",
     "_subjects": "datasets",
     "_validation": "datasets",

@@ -9,6 +9,7 @@ import torch
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 
+from skfau._single_au import as_columns
 from skfau._validation import check_au_labels, check_faces, check_sample_weight
 from skfau.estimators._aus import relative_weights, resolve_aus
 from skfau.estimators._batches import PreparedNetwork
@@ -28,7 +29,7 @@ def draw_seed(random_state):
 
 def check_data(X, y, sample_weight, aus):
     """Return faces, labels, weights and the AU numbers of the labels' columns."""
-    faces = check_faces(X)
+    faces, y = check_faces(X), as_columns(y)
     labels = check_au_labels(y, n_samples=len(faces))
     weights = check_sample_weight(sample_weight, len(faces))
     return faces, labels, weights, resolve_aus(aus, y, labels.shape[1])
