@@ -32,14 +32,17 @@ class Faces(RowTable):
         an object with ``__len__``, ``gather(rows)`` and ``fingerprint()``. The array
         is shared, not copied.
     landmarks : array-like of shape (n, 68, 2), default=None
-        float32 pixels, x then y; a NaN row means no face, NaN points are unknown.
+        float32 pixels, x then y; a NaN row, or None in a list, means no face, NaN
+        points are unknown. `skfau.facs.to_68` brings points of other tools there.
     subject, video : array-like of shape (n,), default=None
         Who is in the row and which recording it is from.
     frame : array-like of shape (n,), default=None
         Whole number of the frame within its video.
     **columns : array-like of length n
         Further columns. What is not an array but has ``__len__`` and
-        ``__getitem__(int array)`` stays lazy and is read only by row.
+        ``__getitem__(int array)`` stays lazy and is read only by row. In pixels as the
+        landmarks are ``five_points`` (n, 5, 2) and ``mesh`` (n, 468, 3), by which
+        `FaceAligner` aligns and which it moves along.
 
     Raises
     ------

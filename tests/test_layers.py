@@ -41,6 +41,7 @@ SERVES = {
     "_kept": "faces",
     "_small_views": "faces",
     "_facs_table": "facs",
+    "_landmark_layouts": "facs",
     "_columns": "faces",
     "_stores": "faces",
     "_decoder_warnings": "faces",
