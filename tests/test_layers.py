@@ -32,6 +32,7 @@ BESIDE = {("model_selection", "metrics")}
 SERVES = {
     "_arrays": "exceptions",
     "_forks": "exceptions",
+    "_image_objects": "exceptions",
     "_image_size": "exceptions",
     "_limits": "exceptions",
     "_random": "exceptions",
