@@ -15,6 +15,13 @@ _slow = [HealthCheck.too_slow]
 settings.register_profile("untimed", deadline=None, suppress_health_check=_slow)
 settings.load_profile("untimed")
 ROOT = Path(__file__).parent
+# What builds the site, and what the build writes beside its pages.
+collect_ignore = [
+    "docs/conf.py",
+    "docs/_build",
+    "docs/gallery",
+    "docs/reference/generated",
+]
 # A shell starts what runs in its background deaf to Ctrl-C; tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -81,7 +81,7 @@ def check_pixels(array):
     wanted = "expected uint8 images of shape (n, H, W, 3) in RGB, or (n, H, W) gray"
     got = f"got {array.dtype} of shape {array.shape}"
     if array.dtype != np.uint8:
-        scale = "scale floats in [0, 1] by 255"
+        scale = "scale floats in [0, 1] by 255, round"
         if array.dtype == np.uint16:
             scale = "divide 16 bits by 257 (12 bits by 16)"
         raise FaceImageError(
