@@ -13,6 +13,7 @@ from skfau._validation import check_au_labels, check_faces, check_sample_weight
 from skfau.estimators._aus import relative_weights, resolve_aus
 from skfau.estimators._batches import PreparedNetwork
 from skfau.estimators._checkpoint import Checkpoint
+from skfau.estimators._pixel_transforms import check_transform
 from skfau.estimators._system import LabelTargets
 from skfau.estimators._torch_state import autocast_dtype
 from skfau.estimators._training import ProgressBar, make_training_net
@@ -47,6 +48,7 @@ def check_augmentation(augmentation, faces):
     """Raise if an augmentation is not valid, or needs what the faces lack."""
     if augmentation is not None:
         augmentation._validate_params()
+        check_transform(augmentation.transform)
         if augmentation.cutmix:
             faces.column("landmarks", slice(0, 0))
 
