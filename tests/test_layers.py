@@ -32,6 +32,7 @@ BESIDE = {("model_selection", "metrics")}
 SERVES = {
     "_arrays": "exceptions",
     "_forks": "exceptions",
+    "_image_objects": "exceptions",
     "_image_size": "exceptions",
     "_limits": "exceptions",
     "_progress": "exceptions",
@@ -44,6 +45,7 @@ SERVES = {
     "_kept": "faces",
     "_small_views": "faces",
     "_facs_table": "facs",
+    "_landmark_layouts": "facs",
     "_columns": "faces",
     "_stores": "faces",
     "_decoder_warnings": "faces",

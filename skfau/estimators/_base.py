@@ -353,7 +353,8 @@ class BaseAUClassifier(
         kept = aus if going_on else _persistence.aus_of(self.init_from)
         task = Task(aus, count_labels(labels, aus, weights, kept), labels)
         net = self._make_net(task, seed)
-        _fitting.training_columns(net.system, faces, self._augmentation)
+        columns = _fitting.training_columns(net.system, faces, self._augmentation)
+        _fitting.warn_few_landmarks(faces, columns)
         check_callbacks(net, held_out is not None)
         network = net.module_.network
         fresh = list(network.state_dict())

@@ -11,9 +11,11 @@ from sklearn.utils import check_random_state
 
 from skfau._single_au import as_columns
 from skfau._validation import check_au_labels, check_faces, check_sample_weight
+from skfau._warn import warn
 from skfau.estimators._aus import relative_weights, resolve_aus
 from skfau.estimators._batches import PreparedNetwork
 from skfau.estimators._checkpoint import Checkpoint
+from skfau.estimators._pixel_transforms import check_transform
 from skfau.estimators._system import LabelTargets
 from skfau.estimators._torch_state import autocast_dtype
 from skfau.estimators._training import make_training_net
@@ -44,10 +46,16 @@ def check_same_aus(aus, fitted):
         )
 
 
+# The layouts that `skfau.facs.to_68` knows have as many at least, or three.
+_FEWEST_LANDMARKS = 49
+_LOOKED_AT = 4096  # rows
+
+
 def check_augmentation(augmentation, faces):
     """Raise if an augmentation is not valid, or needs what the faces lack."""
     if augmentation is not None:
         augmentation._validate_params()
+        check_transform(augmentation.transform)
         if augmentation.cutmix:
             faces.column("landmarks", slice(0, 0))
 
@@ -64,6 +72,21 @@ def training_columns(system, faces, augmentation):
     for name in columns:
         faces.column(name, slice(0, 0))
     return columns
+
+
+def warn_few_landmarks(faces, columns):
+    """Warn if what is learned from landmarks has next to none, as of five points."""
+    if not columns or "landmarks" not in faces.columns:
+        return
+    some = np.isfinite(faces.column("landmarks", slice(0, _LOOKED_AT)))
+    known = int(some.all(axis=2).any(axis=0).sum())
+    if 0 < known < _FEWEST_LANDMARKS:
+        warn(
+            f"only {known} of 68 landmarks are known, as of five points: what this "
+            f"classifier learns from {' and '.join(columns)} it learns from these "
+            "alone. Detect all 68: faces.with_columns(five_points=None), then "
+            "FaceAligner()."
+        )
 
 
 def hold_out_subjects(faces, labels, weights, fraction, seed):
