@@ -1,10 +1,10 @@
-"""Detect 68 landmarks on a photograph and align the face.
+"""Detect 68 landmarks on a picture and align the face.
 
-Run: python examples/plot_alignment.py [--output figures/alignment.png]
+Run: python examples/plot_alignment.py [PICTURE] [--output figures/alignment.png]
 
-Needs scikit-image (for the photograph) and matplotlib. The left panel shows the
-photograph with the detected landmarks and the square that is cut out; the others show
-the aligned crop of several templates, with the landmarks moved along.
+Needs matplotlib. Without a picture of yours it takes one of the package. The left panel
+shows it with the detected landmarks and the square that is cut out; the others show the
+aligned crop of several templates, with the landmarks moved along.
 """
 
 import argparse
@@ -16,9 +16,9 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from skimage.data import astronaut
 
 from skfau import Faces
+from skfau.datasets import sample_files
 from skfau.preprocessing import FaceAligner, MeshDetector
 
 TEMPLATES = ("eyes-nose-mouth", "jaa", "aunet", "box")
@@ -40,17 +40,19 @@ def draw_points(ax, landmarks, size):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("figures/alignment.png"))
-    output = parser.parse_args().output
+    parser.add_argument("picture", nargs="?", default=sample_files().pictures[-1])
+    arguments = parser.parse_args()
+    output = arguments.output
 
-    image = astronaut()
+    image = Faces([arguments.picture]).images[0]
     faces = Faces(image[None], landmarks=MeshDetector()([image]))
     figure, axes = plt.subplots(
         1, 1 + len(TEMPLATES), figsize=(16, 3.9), width_ratios=[1.25, 1, 1, 1, 1]
     )
-    axes[0].imshow(image[:300, 70:370], extent=(69.5, 369.5, 299.5, -0.5))
+    axes[0].imshow(image)
     draw_points(axes[0], faces.landmarks[0], 9)
     axes[0].legend(loc="lower right", fontsize=7, framealpha=0.8)
-    axes[0].set_title("photograph and 68 landmarks")
+    axes[0].set_title("picture and 68 landmarks")
     for ax, template in zip(axes[1:], TEMPLATES, strict=True):
         aligner = FaceAligner(output_size=200, template=template, border_value=128)
         aligned = aligner.fit_transform(faces)

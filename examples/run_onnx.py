@@ -13,7 +13,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
+
+try:
+    import onnxruntime
+except ImportError:
+    sys.exit("needs onnxruntime: pip install onnxruntime, or 'skfau[onnx]' to export")
 
 
 def main(model, faces):

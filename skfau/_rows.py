@@ -18,6 +18,7 @@ from skfau._columns import (
     select,
 )
 from skfau._kept import KeptRows, nbytes
+from skfau._pandas import import_pandas
 from skfau._small_views import without_the_rest
 from skfau.exceptions import MissingColumnError
 
@@ -223,10 +224,7 @@ class RowTable:
         0       a   31
         1       b   28
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError("to_frame needs pandas: pip install pandas") from error
+        pd = import_pandas("to_frame")
         table = {}
         for name, (data, _) in self._columns.items():
             if name == "landmarks" or isinstance(

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn import get_config
 
+from skfau._pandas import import_pandas
 from skfau._single_au import with_absence
 from skfau._unwrap import is_binary
 from skfau._validation import bare_au
@@ -142,12 +143,16 @@ class TableOutput:
         ------
         ValueError
             If `predict_proba` is something else.
+        ImportError
+            If it is ``"pandas"``, and pandas is not installed.
         """
         if predict_proba not in {"default", "pandas", None}:
             raise ValueError(
                 "predict_proba must be 'default', 'pandas' or None, "
                 f"got {predict_proba!r}."
             )
+        if predict_proba == "pandas":
+            import_pandas("set_output(predict_proba='pandas')")
         if predict_proba is not None:
             # scikit-learn's clone carries an attribute of this name along.
             self._sklearn_output_config = {"predict_proba": predict_proba}

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from skfau._progress import shown
 from skfau.cli._predict import predict
 from skfau.cli._result_table import FORMATS
 from skfau.cli._train import score, train
@@ -41,7 +42,8 @@ def main(argv=None):
     arguments = vars(_parser().parse_args(argv))
     command = arguments.pop("run")
     try:
-        return command(**arguments)
+        with shown():
+            return command(**arguments)
     except KeyboardInterrupt:
         goes_on = command is predict and arguments["camera"] is None
         more = "; the same command goes on from here" if goes_on else ""

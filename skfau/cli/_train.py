@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 import skfau
+from skfau._progress import tell
 from skfau._subjects import train_subjects
 from skfau._unwrap import find_aus, find_thresholds
 from skfau.datasets import load_table
@@ -74,7 +75,7 @@ def train(table, root, output, aus, threshold, unknown, epochs, folds, seed):
         print("\nScores of people whom the fit did not see:")
         print(_scores(y, probabilities, 0.5, bunch.aus, faces.subject, seed))
         print(_beside_start(chain[-1].estimator, faces, y, probabilities, bunch.aus))
-        print(f"learning from all {len(faces)} rows")
+        tell(f"learning from all {len(faces)} rows", __name__)
         rest = clone(chain[1:]).fit(faces, y)
     skfau.save(Pipeline([chain.steps[0], *rest.steps]), output)
     print(f"wrote {output}; python -m skfau predict PATH --model {output}")
@@ -113,7 +114,7 @@ def _out_of_fold(classifier, faces, y, folds):
         fitted = clone(classifier).fit(faces[learned], y[learned])
         probabilities[scored] = fitted.predict_proba(faces[scored])
         seconds = perf_counter() - began
-        print(f"fold {number} of {folds}: {seconds:.0f} s", flush=True)
+        tell(f"fold {number} of {folds}: {seconds:.0f} s", __name__)
     return probabilities
 
 

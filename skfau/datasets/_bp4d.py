@@ -85,7 +85,7 @@ def load_bp4d(
     n_jobs : int or None, default=-1
         Number of processes that read what is not in the index, as in joblib.
     verbose : bool, default=False
-        Whether to show a progress bar.
+        Whether to show progress on standard error.
 
     Returns
     -------

@@ -42,6 +42,7 @@ def load_table(
     unknown=(),
     landmarks=None,
     first_frame="auto",
+    verbose=False,
 ):
     """Load faces and labels from a CSV file or a DataFrame.
 
@@ -66,6 +67,8 @@ def load_table(
     first_frame : {"auto", 0, 1}, default="auto"
         What the table calls the first frame of a video; "auto" is 0 if it has a frame
         0 or no column ``frame``, else 1, with a `DatasetWarning` if it has no frame 1.
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -91,10 +94,11 @@ def load_table(
     >>> load_table({"path": [image], "AU1": [0], "AU12": [np.nan]}).target
     array([[ 0., nan]], dtype=float32)
     """
-    return _load(source, root, aus, threshold, unknown, landmarks, first_frame)
+    files = landmarks, first_frame, verbose
+    return _load(source, root, aus, threshold, unknown, *files)
 
 
-def _load(source, root, aus, threshold, unknown, landmarks, first_frame):
+def _load(source, root, aus, threshold, unknown, landmarks, first_frame, verbose):
     if first_frame not in ("auto", 0, 1):
         raise ValueError(f"first_frame must be 'auto', 0 or 1, got {first_frame!r}")
     intense = threshold is not None
@@ -114,11 +118,13 @@ def _load(source, root, aus, threshold, unknown, landmarks, first_frame):
     first = _first(name, columns.get("frame"), first_frame)
     found = None
     if are_videos(paths):
-        here, paths, found = _find_frames(name, here, paths, columns, first, where)
+        here, paths, found = _find_frames(
+            name, here, paths, columns, first, where, verbose
+        )
     kept = {c: typed(c, np.asarray(values)[here]) for c, values in columns.items()}
     if found is not None:
         kept = with_keys(found, kept, [where[k] for k in np.flatnonzero(here)])
-    points, several = landmarks_of_rows(landmarks, root, paths, kept, first)
+    points, several = landmarks_of_rows(landmarks, root, paths, kept, first, verbose)
     if several.any():
         warn(
             f"in {several.sum()} of {len(several)} rows of {name} the file of "
@@ -211,11 +217,12 @@ def _find_images(name, root, paths, where):
     return here, [path for path, found in zip(full, here, strict=True) if found]
 
 
-def _find_frames(name, here, paths, columns, first, where):
+def _find_frames(name, here, paths, columns, first, where, verbose):
     """Return which rows have a frame, its video, and the frames; warn of others."""
     rows = np.flatnonzero(here)
     given = {c: columns[c][rows] for c in ("frame", "time", "person") if c in columns}
-    found = find_frames(paths, given, min(first, 1), [where[row] for row in rows])
+    places = [where[row] for row in rows]
+    found = find_frames(paths, given, min(first, 1), places, verbose)
     if first > 1:
         warn(
             f"{name} has neither a frame 0 nor a frame 1: its frames are taken to "

@@ -6,6 +6,8 @@ from importlib.resources import files
 import numpy as np
 from sklearn.utils import Bunch
 
+from skfau._pandas import import_pandas
+
 _FILE = "_published_results.csv"
 _DESCR = """Published results of AU detection
 =================================
@@ -85,9 +87,7 @@ default=None
     codes = [name for name in codes if name.startswith("AU")]
     data = _as_records(chosen, codes)
     if as_frame:
-        import pandas as pd
-
-        data = pd.DataFrame(data)
+        data = import_pandas("as_frame=True").DataFrame(data)
     aus = tuple(int(code[2:]) for code in codes)
     return Bunch(data=data, aus=aus, DESCR=_DESCR.format(n_rows=len(chosen)))
 

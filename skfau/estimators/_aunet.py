@@ -144,7 +144,7 @@ class AUNetClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -419,6 +419,7 @@ class AUNetClassifier(BaseAUClassifier):
             interval=self._interval,
             augmentation=self._augmentation,
             cache_dir=self.feature_cache,
+            **self._shown("Applying"),
         )
 
     def _exported(self, face_size):

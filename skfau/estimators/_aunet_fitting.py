@@ -4,15 +4,15 @@ import math
 
 import numpy as np
 import torch
-from tqdm import trange
 
 from skfau._columns import names_of
+from skfau._progress import Progress
 from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._batches import FaceBatches, PreparedNetwork
 from skfau.estimators._neighbours import Neighbourhood
 from skfau.estimators._torch_state import PrivateStream, derive_seed
-from skfau.estimators._training import ProgressBar, make_training_net, plain_history
+from skfau.estimators._training import make_training_net, plain_history
 from skfau.exceptions import MissingColumnError
 from skfau.facs import DATASET_AUS
 from skfau.losses import LandmarkMapLoss
@@ -71,7 +71,7 @@ def train_fan(module, faces, *, n_epochs, batch_size, device, seed, verbose):
     seed : int
         Fixes everything random.
     verbose : int
-        1 shows a progress bar.
+        1 shows progress on standard error.
 
     Returns
     -------
@@ -103,11 +103,10 @@ def train_fan(module, faces, *, n_epochs, batch_size, device, seed, verbose):
         learning_rate_factor=lambda e: (1 + math.cos(math.pi * e / n_epochs)) / 2,
         lr_factors={},
     )
-    bar = None
-    if verbose:
-        bar = ProgressBar(n_epochs, -(-len(faces) // batch_size), "FAN")
     try:
-        net.run_epochs(batches, n_epochs, bar=bar)
+        net.run_epochs(
+            batches, n_epochs, title="Training the alignment", verbose=verbose
+        )
     finally:
         fan.requires_grad_(False).eval()
     return plain_history(net.history)
@@ -156,7 +155,7 @@ def fit_label_vaes(labels, dataset, aus, *, latent_dim, kl_weight, seed, verbose
     seed : int
         Fixes everything random.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress on standard error.
 
     Returns
     -------
@@ -199,9 +198,12 @@ def latent_dim_of(aus):
 
 def _train_label_vae(vae, labels, kl_weight, generator, verbose):
     optimizer = torch.optim.Adam(vae.parameters(), lr=_VAE_LR)
-    for _ in trange(_VAE_EPOCHS, desc="label VAE", unit="epoch", disable=not verbose):
-        order = torch.randperm(len(labels), generator=generator)
-        for rows in order.split(_VAE_BATCH_SIZE):
-            optimizer.zero_grad()
-            vae.loss(labels[rows], generator, kl_weight=kl_weight).backward()
-            optimizer.step()
+    shown = "Training a label VAE", _VAE_EPOCHS, "epochs", __name__, verbose
+    with Progress(*shown) as progress:
+        for _ in range(_VAE_EPOCHS):
+            order = torch.randperm(len(labels), generator=generator)
+            for rows in order.split(_VAE_BATCH_SIZE):
+                optimizer.zero_grad()
+                vae.loss(labels[rows], generator, kl_weight=kl_weight).backward()
+                optimizer.step()
+            progress.update()

@@ -190,7 +190,12 @@ class BaseAUClassifier(
             augmentation=self._augmentation,
             method=method,
             columns=self.net_.system.inputs,
+            **self._shown("Applying"),
         )
+
+    def _shown(self, doing):
+        """Return how progress is shown, as arguments of what trains or applies."""
+        return {"title": f"{doing} {type(self).__name__}", "verbose": self.verbose}
 
     # -- fitting ------------------------------------------------------------------
 
@@ -267,10 +272,9 @@ class BaseAUClassifier(
             # Resume first: cached features are keyed by the weights.
             n_left = _fitting.resume(net, self.max_epochs, held_out, state)
             batches = self._make_batches(net, *train)
-            how = n_left, self.max_epochs, held_out, checkpoint
-            bar_name = type(self).__name__ if self.verbose else None
+            how = n_left, held_out, checkpoint, self._shown("Fitting")
             with self._remembering(everyone, taught):
-                _fitting.train(net, batches, train[:2], *how, bar_name)
+                _fitting.train(net, batches, train[:2], *how)
         self._refuse_divergence(train[0])
         return self
 
@@ -315,8 +319,9 @@ class BaseAUClassifier(
                 self.classes_ = single.classes_of(y)
             self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
+            batches = self._make_batches(net, *train)
             with self._remembering(train[0], taught):
-                net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
+                net.run_epochs(batches, 1, data=train[:2], **self._shown("Fitting"))
         self._refuse_divergence(train[0])
         return self
 
@@ -348,7 +353,8 @@ class BaseAUClassifier(
         kept = aus if going_on else _persistence.aus_of(self.init_from)
         task = Task(aus, count_labels(labels, aus, weights, kept), labels)
         net = self._make_net(task, seed)
-        _fitting.training_columns(net.system, faces, self._augmentation)
+        columns = _fitting.training_columns(net.system, faces, self._augmentation)
+        _fitting.warn_few_landmarks(faces, columns)
         check_callbacks(net, held_out is not None)
         network = net.module_.network
         fresh = list(network.state_dict())

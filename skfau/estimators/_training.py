@@ -5,10 +5,10 @@ import copy
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import LRScheduler
 from skorch.dataset import Dataset
-from tqdm import tqdm
 
+from skfau._progress import Progress
 from skfau.estimators._batches import keep_batch
 from skfau.estimators._callbacks import (
     callback_state,
@@ -160,7 +160,8 @@ class TrainingNet(NeuralNet):
         data=(None, None),
         held_out=None,
         keep=None,
-        bar=None,
+        title="Training",
+        verbose=0,
     ):
         """Train `n_epochs`.
 
@@ -180,21 +181,26 @@ class TrainingNet(NeuralNet):
             Called after each epoch; True ends the training.
         keep : callable or None
             ``keep(stopped)`` is called last in each epoch.
-        bar : ProgressBar or None
-            Shows how far the training is.
+        title : str, default="Training"
+            What the progress says is done.
+        verbose : int, default=0
+            Whether to show it on standard error.
         """
-        usual = self.callbacks_
-        if bar is not None:
-            self.callbacks_ = [*usual, ("progress", bar.initialize())]
-        try:
-            with noted_interrupts() as self.interrupts_:
-                self._run_epochs(batches, n_epochs, data, held_out, keep)
-        finally:
-            self.callbacks_ = usual
-            if bar is not None:
-                bar.bar_.close()
+        n_batches, n_done = -(-len(batches) // self.batch_size), len(self.history)
+        total, done = (n_done + n_epochs) * n_batches, n_done * n_batches
+        shown = title, total, "batches", __name__, verbose
+        with (
+            Progress(*shown, done=done) as progress,
+            noted_interrupts() as self.interrupts_,
+        ):
+            self._run_epochs(batches, n_epochs, data, held_out, keep, progress)
 
-    def _run_epochs(self, batches, n_epochs, data, held_out, keep):
+    def _run_epochs(self, batches, n_epochs, data, held_out, keep, progress):
+        def counted_step(batch, **fit_params):
+            step = self.train_step(batch, **fit_params)
+            progress.update()
+            return step
+
         self.stopped_, self.rates_ = False, {}
         self.begin_training(*data)
         iterator = self.get_iterator(batches, training=True)
@@ -206,11 +212,12 @@ class TrainingNet(NeuralNet):
             with self.stream():
                 self.notify("on_epoch_begin", **on_epoch)
             self.run_single_epoch(
-                iterator, training=True, prefix="train", step_fn=self.train_step
+                iterator, training=True, prefix="train", step_fn=counted_step
             )
             self.record_epoch_means()
             self.refuse_divergence()
             stopped = held_out is not None and held_out(self)
+            progress.note = figures_of(self.history)
             self.notify("on_epoch_end", **on_epoch)
             stopped = stopped or self.stopped_
             # Epochs keep their means; rows per batch would grow with the frames. File
@@ -337,32 +344,12 @@ def batch_weight(targets):
     return float(targets["weight"].mean()) if "weight" in targets else 1.0
 
 
-class ProgressBar(Callback):
-    """A bar over the batches of all epochs, with the last epoch's loss beside it."""
-
-    def __init__(self, n_epochs, n_batches, description):
-        self.n_epochs = n_epochs
-        self.n_batches = n_batches
-        self.description = description
-
-    def on_train_begin(self, net, **kwargs):
-        """Open the bar where a resumed run left it."""
-        self.bar_ = tqdm(
-            total=self.n_epochs * self.n_batches,
-            initial=len(net.history) * self.n_batches,
-            desc=self.description,
-            unit="batch",
-        )
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        """Advance by one batch."""
-        self.bar_.update(1)
-
-    def on_epoch_end(self, net, **kwargs):
-        """Show the epoch's figures."""
-        last = plain_history(net.history)[-1]
-        shown = {k: f"{last[k]:.3f}" for k in ("train_loss", "valid_f1") if k in last}
-        self.bar_.set_postfix(shown)
+def figures_of(history):
+    """Return the number of the last epoch and its figures, as text."""
+    last = history[-1]
+    names = [name for name in ("train_loss", "valid_f1") if name in last]
+    figures = [f"{name} {last[name]:.3f}" for name in names]
+    return ", ".join([f"epoch {len(history)}", *figures])
 
 
 def plain_history(history):

@@ -7,6 +7,7 @@ from io import TextIOWrapper
 import numpy as np
 
 from skfau._files import write_atomically
+from skfau._pandas import import_pandas
 from skfau.metrics._paired_tests import holm
 
 _TITLES = {"f1": "F1", "skew_normalized_f1": "Skew-normalised F1", "roc_auc": "ROC AUC"}
@@ -160,8 +161,7 @@ class Comparison:
         ImportError
             If pandas is not installed.
         """
-        import pandas as pd
-
+        pd = import_pandas("to_frame")
         return pd.DataFrame(self.records())
 
     def to_csv(self, path):

@@ -113,6 +113,7 @@ def paired_bootstrap_test(
     n_resamples=1000,
     confidence_level=0.95,
     random_state=None,
+    verbose=False,
 ):
     """Compare two systems on the same faces by resampling subjects.
 
@@ -134,6 +135,8 @@ def paired_bootstrap_test(
     n_resamples : int, default=1000
     confidence_level : float, default=0.95
     random_state : int, RandomState, Generator or None, default=None
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -158,7 +161,7 @@ def paired_bootstrap_test(
     y_true, y_pred, baseline = common_entries(y_true, y_pred, baseline)
     rows_of = rows_by_subject(subjects, len(y_true))
     weights = subject_weights(len(rows_of), n_resamples, random_state)
-    score = Resampler(metric, average, absent, y_true, rows_of, weights)
+    score = Resampler(metric, average, absent, y_true, rows_of, weights, verbose)
     return paired_bootstrap(score(y_pred), score(baseline), confidence_level)
 
 

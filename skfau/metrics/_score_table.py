@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skfau._pandas import import_pandas
 from skfau._subjects import as_names, warn_of_overlap
 from skfau._validation import check_au_names
 from skfau.metrics._bootstrap import bootstrap_ci
@@ -40,8 +41,7 @@ class ScoreTable:
         ImportError
             If pandas is not installed.
         """
-        import pandas as pd
-
+        pd = import_pandas("to_frame")
         return pd.DataFrame(self.columns, index=pd.Index(self.index, name="AU"))
 
     def __repr__(self):

@@ -54,7 +54,8 @@ def compare(
         AU of every column; None takes those of the estimators, without `published`.
     n_jobs : int, default=None
     verbose : int, default=0
-        Fits at the same time, as in joblib; whether to print a line for each.
+        Fits at the same time, as in joblib; whether to write a line for each, and how
+        far the resampling is, to standard error.
     error_score : "raise" or nan, default=nan
         Whether an error is raised, or its estimator left out with a warning.
     **table : dict
@@ -84,6 +85,7 @@ def compare(
     splits = _splits_by_subject(cv, X, labels, groups, subjects)
     fits = [(X, keep_names(y, labels), train, [(X, test)]) for train, test in splits]
     results = fit_all(estimators, fits, error_score, n_jobs, verbose)
+    table["verbose"] = verbose
     return _join(*results, splits, labels, subjects, aus, table)
 
 
@@ -176,6 +178,7 @@ def cross_dataset_scores(
     rows = [(bunch.data, slice(None)) for bunch in tests.values()]
     fit = train.data, train.target, slice(None), rows
     results = fit_all(estimators, [fit], error_score, n_jobs, verbose)
+    table["verbose"] = verbose
     pairs = enumerate(tests.items())
     return {n: _score(k, train, b, shared[n], results, table) for k, (n, b) in pairs}
 

@@ -8,6 +8,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.parallel import Parallel, delayed
 
+from skfau._progress import Progress
 from skfau._single_au import as_columns, au_columns, is_vector
 from skfau._subjects import warn_of_divided_subjects
 from skfau._validation import check_au_labels
@@ -25,7 +26,9 @@ def make_splits(cv, X, y, groups=None):
     return list(cv.split(X, y, groups))
 
 
-def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=None):
+def oof_predict_proba(
+    estimator, X, y, *, groups=None, cv, n_jobs=None, params=None, verbose=0
+):
     """Probabilities of every row from an estimator that was not fitted on its fold.
 
     Use it in place of ``cross_val_predict(method="predict_proba")``, which encodes
@@ -49,6 +52,8 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=N
     params : dict, default=None
         Passed to ``fit``, such as ``{"sample_weight": weights}``. Of arrays and lists
         with one entry per row, those of the training rows.
+    verbose : int, default=0
+        1 shows on standard error how many folds are done.
 
     Returns
     -------
@@ -85,14 +90,29 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=N
     check_once(splits, len(labels))
     warn_of_divided_subjects(splits, X)
     named = keep_names(y, labels)
-    probabilities = Parallel(n_jobs=n_jobs)(
+    jobs = (
         delayed(_fit_and_predict)(clone(estimator), X, named, train, test, params or {})
         for train, test in splits
     )
+    shown = "Predicting out of fold", len(splits), "folds", __name__, verbose
+    with Progress(*shown) as progress:
+        probabilities = _CountedParallel(progress, n_jobs=n_jobs)(jobs)
     y_proba = np.full(labels.shape, np.nan, dtype=np.float32)
     for (_, test), proba in zip(splits, probabilities, strict=True):
         y_proba[test] = proba
     return y_proba
+
+
+class _CountedParallel(Parallel):
+    """Jobs of which a `Progress` knows how many are done, on any backend."""
+
+    def __init__(self, progress, **options):
+        super().__init__(**options)
+        self._progress = progress
+
+    def print_progress(self):
+        """Count; joblib calls it after each job, with its lock held."""
+        self._progress.update(self.n_completed_tasks - self._progress.n)
 
 
 def keep_names(y, labels):

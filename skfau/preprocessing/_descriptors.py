@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import gen_batches
 
+from skfau._progress import Progress
 from skfau._subjects import RemembersSubjects
 from skfau._tables import name_rows, output_of
 from skfau._validation import Interval, StatelessMixin, _fit_context, check_faces
@@ -59,6 +60,7 @@ class _FaceDescriptor(
     _parameter_constraints = {
         "cell_size": [Interval(Integral, 2, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "verbose": ["boolean"],
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -115,12 +117,15 @@ class _FaceDescriptor(
         self._check_size(faces.image_shape)
         self._check_same_size(faces.image_shape)
         features = None
-        for rows in gen_batches(len(faces), self.batch_size):
-            described = self._describe(faces.images[rows] @ _LUMA)
-            if features is None:
-                shape = len(faces), described.shape[1]
-                features = np.empty(shape, np.float32)
-            features[rows] = described
+        shown = "Describing faces", len(faces), "faces", __name__, self.verbose
+        with Progress(*shown) as progress:
+            for rows in gen_batches(len(faces), self.batch_size):
+                described = self._describe(faces.images[rows] @ _LUMA)
+                if features is None:
+                    shape = len(faces), described.shape[1]
+                    features = np.empty(shape, np.float32)
+                features[rows] = described
+                progress.update(len(described))
         if faces.landmarks is not None:
             features[np.isnan(faces.landmarks).all(axis=(1, 2))] = np.nan
         return name_rows(self, features, faces)
@@ -188,6 +193,8 @@ class HOGFeatures(_FaceDescriptor):
         Bins over 180 degrees.
     batch_size : int, default=64
         Faces at a time, which bounds the memory.
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Attributes
     ----------
@@ -229,11 +236,20 @@ class HOGFeatures(_FaceDescriptor):
         "n_orientations": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(self, *, cell_size=12, block_size=2, n_orientations=9, batch_size=64):
+    def __init__(
+        self,
+        *,
+        cell_size=12,
+        block_size=2,
+        n_orientations=9,
+        batch_size=64,
+        verbose=False,
+    ):
         self.cell_size = cell_size
         self.block_size = block_size
         self.n_orientations = n_orientations
         self.batch_size = batch_size
+        self.verbose = verbose
 
     def _cells_needed(self):
         return self.block_size
@@ -279,6 +295,8 @@ class LBPFeatures(_FaceDescriptor):
         Side of a cell, pixels.
     batch_size : int, default=64
         Faces at a time, which bounds the memory.
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Attributes
     ----------
@@ -313,9 +331,10 @@ class LBPFeatures(_FaceDescriptor):
     (6, 531)
     """
 
-    def __init__(self, *, cell_size=14, batch_size=64):
+    def __init__(self, *, cell_size=14, batch_size=64, verbose=False):
         self.cell_size = cell_size
         self.batch_size = batch_size
+        self.verbose = verbose
 
     def _describe(self, grey):
         # Grey levels are rounded, so that equal pixels stay equal after the sum.

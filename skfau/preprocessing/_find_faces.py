@@ -55,7 +55,7 @@ def find_faces(
     n_jobs : int, default=-1
         Threads that read and detect; -1 = one per core, None = 1.
     verbose : bool, default=False
-        Whether to show a progress bar.
+        Whether to show progress on standard error.
 
     Returns
     -------

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from skfau._arrays import digest
+from skfau._progress import Progress
 from skfau._validation import check_faces
 from skfau._warn import warn
 from skfau.exceptions import MissingFaceWarning, SeveralFacesWarning
@@ -46,7 +46,7 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
         Whether to compare existing files with their checksums. Rows that differ are
         aligned again; in a finished folder they are an error.
     verbose : bool, default=False
-        Whether to show a progress bar.
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -166,7 +166,8 @@ def _fill_blocks(folder, todo, faces, aligner, batch_size, verbose):
     n_several = 0
     left = (folder.blocks[block] for block in todo)
     done = len(faces) - sum(stop - start for start, stop in left)
-    with tqdm(total=len(faces), initial=done, disable=not verbose, unit="face") as bar:
+    shown = "Preparing faces", len(faces), "faces", __name__, verbose
+    with Progress(*shown, done=done) as bar:
         for block in todo:
             rows = slice(*folder.blocks[block])
             with warnings.catch_warnings():

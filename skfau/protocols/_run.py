@@ -1,12 +1,12 @@
 """Run the protocol of a paper from a data set on disk to its table."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from skfau import estimators
+from skfau._progress import tell
 from skfau.metrics import au_accuracy_score, au_f1_score
 from skfau.protocols._data import Reader, spread, thinned
 from skfau.protocols._protocol import PROTOCOLS
@@ -60,7 +60,7 @@ def run(
         Other parameters of the estimator in single stages, such as
         ``{"disfa": {"lr": 3e-6}}``.
     verbose : bool, default=False
-        Whether to show progress.
+        Whether to show progress on standard error.
     **overrides : object
         Other parameters of the estimator in all stages; ``weights=None`` downloads
         nothing.
@@ -167,9 +167,8 @@ class _Changes:
         return protocol.every if self.every is None else self.every
 
     def say(self, text):
-        """Show progress."""
-        if self.verbose:
-            print(text, file=sys.stderr, flush=True)
+        """Tell what is done."""
+        tell(text, __name__, self.verbose)
 
 
 def _pretrained(protocol, roots, reader, changes):
