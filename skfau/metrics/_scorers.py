@@ -19,7 +19,7 @@ class AUScorer:
         Fitted, with ``predict`` or ``predict_proba`` of shape (n_samples, n_aus).
     X : Faces or array
         What the estimator takes.
-    y : array-like of shape (n_samples, n_aus)
+    y : array-like of shape (n_samples, n_aus) or (n_samples,)
         Labels in {0, 1, NaN}.
 
     Returns
