@@ -109,7 +109,8 @@ class Progress:
         seconds = now - self._began
         if self._draws:
             self._draw(seconds)
-        if seconds >= _LINE and self._silent_since(now):
+        # The line of the last step comes at the end.
+        if seconds >= _LINE and self.n != self._total and self._silent_since(now):
             text = f"{self._counts()} in {_time(seconds)}"
             if self._total is not None and self.n > self._done:
                 rest = (self._total - self.n) / (self.n - self._done)

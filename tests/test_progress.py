@@ -95,7 +95,7 @@ def test_work_inside_of_other_work_is_told_beside_it(clock, caplog):
             outer.update()
     told = [message.split(":")[0] for message in caplog.messages]
     assert told.count("Working") == 3
-    assert told.count("Fitting") == 4
+    assert told.count("Fitting") == 3
 
 
 def test_commands_show_progress_without_verbose(clock, capsys):
