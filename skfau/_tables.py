@@ -4,6 +4,8 @@ import numpy as np
 from sklearn import get_config
 
 from skfau._pandas import import_pandas
+from skfau._single_au import with_absence
+from skfau._unwrap import is_binary
 from skfau._validation import bare_au
 from skfau.faces import Faces
 
@@ -111,7 +113,13 @@ class FacesOutput:
 
 
 class TableOutput:
-    """A classifier whose `predict_proba` can return a table."""
+    """A classifier of AUs, whose `predict_proba` can return a table."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_class = False
+        return tags
 
     def set_output(self, *, predict_proba=None):
         """Choose what `predict_proba` returns.
@@ -120,7 +128,8 @@ class TableOutput:
         ----------
         predict_proba : {"default", "pandas"} or None, default=None
             ``"pandas"`` gives a DataFrame with columns ``AU1``, ``AU2``, ... and
-            needs pandas. Its index is made of what the faces have of ``subject``,
+            needs pandas; after labels of shape (n_samples,) they are ``no_AU1`` and
+            ``AU1``. Its index is made of what the faces have of ``subject``,
             ``video``, ``frame``, ``time``, ``person`` and ``status``; a DataFrame of
             features keeps its own. None changes nothing. The last step of a pipeline
             decides for the whole: ``pipe[-1].set_output(predict_proba="pandas")``.
@@ -153,18 +162,20 @@ class TableOutput:
         """Return probabilities of `X`, an array or a table, as the user chose.
 
         Columns are those of `aus`, or of `aus_` where that is None. Where nothing was
-        chosen, a table of a wrapped classifier stays one.
+        chosen, a table of a wrapped classifier stays one. After labels of shape (n,)
+        there are two columns of `aus_`: without the AU and with it.
         """
+        binary = aus is None and is_binary(self)
         own = getattr(self, "_sklearn_output_config", {}).get("predict_proba")
-        if own is None or (own == "pandas" and is_table(probabilities)):
-            return probabilities
-        if own == "default":
-            return np.asarray(probabilities)
-        from pandas import DataFrame
+        if own == "pandas" and not is_table(probabilities):
+            from pandas import DataFrame
 
-        aus = getattr(self, "aus_", None) if aus is None else aus
-        columns = None if aus is None else [f"AU{bare_au(au)}" for au in aus]
-        return DataFrame(probabilities, index=row_names(X), columns=columns)
+            aus = getattr(self, "aus_", None) if aus is None else aus
+            columns = None if aus is None else [f"AU{bare_au(au)}" for au in aus]
+            probabilities = DataFrame(probabilities, row_names(X), columns)
+        elif own == "default":
+            probabilities = np.asarray(probabilities)
+        return with_absence(probabilities) if binary else probabilities
 
 
 def like(values, table):

@@ -27,19 +27,24 @@ class Faces(RowTable):
     Parameters
     ----------
     images : array, sequence of paths or store
-        uint8 array or ``np.memmap`` of shape (n, H, W, 3) in RGB or (n, H, W) gray;
-        or a sequence of image paths; or a sequence of uint8 arrays of any sizes; or
-        an object with ``__len__``, ``gather(rows)`` and ``fingerprint()``. The array
-        is shared, not copied.
+        uint8 array, tensor or ``np.memmap`` of shape (n, H, W, 3) in RGB or (n, H, W)
+        gray, also (n, 3, H, W) and with a channel axis of 1; or a sequence of image
+        paths; or a sequence of images of any sizes: such arrays or tensors, or images
+        of PIL; or an object with ``__len__``, ``gather(rows)`` and ``fingerprint()``.
+        Arrays are shared, not copied. Images of PIL are decoded at once, and held in
+        memory: pass the paths of many.
     landmarks : array-like of shape (n, 68, 2), default=None
-        float32 pixels, x then y; a NaN row means no face, NaN points are unknown.
+        float32 pixels, x then y; a NaN row, or None in a list, means no face, NaN
+        points are unknown. `skfau.facs.to_68` brings points of other tools there.
     subject, video : array-like of shape (n,), default=None
         Who is in the row and which recording it is from.
     frame : array-like of shape (n,), default=None
         Whole number of the frame within its video.
     **columns : array-like of length n
         Further columns. What is not an array but has ``__len__`` and
-        ``__getitem__(int array)`` stays lazy and is read only by row.
+        ``__getitem__(int array)`` stays lazy and is read only by row. In pixels as the
+        landmarks are ``five_points`` (n, 5, 2) and ``mesh`` (n, 468, 3), by which
+        `FaceAligner` aligns and which it moves along.
 
     Raises
     ------
@@ -52,9 +57,9 @@ class Faces(RowTable):
     -----
     Of image files 16 bits become 8 (12 do where no pixel of an image has more, as
     cameras write them) and transparency is dropped, and they are turned as their EXIF
-    tag says: landmarks are of the turned image. Image files, and frames of videos,
-    whose header claims more than 2**28 pixels are refused before they are decoded; the
-    environment variable ``SKFAU_MAX_PIXELS`` sets another limit.
+    tag says, as images of PIL are: landmarks are of the turned image. Image files, and
+    frames of videos, whose header claims more than 2**28 pixels are refused before they
+    are decoded; the environment variable ``SKFAU_MAX_PIXELS`` sets another limit.
 
     A column is read as ``faces.column("age")`` or ``faces.age``.
     Columns are copied when given and read-only when read as a view. Files named here

@@ -17,12 +17,18 @@ BENCHMARKS = [
     for path in sorted((ROOT / "benchmarks").glob("bench_*.py"))
     if "--data" not in path.read_text("utf-8")
 ]
+# What a script needs that names the first of them.
+EXTRAS = {
+    "onnx": ("onnxruntime", "onnx", "onnxscript"),
+    "dask": ("distributed", "dask"),
+}
 
 
 def run(path, *options, cwd):
-    if "onnxruntime" in path.read_text("utf-8"):
-        for package in ("onnx", "onnxruntime", "onnxscript"):
-            pytest.importorskip(package, reason=f"{package} is in the extra onnx")
+    text = path.read_text("utf-8")
+    for extra, packages in EXTRAS.items():
+        for package in packages if packages[0] in text else ():
+            pytest.importorskip(package, reason=f"{package} is in the extra {extra}")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
     done = subprocess.run(
         [sys.executable, "-W", "error", str(path), *options],

@@ -8,6 +8,7 @@ from functools import cache
 import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
@@ -79,6 +80,7 @@ VALUES = {
     "n_jobs": 2,
     ("AUThresholdClassifier", "n_jobs"): 1,
     ("ROIHeatmaps", "aus"): (12, 1),
+    ("FaceAugmentation", "transform"): torch.bitwise_not,
 }
 # What else must be set for a parameter to have a say.
 NEEDS = {

@@ -36,6 +36,7 @@ class Chain:
 
     def __init__(self, path):
         self._name = "the shipped model" if path is None else path
+        self.path = None if path is None else str(Path(path).absolute())
         self.model = skfau.load_pretrained() if path is None else skfau.load(path)
         self.digest = "shipped"
         if path is not None:

@@ -3,12 +3,15 @@
 import sys
 import warnings
 from contextlib import closing, contextmanager
+from functools import lru_cache
+from platform import node
 
 import cv2
 import numpy as np
-from joblib import effective_n_jobs
 
+from skfau._parallel import count_threads
 from skfau._progress import Progress
+from skfau.cli._chain import Chain
 from skfau.cli._frames import ahead
 from skfau.estimators._torch_state import at_most_threads
 from skfau.exceptions import FaceImageError, MissingFaceWarning, SeveralFacesWarning
@@ -41,16 +44,19 @@ def search(work, number, source, chain, every, bar):
     n_new : int
         Frames that were searched now.
     """
-    follower, n_done = chain.follower(), 0
+    follower, n_done, n_parts = chain.follower(), 0, 0
     for part in work.parts(number):
         n_done = _recall(follower, part, n_done)
+        n_parts += 1
     bar.skip(n_done)
     batches, fault, n_new = source.batches(every, n_done), "", 0
     try:
         with closing(find_ahead(batches, follower)) as found:
             parts = parts_of_batches(found, chain, n_done, bar)
-            for part in parts:
-                work.write(number, work.n_parts(number), part)
+            # Numbers are counted here: a worker that was given up may still write the
+            # same parts.
+            for k, part in enumerate(parts, n_parts):
+                work.write(number, k, part)
                 n_new += len(np.unique(part["row"]))
     except FaceImageError as error:
         fault = str(error)
@@ -59,6 +65,50 @@ def search(work, number, source, chain, every, bar):
         _judge_all(work, number, source, chain, every)
     work.close(number, fault)
     return n_new
+
+
+def search_elsewhere(work, number, source, model, digest, every):
+    """Search a source in a process that has no more than these names.
+
+    Parameters
+    ----------
+    work : WorkFolder
+        Where its parts are written.
+    number : int
+        Of the source.
+    source : Source
+        With absolute paths.
+    model, digest : str
+        Path of a chain, and what its file must be; see `Chain`.
+    every : float or None
+        Seconds between the frames of a video.
+
+    Returns
+    -------
+    n_new : int
+        Frames that were searched now.
+
+    Raises
+    ------
+    OSError, ValueError
+        If this machine does not see one of the files.
+    """
+    work.check_seen()
+    source.check_seen()
+    with few_threads(), Progress("Searching", None, "frames", __name__) as bar:
+        return search(work, number, source, _load_once(model, digest), every, bar)
+
+
+@lru_cache(maxsize=1)
+def _load_once(model, digest):
+    """Return the chain of a file; a process searches many sources with one."""
+    chain = Chain(model)
+    if chain.digest != digest:
+        raise ValueError(
+            f"{model} on the machine {node()} is another model than where the command "
+            "was given; copy the file there."
+        )
+    return chain
 
 
 def find_ahead(batches, follower):
@@ -80,7 +130,7 @@ def few_threads():
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        with at_most_threads(max(effective_n_jobs(-1) - 2, 1)):
+        with at_most_threads(max(count_threads(-1) - 2, 1)):
             yield
     finally:
         cv2.setNumThreads(before)

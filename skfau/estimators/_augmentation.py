@@ -104,6 +104,14 @@ class FaceAugmentation(BaseEstimator):
         Probability of each of the network's three colour planes to be black.
     label_smoothing : float, default=0.0
         How far training labels move to one half: 0.1 makes them 0.05 and 0.95.
+    transform : callable, default=None
+        A change of colours by another library, as ``v2.ColorJitter``,
+        ``v2.GaussianBlur`` or ``v2.RandomErasing`` of torchvision, or several in
+        ``v2.Compose``. It is called with one face at a time, a uint8 tensor (3, H, W),
+        RGB, of the faces' own size, on the CPU, and returns one of the same type and
+        size. What it draws from torch's generator follows from ``random_state``. What
+        moves pixels is refused as far as its name tells; so is what scales them to
+        floats or resizes.
 
     Examples
     --------
@@ -125,6 +133,7 @@ class FaceAugmentation(BaseEstimator):
         "mixup": [Interval(Real, 0, None, closed="left")],
         "channel_drop": [Interval(Real, 0, 1, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "transform": [callable, None],
     }
 
     def __init__(
@@ -142,6 +151,7 @@ class FaceAugmentation(BaseEstimator):
         mixup=0.0,
         channel_drop=0.0,
         label_smoothing=0.0,
+        transform=None,
     ):
         self.flip = flip
         self.rotation = rotation
@@ -155,6 +165,7 @@ class FaceAugmentation(BaseEstimator):
         self.mixup = mixup
         self.channel_drop = channel_drop
         self.label_smoothing = label_smoothing
+        self.transform = transform
 
     def draw(self, n_faces, rng):
         """Draw the geometry, light and mixture of `n_faces` faces.

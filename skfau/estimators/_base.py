@@ -7,11 +7,13 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau import _single_au as single
 from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
+from skfau._unwrap import is_binary
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _bounds, _fitting, _persistence
-from skfau.estimators._aus import count_labels, drop_rows, resolve_aus, two_classes
+from skfau.estimators._aus import count_labels, drop_rows, resolve_aus
 from skfau.estimators._batches import FaceBatches, apply_network, logits_of, window_of
 from skfau.estimators._callbacks import check_callbacks
 from skfau.estimators._checkpoint import fit_fingerprint
@@ -51,8 +53,8 @@ class BaseAUClassifier(
         AU numbers, in the order of the columns.
     n_aus_ : int
         Their number.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows; with
         ``sample_weight`` float64, the sums of weights of mean 1.
@@ -205,12 +207,14 @@ class BaseAUClassifier(
         ----------
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB. Rows without a face (all landmarks NaN) are left out.
-        y : array-like of shape (n_samples, n_aus)
-            1 where the AU occurs, 0 where it does not, NaN where that is unknown. A
-            column may be all NaN if the classifier that training starts from
-            (`init_from`, `warm_start`) knows that AU: it keeps its branch, which no
-            label of its own teaches, and is predicted as the others are. Layers that
-            it shares with other AUs go on learning.
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
+            1 where the AU occurs, 0 where it does not, NaN where that is unknown. After
+            labels of a single AU of shape (n_samples,) `classes_`, `predict` and
+            `predict_proba` have the shapes of scikit-learn's two classes. A column may
+            be all NaN if the classifier that training starts from (`init_from`,
+            `warm_start`) knows that AU: it keeps its branch, which no label of its own
+            teaches, and is predicted as the others are. Layers that it shares with
+            other AUs go on learning.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each face in all parts of the loss, at least 0; only their ratios
             count. Rows of weight 0 are left out. A face weighs as much where another
@@ -261,6 +265,7 @@ class BaseAUClassifier(
             held_out = _fitting.EarlyStopping(self._probabilities, *test, self.patience)
         with threads(self.n_threads):
             net, fresh = self._start(*train, aus, seed, going_on, held_out)
+            self.classes_ = single.classes_of(y)
             state = _fitting.saved_state(checkpoint, net)
             self._pretrain(net, *train[:2], fresh=() if state else fresh)
             self.net_ = net
@@ -274,7 +279,7 @@ class BaseAUClassifier(
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Train one epoch more on these faces, keeping optimiser and history.
 
         The first call also decides the class weights, from its own labels. There
@@ -286,10 +291,14 @@ class BaseAUClassifier(
         ----------
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB.
-        y : array-like of shape (n_samples, n_aus)
-            1, 0, or NaN where unknown.
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
+            1, 0, or NaN where unknown. The first call decides the shapes of what is
+            predicted.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             As in `fit`; their ratios count within one call.
+        classes : array-like or None, default=None
+            Ignored: scikit-learn names here what labels there are, which for AUs is
+            always 0, 1 and NaN.
 
         Returns
         -------
@@ -307,6 +316,7 @@ class BaseAUClassifier(
             else:
                 seed = _fitting.draw_seed(self.random_state)
                 net, fresh = self._start(*train, aus, seed)
+                self.classes_ = single.classes_of(y)
             self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
             batches = self._make_batches(net, *train)
@@ -343,7 +353,8 @@ class BaseAUClassifier(
         kept = aus if going_on else _persistence.aus_of(self.init_from)
         task = Task(aus, count_labels(labels, aus, weights, kept), labels)
         net = self._make_net(task, seed)
-        _fitting.training_columns(net.system, faces, self._augmentation)
+        columns = _fitting.training_columns(net.system, faces, self._augmentation)
+        _fitting.warn_few_landmarks(faces, columns)
         check_callbacks(net, held_out is not None)
         network = net.module_.network
         fresh = list(network.state_dict())
@@ -383,7 +394,6 @@ class BaseAUClassifier(
     def _describe(self, net, task):
         """Set the fitted attributes that say what was learned, but not `net_`."""
         self.aus_, self.n_aus_ = tuple(task.aus), task.n_aus
-        self.classes_ = two_classes(task.n_aus)
         self.label_counts_ = task.label_counts
         for name, value in net.system.attributes.items():
             setattr(self, name, value)
@@ -425,7 +435,8 @@ class BaseAUClassifier(
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
             In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
             DataFrame with columns ``AU1``, ... and rows named as the faces are, after
-            ``set_output(predict_proba="pandas")``.
+            ``set_output(predict_proba="pandas")``. Of shape (n_samples, 2), without
+            the AU and with it, after labels of shape (n_samples,).
 
         Raises
         ------
@@ -435,6 +446,9 @@ class BaseAUClassifier(
 
         Warns
         -----
+        MissingFaceWarning
+            After labels of shape (n_samples,), if a row is NaN: scikit-learn's tools
+            for two classes take that for an absent AU.
         UnlikeTrainingWarning
             If the faces are not aligned, not square or grey, those of the training were
             aligned, square or in colours.
@@ -456,10 +470,12 @@ class BaseAUClassifier(
         -------
         occurrence : ndarray of shape (n_samples, n_aus), dtype float32
             0 or 1; NaN in rows without a face. `AUThresholdClassifier` learns other
-            thresholds.
+            thresholds. Of shape (n_samples,) after labels of that shape, and int64
+            where all rows have a face.
         """
-        probabilities = self._probabilities(X)
-        return np.where(np.isnan(probabilities), probabilities, probabilities >= 0.5)
+        called = self._probabilities(X)
+        called = np.where(np.isnan(called), called, called >= 0.5)
+        return single.as_occurrence(called, binary=is_binary(self))
 
     def score(self, X, y, sample_weight=None):
         """Return the mean F1 over the AUs, over frames whose label is known.
@@ -472,7 +488,7 @@ class BaseAUClassifier(
         ----------
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             1, 0, or NaN where unknown.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             How often each row counts, at least 0; None is once.
@@ -490,7 +506,8 @@ class BaseAUClassifier(
             ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
         warn_of_training_subjects(self, X)
-        predicted, labels = self.predict(X), check_au_labels(y)
+        predicted, y = single.as_columns(self.predict(X)), single.as_columns(y)
+        labels = check_au_labels(y)
         resolve_aus(self.aus_, y, labels.shape[1])
         return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
 
@@ -576,6 +593,7 @@ class BaseAUClassifier(
         header = {
             "class": type(self).__name__,
             "aus": self.aus_,
+            "binary": is_binary(self),
             "label_counts": self.label_counts_.tolist(),
             "constants": self.net_.system.given,
             "history": self.history_,
@@ -620,6 +638,8 @@ class BaseAUClassifier(
             net = new._remake_net({name: state[name] for name in header["constants"]})
         _persistence.fill(net, header, state)
         new._describe(net, Task(new.aus_, new.label_counts_))
+        binary = _bounds.read_binary(header)
+        new.classes_ = single.two_classes(new.n_aus_, binary=binary)
         new.net_ = net
         new.train_subjects_ = _persistence.subjects_in(header)
         new._trained_on = kind_in(header)
@@ -679,9 +699,4 @@ class BaseAUClassifier(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
-        tags.target_tags.two_d_labels = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = False
-        tags.classifier_tags.multi_label = True
-        tags.classifier_tags.multi_class = False
         return tags

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from skfau._progress import Progress
 from skfau.estimators._augmentation import CutMix, still
 from skfau.estimators._aus import rows_with_face
+from skfau.estimators._pixel_transforms import transform_faces
 from skfau.faces import Faces
 from skfau.facs import FLIP_68, FLIP_AUS
 from skfau.nn import IMAGENET_MEAN, IMAGENET_STD
@@ -48,6 +49,9 @@ class FaceBatches(torch.utils.data.Dataset):
         How much each face counts in the loss, also where another is mixed in; None
         weighs all alike.
     """
+
+    # Which inputs are pixels.
+    image_names = ("images",)
 
     def __init__(
         self,
@@ -101,6 +105,13 @@ class FaceBatches(torch.utils.data.Dataset):
             aus=self.aus,
         )
         inputs |= self._beside(rows, geometry, mix)
+        if getattr(self.augmentation, "transform", None) is not None:
+            # A face and its neighbours change in the same way.
+            seeds = self.rng.integers(2**63, size=len(rows))
+            for name in inputs.keys() & set(self.image_names):
+                inputs[name] = transform_faces(
+                    self.augmentation.transform, inputs[name], seeds
+                )
         inputs |= {name: columns.pop(name) for name in self.inputs}
         return inputs, self._targets(rows, labels, columns)
 

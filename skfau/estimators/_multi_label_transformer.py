@@ -126,8 +126,8 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str

@@ -161,6 +161,8 @@ class FrameBatches(FaceBatches):
         The other parameters of `FaceBatches`.
     """
 
+    image_names = ("images", *SIDES)
+
     def __init__(self, faces, labels, *, neighbourhood, datasets, **parameters):
         super().__init__(faces, labels, **parameters)
         self.neighbourhood = neighbourhood

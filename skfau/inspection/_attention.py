@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skfau._single_au import as_columns
 from skfau._unwrap import apply_steps, find_having
 from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.exceptions import FaceImageError
@@ -131,7 +132,7 @@ class AttentionMapDisplay:
         need_matplotlib(f"{cls.__name__}.from_estimator")
         model, steps = find_having(estimator, "attention_maps")
         faces = check_faces(apply_steps(steps, X))
-        y = estimator.predict(X) if y is None else y
+        y = as_columns(estimator.predict(X) if y is None else y)
         images = faces.images[...]
         return cls.from_predictions(
             images,

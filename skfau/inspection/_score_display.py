@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfau._single_au import as_columns
 from skfau._subjects import warn_of_training_subjects
 from skfau._unwrap import find_having
 from skfau.inspection._plotting import (
@@ -109,8 +110,8 @@ class AUScoreDisplay:
         model, _ = find_having(estimator, "aus_")
         warn_of_training_subjects(estimator, X)
         return cls.from_predictions(
-            y,
-            estimator.predict(X),
+            as_columns(y),
+            as_columns(estimator.predict(X)),
             model.aus_,
             subjects=subjects,
             n_resamples=n_resamples,

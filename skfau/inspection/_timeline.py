@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfau._single_au import as_columns, au_columns
 from skfau._unwrap import find_having, find_thresholds
 from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.inspection._plotting import (
@@ -118,10 +119,12 @@ class AUTimelineDisplay:
         model, _ = find_having(estimator, "aus_")
         faces = check_faces(X, need=() if video is None else ("video",))
         rows, title = _rows_of_video(faces, video)
+        y = None if y is None else as_columns(y)
         check_au_names(y, model.aus_, "the classifier")
         y = None if y is None else check_au_labels(y, len(faces))[rows]
+        y_proba = estimator.predict_proba(faces[rows])
         return cls.from_predictions(
-            estimator.predict_proba(faces[rows]),
+            au_columns(estimator, y_proba, len(model.aus_)),
             model.aus_,
             frames=None if faces.frame is None else faces.frame[rows],
             y=y,

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skfau.facs import _LAYOUTS
+from skfau._landmark_layouts import PARTS
 from skfau.losses._inputs import aux_of, mean_of_known, weights_of
 from skfau.losses._label_losses import WeightedBCE, WeightedDice
 
@@ -66,7 +66,7 @@ class LandmarkLoss(nn.Module):
                 f"targets with {sorted(targets)}."
             )
         truth = targets["landmarks"].to(predicted)
-        if truth.shape[1:] != (68, 2) or predicted.shape[1] not in _LAYOUTS:
+        if truth.shape[1:] != (68, 2) or predicted.shape[1] not in PARTS:
             raise ValueError(
                 "Landmarks must have shape (n, 68, 2) in the targets and be 49, 51, 66 "
                 f"or 68 in the outputs. Got {tuple(truth.shape)} and "
@@ -75,7 +75,7 @@ class LandmarkLoss(nn.Module):
         left, right = (truth[:, eye].mean(dim=1) for eye in _EYES)
         unit = (left - right).square().sum(dim=1)
         counts = unit > 0
-        truth = truth[:, list(_LAYOUTS[predicted.shape[1]])]
+        truth = truth[:, list(PARTS[predicted.shape[1]])]
         known = ~truth.isnan() & counts.view(-1, 1, 1)
         error = predicted - torch.where(known, truth, 0.0)
         error = torch.where(known, error, 0.0).square().sum(dim=(1, 2))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skfau._single_au import as_columns, au_columns
 from skfau._subjects import warn_of_training_subjects
 from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
@@ -42,6 +43,11 @@ class AUScorer:
         self.average = average
         self.absent = absent
 
+    @property
+    def __name__(self):
+        """Of the score; scikit-learn's displays write it at their axes."""
+        return f"AU_{self.metric}"
+
     def __repr__(self):
         return (
             f"au_scorer({self.metric!r}, average={self.average!r}, "
@@ -51,10 +57,10 @@ class AUScorer:
     def __call__(self, estimator, X, y):
         metric = get_metric(self.metric)
         function, response = metric.function, metric.response
-        aus = find_aus(estimator)
+        aus, y = find_aus(estimator), as_columns(y)
         check_au_names(y, aus, "the classifier")
         warn_of_training_subjects(estimator, X)
-        output = _respond(estimator, X, response)
+        output = _respond(estimator, X, response, np.shape(y)[1])
         if self.average is not None:
             return function(y, output, average=self.average, absent=self.absent)
         values = function(y, output, average=None, absent=self.absent)
@@ -63,8 +69,8 @@ class AUScorer:
         return {**scores, "mean": float(nan_mean(values))}
 
 
-def _respond(estimator, X, response):
-    output = getattr(estimator, response)(X)
+def _respond(estimator, X, response, n_aus):
+    output = au_columns(estimator, getattr(estimator, response)(X), n_aus)
     if isinstance(output, list) or np.ndim(output) != 2:
         raise TypeError(
             f"{type(estimator).__name__}.{response} must return one array of shape "

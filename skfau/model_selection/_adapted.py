@@ -10,6 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._single_au import as_columns, au_columns, classes_of
 from skfau._tables import like
 from skfau._unwrap import find_aus, find_thresholds
 from skfau._validation import (
@@ -66,8 +67,8 @@ class AdaptedAUClassifier(WrappedClassifier):
         where they promise the highest F1 on the rows of `fit`. 0 for new AUs.
     thresholds_ : ndarray of shape (n_aus,), dtype float64
         0.5 for every AU.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : tuple of int
         The AUs.
 
@@ -135,7 +136,7 @@ class AdaptedAUClassifier(WrappedClassifier):
         ----------
         X : Faces
             As both take them.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Labels in {0, 1, NaN}. An unknown label teaches nothing.
         **params : dict
             Passed to the network's ``fit``, such as ``sample_weight``.
@@ -161,6 +162,7 @@ class AdaptedAUClassifier(WrappedClassifier):
                 f"which AUs it finds; got {self.start_!r}."
             )
         self.aus_ = tuple(known if self.aus is None else self.aus)
+        given, y = y, as_columns(y)
         check_au_names(y, self.aus_, "the classifier")
         labels = check_au_labels(y, n_samples=len(X), n_aus=len(self.aus_))
         found = self._found_by_start(X)
@@ -180,7 +182,7 @@ class AdaptedAUClassifier(WrappedClassifier):
         lines = [_line(*pair) for pair in zip(odds.T, labels.T, strict=True)]
         self.coef_, self.intercept_ = np.array(lines).T
         self.thresholds_ = np.full(len(self.aus_), 0.5)
-        self.classes_ = np.tile([0, 1], (len(self.aus_), 1))
+        self.classes_ = classes_of(given)
         return self
 
     def _found_by_start(self, X):
@@ -252,6 +254,7 @@ class AdaptedAUClassifier(WrappedClassifier):
             As `predict_intensity` gives them.
         """
         check_is_fitted(self)
+        y_proba = au_columns(self, y_proba)
         odds = log_odds(np.asarray(y_proba, np.float64)) - self.intercept_
         known = list(find_aus(self.start_))
         mine = [column for column, au in enumerate(self.aus_) if au in known]

@@ -9,6 +9,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._single_au import as_columns, au_columns, classes_of
 from skfau._tables import like
 from skfau._unwrap import find_aus
 from skfau._validation import Interval, _fit_context, check_au_names
@@ -51,8 +52,8 @@ class CalibratedAUClassifier(WrappedClassifier):
         Probabilities from which `predict` calls AUs present.
     knots_ : ndarray of shape (n_aus, 2, n_knots), dtype float64
         Log-odds of the calibrated probability, ascending, and the intensities there.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : sequence of int
         The AUs, if the classifier has them.
 
@@ -103,7 +104,7 @@ class CalibratedAUClassifier(WrappedClassifier):
         X : Faces
             As the classifier takes them, of people that it has not seen. Rows without
             a face are left out.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Intensities in [0, 5]; NaN where unknown.
 
         Returns
@@ -119,7 +120,7 @@ class CalibratedAUClassifier(WrappedClassifier):
             If no row has a face.
         """
         self.estimator_ = self.estimator
-        aus = find_aus(self.estimator_)
+        aus, given, y = find_aus(self.estimator_), y, as_columns(y)
         check_au_names(y, aus, "the classifier")
         intensities = _check_intensities(y, len(X))
         odds = self._log_odds(X, intensities.shape[1])
@@ -129,7 +130,7 @@ class CalibratedAUClassifier(WrappedClassifier):
         odds, intensities = odds[seen], intensities[seen]
         unknown = np.isnan(intensities)
         labels = np.where(unknown, np.nan, intensities >= self.occurrence)
-        self.classes_ = np.tile([0, 1], (labels.shape[1], 1))
+        self.classes_ = classes_of(given)
         if aus is not None:
             self.aus_ = aus
         lines = [_line(*pair) for pair in zip(odds.T, labels.T, strict=True)]
@@ -190,6 +191,7 @@ class CalibratedAUClassifier(WrappedClassifier):
             In [0, 5]; NaN where the probability is.
         """
         check_is_fitted(self)
+        y_proba = au_columns(self, y_proba)
         odds = log_odds(np.asarray(y_proba, np.float64))
         columns = [np.interp(x, *k) for x, k in zip(odds.T, self.knots_, strict=True)]
         return like(np.stack(columns, axis=1).astype(np.float32), y_proba)

@@ -9,6 +9,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.parallel import Parallel, delayed
 
 from skfau._progress import Progress
+from skfau._single_au import as_columns, au_columns, is_vector
 from skfau._subjects import warn_of_divided_subjects
 from skfau._validation import check_au_labels
 from skfau.model_selection._split import SubjectKFold
@@ -40,7 +41,7 @@ def oof_predict_proba(
         Cloned for every fold; ``predict_proba`` returns (n_samples, n_aus).
     X : Faces or array of shape (n_samples, ...)
         Indexed by integer arrays.
-    y : array-like of shape (n_samples, n_aus)
+    y : array-like of shape (n_samples, n_aus) or (n_samples,)
         Labels in {0, 1, NaN}.
     groups : array-like of shape (n_samples,), default=None
         For splitters that take groups; None means ``X.subject``.
@@ -57,7 +58,8 @@ def oof_predict_proba(
     Returns
     -------
     y_proba : ndarray of shape (n_samples, n_aus), dtype float32
-        NaN in rows that are in no test fold, and where there was no face.
+        NaN in rows that are in no test fold, and where there was no face. Of shape
+        (n_samples, 1) for labels of shape (n_samples,).
 
     Raises
     ------
@@ -83,7 +85,7 @@ def oof_predict_proba(
     >>> oof_predict_proba(clf, X, y, groups=subjects, cv=SubjectKFold()).shape
     (90, 3)
     """
-    labels = check_au_labels(y, n_samples=len(X))
+    labels = check_au_labels(as_columns(y), n_samples=len(X))
     splits = make_splits(cv, X, labels, groups)
     check_once(splits, len(labels))
     warn_of_divided_subjects(splits, X)
@@ -114,11 +116,13 @@ class _CountedParallel(Parallel):
 
 
 def keep_names(y, labels):
-    """Return `y` itself if it is a DataFrame, else `labels`.
+    """Return `y` itself if it is a table or Series, else `labels` in its shape.
 
     Columns of a DataFrame name the AUs, so that an estimator can check their order.
     """
-    return y if hasattr(y, "iloc") else labels
+    if hasattr(y, "iloc"):
+        return y
+    return labels[:, 0] if is_vector(y) else labels
 
 
 def take_labels(y, rows):
@@ -162,7 +166,7 @@ def check_subjects_apart(splits, subjects, reason):
 
 def check_response(estimator, method, X, n_aus):
     """Return the result of a method: an array of shape (n_samples, n_aus)."""
-    response = getattr(estimator, method)(X)
+    response = au_columns(estimator, getattr(estimator, method)(X), n_aus)
     if isinstance(response, list) or np.shape(response) != (len(X), n_aus):
         raise ValueError(
             f"{type(estimator).__name__}.{method} must return one array of shape "
@@ -175,7 +179,8 @@ def check_response(estimator, method, X, n_aus):
 def _fit_and_predict(estimator, X, y, train, test, params):
     of_train = {name: _rows_of(value, train, len(y)) for name, value in params.items()}
     estimator.fit(X[train], take_labels(y, train), **of_train)
-    return check_response(estimator, "predict_proba", X[test], y.shape[1])
+    n_aus = as_columns(y).shape[1]
+    return check_response(estimator, "predict_proba", X[test], n_aus)
 
 
 def _rows_of(value, rows, n_samples):

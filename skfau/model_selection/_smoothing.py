@@ -4,7 +4,9 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
+from skfau._single_au import as_columns
 from skfau._tables import like
 from skfau._unwrap import find_thresholds
 from skfau._validation import (
@@ -84,7 +86,7 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         """
         return self
 
-    def transform(self, X, faces):
+    def transform(self, X, faces=None):
         """Return the smoothed probabilities.
 
         Parameters
@@ -93,7 +95,9 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             Probabilities, NaN where there is no face.
         faces : Faces
             Faces of the rows of `X`, in any order, with the columns ``video`` and
-            ``frame``, and ``subject`` if videos are named per subject.
+            ``frame``, and ``subject`` if videos are named per subject. They are needed;
+            a pipeline hands them on by scikit-learn's metadata routing, after
+            ``set_transform_request(faces=True)``.
 
         Returns
         -------
@@ -106,7 +110,16 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             If videos or frame numbers are not known.
         ValueError
             If `X` has another shape, or two faces claim the same frame of a video.
+        TypeError
+            If there are no faces.
         """
+        if faces is None:
+            raise TypeError(
+                "ProbabilitySmoother needs the faces of the rows: pass faces=. In a "
+                "pipeline, scikit-learn's metadata routing hands them on after "
+                "set_transform_request(faces=True); SmoothedClassifier around a "
+                "classifier needs neither."
+            )
         faces = check_faces(faces, need=("video", "frame"))
         # `neighbors` raises if two recordings have one name: they would be averaged
         # together.
@@ -123,7 +136,7 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             smoothed[rows] = _moving_average(X[rows], frames, self.width)
         return like(smoothed, table)
 
-    def fit_transform(self, X, y=None, *, faces):
+    def fit_transform(self, X, y=None, *, faces=None):
         """Return the smoothed probabilities; see `transform`.
 
         Parameters
@@ -146,6 +159,7 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
@@ -163,8 +177,8 @@ class SmoothedClassifier(WrappedClassifier):
     ----------
     estimator_ : classifier
         Fitted.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : sequence of int
         The AUs, if `estimator_` has them.
 
@@ -219,7 +233,7 @@ class SmoothedClassifier(WrappedClassifier):
         ----------
         X : Faces
             As `estimator` takes them.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Labels in {0, 1, NaN}.
         **params : dict
             Passed to the classifier's ``fit``, such as ``sample_weight``.
@@ -230,7 +244,7 @@ class SmoothedClassifier(WrappedClassifier):
         self : SmoothedClassifier
             The fitted classifier.
         """
-        labels = check_au_labels(y, n_samples=len(X))
+        labels = check_au_labels(as_columns(y), n_samples=len(X))
         passed = self._passed_on(params)["estimator"]
         return self._fit_on_all(X, keep_names(y, labels), passed)
 
@@ -256,9 +270,10 @@ class SmoothedClassifier(WrappedClassifier):
             If two faces claim the same frame of a video.
         """
         faces = check_faces(X, need=("video", "frame"))
-        y_proba = super().predict_proba(faces)
+        check_is_fitted(self)
+        y_proba = self._inner_proba(faces)
         smoothed = ProbabilitySmoother(self.width).transform(y_proba, faces)
-        return like(smoothed, y_proba)
+        return self._as_output(like(smoothed, y_proba), faces)
 
     @property
     def _thresholds(self):

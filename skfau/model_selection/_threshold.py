@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skfau._single_au import as_columns
 from skfau._validation import (
     HasMethods,
     StrOptions,
@@ -120,8 +121,8 @@ class AUThresholdClassifier(WrappedClassifier):
         Those given, or see `best_f1_thresholds`; 0.5 for an AU without positives.
     estimator_ : classifier
         Fitted on all rows.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : sequence of int
         The AUs, if `estimator_` has them.
 
@@ -175,7 +176,7 @@ class AUThresholdClassifier(WrappedClassifier):
         ----------
         X : Faces
             With the column ``subject`` if thresholds are learned.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Labels in {0, 1, NaN}.
         **params : dict
             Passed to every ``fit`` of the classifier, such as ``sample_weight``.
@@ -196,7 +197,7 @@ class AUThresholdClassifier(WrappedClassifier):
             If a fold trains on a subject it tests on, or there are too few subjects;
             if given thresholds are not one per AU, outside [0, 1], or of other AUs.
         """
-        labels = check_au_labels(y, n_samples=len(X))
+        labels = check_au_labels(as_columns(y), n_samples=len(X))
         y = keep_names(y, labels)
         passed = self._passed_on(params)["estimator"]
         if self.thresholds is None:

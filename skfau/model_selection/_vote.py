@@ -5,8 +5,9 @@ from scipy.special import expit
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._single_au import as_columns, classes_of
 from skfau._tables import like
-from skfau._unwrap import find_aus
+from skfau._unwrap import find_aus, is_binary
 from skfau._validation import _BaseComposition, _fit_context, check_au_labels
 from skfau.model_selection._out_of_fold import check_response, keep_names
 from skfau.model_selection._wrapper import WrappedClassifier, log_odds
@@ -30,8 +31,8 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
     ----------
     estimators_ : list of classifier
         Fitted classifiers, in the same order.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : sequence of int
         The AUs, if a classifier has them.
 
@@ -74,7 +75,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         ----------
         X : Faces
             As the classifiers take them.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Labels in {0, 1, NaN}.
         **params : dict
             Passed to the ``fit`` of every classifier, such as ``sample_weight``.
@@ -92,7 +93,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
             or `weights` are not one number per classifier.
         """
         self._check_estimators()
-        labels = check_au_labels(y, n_samples=len(X))
+        labels = check_au_labels(as_columns(y), n_samples=len(X))
         y = keep_names(y, labels)
         passed = self._passed_on(params)
         self.estimators_, known = [], {}
@@ -107,7 +108,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
                     "all classifiers must be of the same AUs, in the same order. Got "
                     f"{known}; give each the same aus=."
                 )
-        self.classes_ = np.tile([0, 1], (labels.shape[1], 1))
+        self.classes_ = classes_of(y)
         if known:
             self.aus_ = next(iter(known.values()))
         return self
@@ -159,7 +160,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
             If a classifier returns something else than one array of that shape.
         """
         check_is_fitted(self)
-        n_aus = len(self.classes_)
+        n_aus = 1 if is_binary(self) else len(self.classes_)
         probabilities = [
             check_response(each, "predict_proba", X, n_aus) for each in self.estimators_
         ]
