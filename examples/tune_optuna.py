@@ -1,10 +1,11 @@
-"""Which learning rate, how many epochs? Optuna asks folds of subjects.
-
-    python examples/tune_optuna.py
+"""Which learning rate, how many epochs? Optuna asks folds of subjects
+===================================================================
 
 A function that returns a score is all that Optuna needs. Here the score is the area
 under the ROC curve on people that a fit did not see. Optuna is not among what skfau
-installs: pip install optuna.
+installs: pip install optuna. ::
+
+    python examples/tune_optuna.py
 """
 
 import sys
