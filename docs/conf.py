@@ -39,4 +39,8 @@ html_title = "skfau"
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["skfau.css"]
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+}
