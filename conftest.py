@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent
 # What builds the site, and what the build writes beside its pages.
 collect_ignore = [
     "docs/conf.py",
+    "docs/_ext",
     "docs/_build",
     "docs/gallery",
     "docs/reference/generated",

@@ -1,5 +1,6 @@
 """Examples and benchmarks run, in their small setting, and write what they say."""
 
+import ast
 import os
 import re
 import subprocess
@@ -48,6 +49,12 @@ def test_example_runs(path, tmp_path):
     written = list(tmp_path.rglob("*.png"))
     assert printed.strip()
     assert bool(written) == path.stem.startswith("plot_")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_has_a_title_for_its_page(path):
+    first, line, *_ = ast.get_docstring(ast.parse(path.read_text("utf-8"))).split("\n")
+    assert line == "=" * len(first), f"{path.name}: underline the title"
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)

@@ -19,7 +19,7 @@ class MapLoss(nn.Module):
     ----------
     distance : {"huber", "l1", "l2"}, default="huber"
         Per position, with d the difference: Huber's function, d² / 2 up to `delta` and
-        ``delta * (|d| - delta / 2)`` beyond; |d|; d².
+        ``delta * (|d| - delta / 2)`` beyond; ``|d|``; d².
     delta : float, default=0.5
         Where Huber's function turns linear.
     target : {"active", "all"}, default="active"

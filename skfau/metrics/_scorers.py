@@ -123,5 +123,7 @@ def au_scorer(metric="f1", *, average="macro", absent="skip"):
     return AUScorer(metric, average, absent)
 
 
+#: For ``scoring=``: the mean F1 of all AUs.
 f1_scorer = au_scorer("f1")
+#: For ``scoring=`` of ``cross_validate``: the F1 of every AU, and their mean.
 per_au_f1_scorer = au_scorer("f1", average=None)

@@ -39,6 +39,7 @@ _BUILDERS = {
     "resnet50": resnet50,
     "tiny": tiny,
 }
+#: Names that `make_backbone` knows.
 BACKBONES = tuple(_BUILDERS)
 
 

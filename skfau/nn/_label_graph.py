@@ -58,8 +58,8 @@ def label_graph(
 
     Notes
     -----
-    As in ML-GCN's code: with B the joins, A = 0.25 B / (sums of each column of |B|) + I
-    and D the sums of each row of |A|, it is D^-1/2 A^T D^-1/2: AUs with the same
+    As in ML-GCN's code: with B the joins, ``A = 0.25 B / (column sums of |B|) + I``
+    and D the row sums of ``|A|``, it is ``D^-1/2 A^T D^-1/2``: AUs with the same
     neighbours keep different vectors. No weights are published for negative joins.
 
     Examples
