@@ -77,7 +77,7 @@ class AUScoreDisplay:
             Fitted AU classifier, or a pipeline or search around one.
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces of subjects that `estimator` was not trained on.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             1 where the AU occurs, 0 where not, NaN where unknown.
         subjects : array-like of shape (n_samples,), default=None
             Subject of every row, ``X.subject``: adds 95 % intervals over subjects.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfau._single_au import as_columns, au_columns
+from skfau._single_au import as_columns, au_probabilities
 from skfau._unwrap import find_having, find_thresholds
 from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.inspection._plotting import (
@@ -91,7 +91,7 @@ class AUTimelineDisplay:
             are its ``thresholds_`` (`AUThresholdClassifier`), or else 0.5.
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces. Without the column ``frame`` rows count as successive frames.
-        y : array-like of shape (n_samples, n_aus), default=None
+        y : array-like of shape (n_samples, n_aus) or (n_samples,), default=None
             True labels, drawn as bands: 1, 0, or NaN where unknown.
         video : object, default=None
             Value of the column ``video`` whose rows are drawn; None takes all rows.
@@ -122,9 +122,8 @@ class AUTimelineDisplay:
         y = None if y is None else as_columns(y)
         check_au_names(y, model.aus_, "the classifier")
         y = None if y is None else check_au_labels(y, len(faces))[rows]
-        y_proba = estimator.predict_proba(faces[rows])
         return cls.from_predictions(
-            au_columns(estimator, y_proba, len(model.aus_)),
+            au_probabilities(estimator, faces[rows], len(model.aus_)),
             model.aus_,
             frames=None if faces.frame is None else faces.frame[rows],
             y=y,

@@ -19,7 +19,7 @@ class AUScorer:
         Fitted, with ``predict`` or ``predict_proba`` of shape (n_samples, n_aus).
     X : Faces or array
         What the estimator takes.
-    y : array-like of shape (n_samples, n_aus)
+    y : array-like of shape (n_samples, n_aus) or (n_samples,)
         Labels in {0, 1, NaN}.
 
     Returns
@@ -45,8 +45,8 @@ class AUScorer:
 
     @property
     def __name__(self):
-        """Of the score; scikit-learn's displays write it at their axes."""
-        return f"AU_{self.metric}"
+        """Name of the score, which scikit-learn's displays write at their axes."""
+        return self.metric
 
     def __repr__(self):
         return (

@@ -18,6 +18,7 @@ from skfau._single_au import (
     as_columns,
     as_occurrence,
     au_columns,
+    au_probabilities,
     classes_of,
 )
 from skfau._subjects import warn_of_training_subjects
@@ -119,7 +120,7 @@ class WrappedClassifier(
     def _inner_proba(self, X):
         """Return the probabilities of `estimator_` with a column per AU."""
         n_aus = 1 if is_binary(self) else len(self.classes_)
-        return au_columns(self.estimator_, self.estimator_.predict_proba(X), n_aus)
+        return au_probabilities(self.estimator_, X, n_aus)
 
     def predict(self, X):
         """Predict an AU as present if its probability reaches its threshold.
