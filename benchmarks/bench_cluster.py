@@ -16,6 +16,7 @@ import pickle
 import shutil
 import tempfile
 import time
+import warnings
 import zlib
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from skfau.cli._sources import Source
 from skfau.cli._work_folder import WorkFolder
 from skfau.datasets import sample_files
 
+# A busy machine is no fault.
+warnings.filterwarnings("ignore", ".* taking a surprisingly long time", UserWarning)
 WORKERS, VIDEOS, FRAMES = 100, 10_000, 1_000_000  # of the large run
 FILM_FRAMES = 60  # of the film of the package
 sent = []
