@@ -37,6 +37,7 @@ toc_object_entries_show_parents = "hide"
 html_theme = "pydata_sphinx_theme"
 html_title = "skfau"
 html_show_sourcelink = False
+html_use_index = False
 html_static_path = ["_static"]
 html_css_files = ["skfau.css"]
 html_theme_options = {
