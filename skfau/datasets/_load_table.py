@@ -1,9 +1,14 @@
 """Faces and labels from a table of one's own."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from skfau._warn import warn
@@ -26,6 +31,9 @@ from skfau.exceptions import (
 )
 from skfau.faces import Faces
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 _DESCR = """\
 Faces from {source}: {n_rows} rows with an image. Left out: {n_lost} rows without an
 image; {n_unlabelled} rows have no label, {n_bare} no landmarks; in {n_several} the file
@@ -34,7 +42,7 @@ of landmarks shows several faces. `report` names them.
 
 
 def load_table(
-    source,
+    source: str | Path | DataFrame | Mapping[str, ArrayLike],
     *,
     root=None,
     aus=None,

@@ -1,9 +1,12 @@
 """Random changes to a batch of faces: geometry, light, and mixtures of two faces."""
 
+from __future__ import annotations
+
 from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from skfau._validation import Interval
@@ -167,7 +170,7 @@ class FaceAugmentation(BaseEstimator):
         self.label_smoothing = label_smoothing
         self.colour_transform = colour_transform
 
-    def draw(self, n_faces, rng):
+    def draw(self, n_faces: int, rng: np.random.Generator) -> Geometry:
         """Draw the geometry, light and mixture of `n_faces` faces.
 
         Parameters
@@ -204,7 +207,9 @@ class FaceAugmentation(BaseEstimator):
             share = np.float32(rng.beta(self.mixup, self.mixup, size=n_faces))
         return Geometry(flip, warp, gain, bias, planes, partner, share)
 
-    def soften(self, labels, geometry):
+    def soften(
+        self, labels: NDArray[np.float32], geometry: Geometry
+    ) -> NDArray[np.float32]:
         """Return the labels of faces that were mixed, and smooth them.
 
         Parameters
@@ -224,7 +229,7 @@ class FaceAugmentation(BaseEstimator):
             labels = share * labels + (1 - share) * labels[geometry.partner]
         return (1 - self.label_smoothing) * labels + self.label_smoothing / 2
 
-    def centre(self, n_faces):
+    def centre(self, n_faces: int) -> Geometry:
         """Return the geometry at test time: the central window, nothing random."""
         side = 1 - self.crop
         return Geometry(

@@ -1,10 +1,14 @@
 """Confidence intervals that resample subjects, not frames."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau._progress import Progress
@@ -50,10 +54,10 @@ class BootstrapInterval(NamedTuple):
 
 
 def bootstrap_ci(
-    metric,
-    y_true,
-    y_pred,
-    subjects,
+    metric: str | Callable[..., Any],
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    subjects: ArrayLike,
     *,
     baseline=None,
     average="macro",

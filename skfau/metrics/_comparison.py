@@ -1,9 +1,13 @@
 """`compare_predictions`: systems scored on the same faces, and tested in pairs."""
 
+from __future__ import annotations
+
 import itertools
 import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau._columns import names_of
@@ -28,9 +32,9 @@ _FEW_SUBJECTS = 12
 
 
 def compare_predictions(
-    y_true,
-    predictions,
-    subjects,
+    y_true: ArrayLike,
+    predictions: Mapping[str, ArrayLike],
+    subjects: ArrayLike,
     *,
     aus=None,
     metric="f1",

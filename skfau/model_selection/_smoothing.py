@@ -1,8 +1,12 @@
 """Moving averages of probabilities within a video, never across two."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,6 +22,11 @@ from skfau._validation import (
 )
 from skfau.model_selection._out_of_fold import keep_names
 from skfau.model_selection._wrapper import WrappedClassifier
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
 
 _WIDTH = [Interval(Integral, 1, None, closed="left")]
 
@@ -65,11 +74,11 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {"width": _WIDTH}
 
-    def __init__(self, width=15):
+    def __init__(self, width: int = 15) -> None:
         self.width = width
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Check the parameters; there is nothing to learn.
 
         Parameters
@@ -221,12 +230,12 @@ class SmoothedClassifier(WrappedClassifier):
         "width": _WIDTH,
     }
 
-    def __init__(self, estimator, width=15):
+    def __init__(self, estimator: BaseEstimator, width: int = 15) -> None:
         self.estimator = estimator
         self.width = width
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, **params):
+    def fit(self, X: Faces, y: ArrayLike, **params: Any) -> Self:
         """Fit the classifier.
 
         Parameters
@@ -248,7 +257,7 @@ class SmoothedClassifier(WrappedClassifier):
         passed = self._passed_on(params)["estimator"]
         return self._fit_on_all(X, keep_names(y, labels), passed)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[Any] | DataFrame:
         """Return the smoothed probabilities.
 
         Parameters
