@@ -3,7 +3,11 @@
 No other file imports private names of scikit-learn.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from sklearn.utils._param_validation import (

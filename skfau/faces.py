@@ -116,14 +116,14 @@ class Faces(RowTable):
     @classmethod
     def from_videos(
         cls,
-        paths,
+        paths: Sequence[str] | str | Path,
         *,
-        subject=None,
-        video=None,
-        every=None,
-        every_frames=None,
-        verbose=False,
-    ):
+        subject: ArrayLike | None = None,
+        video: ArrayLike | None = None,
+        every: float | None = None,
+        every_frames: int | None = None,
+        verbose: bool = False,
+    ) -> Self:
         """Return one row per frame of some videos.
 
         Parameters
@@ -354,7 +354,9 @@ class Faces(RowTable):
         faces._timeline = faces._make_timeline()
         return faces.with_columns(**columns) if columns else faces
 
-    def check_images(self, on_error="raise", verbose=False):
+    def check_images(
+        self, on_error: Literal["raise", "skip"] = "raise", verbose: bool = False
+    ) -> ImageReport:
         """Read every image once and report those that cannot be read.
 
         Files that end too early, and those that the decoder finds damaged: of a JPEG
@@ -390,7 +392,9 @@ class Faces(RowTable):
         """
         return check_images(self, on_error, verbose)
 
-    def to_memmap(self, path, batch_size=256, verbose=False):
+    def to_memmap(
+        self, path: str | Path, batch_size: int = 256, verbose: bool = False
+    ) -> Self:
         """Decode every row into a ``.npy`` file and return faces over it.
 
         Parameters

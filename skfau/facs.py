@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -323,7 +323,7 @@ def _paired_rules(aus, convention):
     return points, tuple(tuple(c.dy for c in rule) for rule in rules)
 
 
-def to_68(landmarks, size=None):
+def to_68(landmarks: Any, size: ArrayLike | None = None) -> NDArray[np.float32]:
     """Bring landmarks of other layouts, and of other tools, into the 68-point layout.
 
     Parameters

@@ -44,14 +44,14 @@ of landmarks shows several faces. `report` names them.
 def load_table(
     source: str | Path | DataFrame | Mapping[str, ArrayLike],
     *,
-    root=None,
-    aus=None,
-    threshold=None,
-    unknown=(),
-    landmarks=None,
-    first_frame="auto",
-    verbose=False,
-):
+    root: str | Path | None = None,
+    aus: Sequence[int] | None = None,
+    threshold: float | None = None,
+    unknown: float | tuple[float, ...] = (),
+    landmarks: str | Path | None = None,
+    first_frame: Literal["auto", 0, 1] = "auto",
+    verbose: bool = False,
+) -> Bunch:
     """Load faces and labels from a CSV file or a DataFrame.
 
     Parameters

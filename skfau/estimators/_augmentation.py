@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,20 +143,20 @@ class FaceAugmentation(BaseEstimator):
     def __init__(
         self,
         *,
-        flip=0.5,
-        rotation=0.0,
-        scale=0.0,
-        shift=0.0,
-        crop=0.0,
-        brightness=0.0,
-        contrast=0.0,
-        cutmix=0.0,
-        cutmix_overlap=0.0,
-        mixup=0.0,
-        channel_drop=0.0,
-        label_smoothing=0.0,
-        colour_transform=None,
-    ):
+        flip: float = 0.5,
+        rotation: float = 0.0,
+        scale: float = 0.0,
+        shift: float = 0.0,
+        crop: float = 0.0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        cutmix: float = 0.0,
+        cutmix_overlap: float = 0.0,
+        mixup: float = 0.0,
+        channel_drop: float = 0.0,
+        label_smoothing: float = 0.0,
+        colour_transform: Callable[..., Any] | None = None,
+    ) -> None:
         self.flip = flip
         self.rotation = rotation
         self.scale = scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -33,10 +33,8 @@ from skfau.estimators._parameters import (
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
 from skfau.estimators._training import INIT, plain_history
+from skfau.faces import Faces
 from skfau.metrics import au_f1_score
-
-if TYPE_CHECKING:
-    from skfau.faces import Faces
 
 _TRIED = 8  # faces on which a fit tries its network
 
@@ -296,7 +294,13 @@ class BaseAUClassifier(
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Train one epoch more on these faces, keeping optimiser and history.
 
         The first call also decides the class weights, from its own labels. There

@@ -59,14 +59,14 @@ def bootstrap_ci(
     y_pred: ArrayLike,
     subjects: ArrayLike,
     *,
-    baseline=None,
-    average="macro",
-    absent="skip",
-    n_resamples=1000,
-    confidence_level=0.95,
-    random_state=None,
-    verbose=False,
-):
+    baseline: ArrayLike | None = None,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+    n_resamples: int = 1000,
+    confidence_level: float = 0.95,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    verbose: bool = False,
+) -> BootstrapInterval:
     """Percentile interval of a score under resampling of subjects.
 
     A resample draws subjects, each with all its frames. Frames of one subject are

@@ -36,13 +36,13 @@ def compare_predictions(
     predictions: Mapping[str, ArrayLike],
     subjects: ArrayLike,
     *,
-    aus=None,
-    metric="f1",
-    published=None,
-    n_resamples=10_000,
-    random_state=None,
-    verbose=False,
-):
+    aus: Sequence[int] | None = None,
+    metric: str = "f1",
+    published: str | ArrayLike | None = None,
+    n_resamples: int = 10_000,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    verbose: bool = False,
+) -> Comparison:
     """Tabulate the scores of several systems on the same faces, and test them in pairs.
 
     The predictions may come from anywhere; `skfau.model_selection.compare` makes them,

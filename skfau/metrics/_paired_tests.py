@@ -112,13 +112,13 @@ def paired_bootstrap_test(
     baseline: ArrayLike,
     subjects: ArrayLike,
     *,
-    average="macro",
-    absent="skip",
-    n_resamples=1000,
-    confidence_level=0.95,
-    random_state=None,
-    verbose=False,
-):
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+    n_resamples: int = 1000,
+    confidence_level: float = 0.95,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    verbose: bool = False,
+) -> PairedBootstrap:
     """Compare two systems on the same faces by resampling subjects.
 
     Both systems are scored on the same resamples. Frames of one person are alike, so a

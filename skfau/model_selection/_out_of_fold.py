@@ -36,8 +36,16 @@ def make_splits(cv, X, y, groups=None):
 
 
 def oof_predict_proba(
-    estimator, X, y, *, groups=None, cv, n_jobs=None, params=None, verbose=0
-):
+    estimator: BaseEstimator,
+    X: Faces | ArrayLike,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    cv: Any,
+    n_jobs: int | None = None,
+    params: dict[str, Any] | None = None,
+    verbose: int = 0,
+) -> NDArray[np.float32]:
     """Probabilities of every row from an estimator that was not fitted on its fold.
 
     Use it in place of ``cross_val_predict(method="predict_proba")``, which encodes

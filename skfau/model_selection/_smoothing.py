@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
     from skfau.faces import Faces
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
+
 _WIDTH = [Interval(Integral, 1, None, closed="left")]
 
 
@@ -95,7 +100,9 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         """
         return self
 
-    def transform(self, X, faces=None):
+    def transform(
+        self, X: ArrayLike, faces: Faces | None = None
+    ) -> NDArray[Any] | DataFrame:
         """Return the smoothed probabilities.
 
         Parameters
@@ -145,7 +152,9 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             smoothed[rows] = _moving_average(X[rows], frames, self.width)
         return like(smoothed, table)
 
-    def fit_transform(self, X, y=None, *, faces=None):
+    def fit_transform(
+        self, X: ArrayLike, y: Any = None, *, faces: Faces | None = None
+    ) -> NDArray[Any] | DataFrame:
         """Return the smoothed probabilities; see `transform`.
 
         Parameters

@@ -179,7 +179,7 @@ class WrappedClassifier(
         warn_of_training_subjects(self, X)
         predicted, y = as_columns(self.predict(X)), as_columns(y)
         check_au_names(y, getattr(self, "aus_", None), "the classifier")
-        return au_f1_score(y, predicted, sample_weight=sample_weight)
+        return float(au_f1_score(y, predicted, sample_weight=sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -246,12 +246,12 @@ class HOGFeatures(_FaceDescriptor):
     def __init__(
         self,
         *,
-        cell_size=12,
-        block_size=2,
-        n_orientations=9,
-        batch_size=64,
-        verbose=False,
-    ):
+        cell_size: int = 12,
+        block_size: int = 2,
+        n_orientations: int = 9,
+        batch_size: int = 64,
+        verbose: bool = False,
+    ) -> None:
         self.cell_size = cell_size
         self.block_size = block_size
         self.n_orientations = n_orientations
@@ -338,7 +338,9 @@ class LBPFeatures(_FaceDescriptor):
     (6, 531)
     """
 
-    def __init__(self, *, cell_size=14, batch_size=64, verbose=False):
+    def __init__(
+        self, *, cell_size: int = 14, batch_size: int = 64, verbose: bool = False
+    ) -> None:
         self.cell_size = cell_size
         self.batch_size = batch_size
         self.verbose = verbose
