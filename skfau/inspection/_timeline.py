@@ -1,6 +1,12 @@
 """`AUTimelineDisplay`: the probability of every AU along one video."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skfau._single_au import as_columns, au_probabilities
 from skfau._unwrap import find_having, find_thresholds
@@ -16,6 +22,11 @@ from skfau.inspection._plotting import (
     need_matplotlib,
     with_names,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from skfau.faces import Faces
 
 _HEIGHT = 0.8  # of a row; the rest is the gap to the next one
 _OVER = {"color": BLUE, "alpha": 0.35, "linewidth": 0}
@@ -65,14 +76,14 @@ class AUTimelineDisplay:
 
     def __init__(
         self,
-        frames,
-        probabilities,
-        aus,
+        frames: NDArray[np.number],
+        probabilities: NDArray[np.float32],
+        aus: tuple[int, ...],
         *,
-        occurrence=None,
-        thresholds=None,
-        title="",
-    ):
+        occurrence: NDArray[np.float32] | None = None,
+        thresholds: NDArray[np.float64] | None = None,
+        title: str = "",
+    ) -> None:
         self.frames = frames
         self.probabilities = probabilities
         self.aus = aus
@@ -81,7 +92,16 @@ class AUTimelineDisplay:
         self.title = title
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, video=None, shown=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike | None = None,
+        *,
+        video: Any = None,
+        shown: Sequence[int] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Predict the frames of one video and draw them.
 
         Parameters
@@ -136,16 +156,16 @@ class AUTimelineDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_proba,
-        aus,
+        y_proba: ArrayLike,
+        aus: Sequence[int],
         *,
-        frames=None,
-        y=None,
-        thresholds=None,
-        title="",
-        shown=None,
-        ax=None,
-    ):
+        frames: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        thresholds: float | ArrayLike | None = None,
+        title: str = "",
+        shown: Sequence[int] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw probabilities that are computed already, for instance out of fold.
 
         Parameters
@@ -193,7 +213,9 @@ class AUTimelineDisplay:
         display = cls(frames, y_proba, aus, **more)
         return display.plot(ax=ax, shown=shown)
 
-    def plot(self, ax=None, *, shown=None):
+    def plot(
+        self, ax: Axes | None = None, *, shown: Sequence[int] | None = None
+    ) -> Self:
         """Draw a row per AU, from probability 0 to 1.
 
         Parameters

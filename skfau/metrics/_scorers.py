@@ -1,5 +1,9 @@
 """Scorers for ``scoring=``: callables ``(estimator, X, y)`` that take NaN labels."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 
 from skfau._single_au import as_columns, au_columns
@@ -80,7 +84,14 @@ def _respond(estimator, X, response, n_aus):
     return np.asarray(output)
 
 
-def au_scorer(metric="f1", *, average="macro", absent="skip"):
+def au_scorer(
+    metric: Literal[
+        "f1", "skew_normalized_f1", "accuracy", "roc_auc", "average_precision"
+    ] = "f1",
+    *,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+) -> AUScorer:
     """Make a scorer for ``scoring=`` from one of this module's scores.
 
     Works in ``cross_validate``, ``cross_val_score``, ``GridSearchCV`` and
