@@ -9,6 +9,7 @@ from skorch.callbacks import LRScheduler
 from skorch.dataset import Dataset
 
 from skfau._progress import Progress
+from skfau._single_au import as_columns, au_columns
 from skfau.estimators._batches import keep_batch
 from skfau.estimators._callbacks import (
     callback_state,
@@ -141,12 +142,15 @@ class TrainingNet(NeuralNet):
         return batch_weight(y_true) * loss
 
     def predict_proba(self, X):
-        """Return the classifier's probabilities: callbacks score by them."""
-        return self.classifier.predict_proba(X)
+        """Return the classifier's probabilities: callbacks score by them.
+
+        They have a column per AU, as the labels in training have.
+        """
+        return au_columns(self.classifier, self.classifier.predict_proba(X))
 
     def predict(self, X):
-        """Return the classifier's predictions."""
-        return self.classifier.predict(X)
+        """Return the classifier's predictions, a column per AU."""
+        return as_columns(self.classifier.predict(X))
 
     def score(self, X, y):
         """Return the classifier's score."""
