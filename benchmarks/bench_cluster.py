@@ -137,7 +137,9 @@ def on_two_workers(small, folder):
     warm_up()
     alone, alone_wall = predict(some, folder / "alone.csv")
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as two,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as two,
         Client(two) as client,
         parallel_config("dask"),
     ):
@@ -174,7 +176,7 @@ def on_sleepers(small):
             threads_per_worker=1,
             processes=False,
             memory_limit=None,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
         ) as many,
         Client(many),
         parallel_config("dask"),
