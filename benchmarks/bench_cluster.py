@@ -170,7 +170,7 @@ def on_two_workers(small, folder):
 
 
 def on_sleepers(small):
-    """Return seconds of tasks that sleep, on workers that are threads here."""
+    """Run tasks that sleep, on workers that are threads here."""
     n_workers, n_tasks, seconds = (10, 40, 0.1) if small else (WORKERS, 1_000, 1.0)
     with (
         # A hundred workers in one process would be busy with looking at each other.
@@ -185,10 +185,14 @@ def on_sleepers(small):
         Client(many),
         parallel_config("dask"),
     ):
-        began = time.perf_counter()
+        began = time.process_time(), time.perf_counter()
         Parallel(batch_size=1)(delayed(time.sleep)(seconds) for _ in range(n_tasks))
-        took = time.perf_counter() - began
-    return n_workers, n_tasks, seconds, took, n_tasks * seconds / n_workers
+        cpu, wall = time.process_time() - began[0], time.perf_counter() - began[1]
+    ideal = n_tasks * seconds / n_workers
+    print(
+        f"{n_tasks} tasks that sleep {seconds} s, on {n_workers} workers: {cpu:.1f} s, "
+        f"{wall:.1f} s wall, without any overhead {ideal:.1f} s wall"
+    )
 
 
 def task_size(folder):
@@ -235,11 +239,7 @@ def run(small):
         parts = write_and_join(5 if small else 1_000, folder)
         scale = 100 if small else 1
         faces = size_of_faces(FRAMES // scale, VIDEOS // scale, folder)
-    workers, tasks, seconds, took, ideal = on_sleepers(small)
-    print(
-        f"{tasks} tasks that sleep {seconds} s, on {workers} workers: {took:.1f} s "
-        f"wall, without any overhead {ideal:.1f} s"
-    )
+    on_sleepers(small)
     extrapolate(measured, size, parts, [scale * n for n in faces])
 
 
