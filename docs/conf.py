@@ -36,7 +36,14 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skfau"
+# Pages beside the folders have no section to navigate.
+html_sidebars = {"*": []}
 html_show_sourcelink = False
+html_use_index = False
 html_static_path = ["_static"]
 html_css_files = ["skfau.css"]
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+}

@@ -8,11 +8,18 @@ installs: pip install optuna. ::
     python examples/tune_optuna.py
 """
 
+import sys
+
 from sklearn.model_selection import GroupKFold, cross_val_score
 
 from skfau import ResNetClassifier
 from skfau.datasets import load_rendered
 from skfau.metrics import au_scorer
+
+try:
+    import optuna
+except ImportError:
+    sys.exit("this example needs optuna: pip install optuna")
 
 made = load_rendered(aus=(4, 12))
 X, y = made.data[:108:2], made.target[:108:2]
@@ -32,13 +39,8 @@ def objective(trial):
 # %%
 # With folds to choose among, the best score is a little too good: score the winner on
 # people of neither fold.
-try:
-    import optuna
-except ImportError:
-    print("this example needs Optuna: pip install optuna")
-else:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=0)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    study.optimize(objective, n_trials=5)
-    print(f"area under the curve {study.best_value:.3f} with {study.best_params}")
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+sampler = optuna.samplers.TPESampler(seed=0)
+study = optuna.create_study(direction="maximize", sampler=sampler)
+study.optimize(objective, n_trials=5)
+print(f"area under the curve {study.best_value:.3f} with {study.best_params}")

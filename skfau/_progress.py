@@ -109,7 +109,8 @@ class Progress:
         seconds = now - self._began
         if self._draws:
             self._draw(seconds)
-        if seconds >= _LINE and self._silent_since(now):
+        # The line of the last step comes at the end.
+        if seconds >= _LINE and self.n != self._total and self._silent_since(now):
             text = f"{self._counts()} in {_time(seconds)}"
             if self._total is not None and self.n > self._done:
                 rest = (self._total - self.n) / (self.n - self._done)
@@ -147,7 +148,7 @@ class Progress:
 
     def _tell(self, text, now):
         text = f"{text}, {self.note}" if self.note else text
-        if tell(text, self._module, self._verbose and not self._draws):
+        if _write(text, self._module, self._verbose and not self._draws):
             self._spoke, _told[self._module] = True, now
 
 
@@ -164,13 +165,12 @@ def tell(text, module, verbose=False):
         Who speaks: ``__name__``; its room has the logger.
     verbose : bool or int, default=False
         Whether to write to standard error, too.
-
-    Returns
-    -------
-    told : bool
-        Whether it was written anywhere.
     """
-    verbose = verbose or _SHOWN.get()
+    _write(text, module, verbose or _SHOWN.get())
+
+
+def _write(text, module, verbose):
+    """Write a line as `tell` does; return whether anybody gets it."""
     logger = logging.getLogger(".".join(module.split(".")[:2]))
     heard = logger.isEnabledFor(logging.INFO) and logger.hasHandlers()
     printed = verbose and (not heard or _can_draw())

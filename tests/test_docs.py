@@ -95,6 +95,13 @@ def test_every_script_is_in_the_documentation(folder):
     assert scripts == {name for name in scripts if f"`{name}`" in text}
 
 
+def test_links_of_the_readme_lead_to_files():
+    text = (ROOT / "README.rst").read_text("utf-8")
+    linked = re.findall(r"<([\w./]+)>`_|^\.\. image:: (\S+)", text, re.MULTILINE)
+    assert len(linked) > 10
+    assert [p for pair in linked for p in pair if p and not (ROOT / p).is_file()] == []
+
+
 def test_headings_stand_on_lines_of_their_own():
     folded = re.compile(r"^ *[A-Z][A-Za-z ]+ -{3,} \S", re.MULTILINE)
     for path in (ROOT / "skfau").rglob("*.py"):

@@ -80,7 +80,7 @@ VALUES = {
     "n_jobs": 2,
     ("AUThresholdClassifier", "n_jobs"): 1,
     ("ROIHeatmaps", "aus"): (12, 1),
-    ("FaceAugmentation", "transform"): torch.bitwise_not,
+    ("FaceAugmentation", "colour_transform"): torch.bitwise_not,
 }
 # What else must be set for a parameter to have a say.
 NEEDS = {

@@ -55,7 +55,7 @@ def inputs_of(transform, images=IMAGES, seed=0, **augmentation):
         Faces(images),
         np.zeros((len(images), 1), np.float32),
         image_size=8,
-        augmentation=FaceAugmentation(transform=transform, **augmentation),
+        augmentation=FaceAugmentation(colour_transform=transform, **augmentation),
         make_targets=lambda labels: {"labels": labels},
         columns=(),
         aus=(12,),
@@ -104,7 +104,7 @@ def test_neighbours_change_as_their_face_does():
         neighbourhood=Neighbourhood(faces, 1),
         datasets=np.zeros(6, int),
         image_size=8,
-        augmentation=FaceAugmentation(transform=Jitter()),
+        augmentation=FaceAugmentation(colour_transform=Jitter()),
         make_targets=lambda labels: {"labels": labels},
         columns=(),
         aus=(12,),
@@ -128,7 +128,7 @@ def test_neighbours_change_as_their_face_does():
 )
 def test_what_moves_pixels_is_refused(transform, made):
     clf = make_small(
-        ResNetClassifier, augmentation=FaceAugmentation(transform=transform)
+        ResNetClassifier, augmentation=FaceAugmentation(colour_transform=transform)
     )
     with pytest.raises(ValueError, match=r"RandomHorizontalFlip, which moves .* flip,"):
         clf.fit(made.data, made.target)
@@ -151,16 +151,16 @@ def test_what_is_no_face_any_more_is_refused(transform, got):
 
 
 def test_a_fit_repeats_and_its_predictions_see_the_faces_as_they_are(made, tmp_path):
-    augmentation = FaceAugmentation(transform=Jitter())
+    augmentation = FaceAugmentation(colour_transform=Jitter())
     clf = make_small(ResNetClassifier, max_epochs=1, augmentation=augmentation)
     faces, y = made.data[:48], made.target[:48]
     first, again = (clone(clf).fit(faces, y) for _ in range(2))
     proba = first.predict_proba(faces)
     np.testing.assert_array_equal(again.predict_proba(faces), proba)
     path = tmp_path / "net.safetensors"
-    with pytest.raises(TypeError, match="augmentation__transform=None"):
+    with pytest.raises(TypeError, match="augmentation__colour_transform=None"):
         first.save(path)
-    first.set_params(augmentation__transform=None).save(path)
+    first.set_params(augmentation__colour_transform=None).save(path)
     loaded = ResNetClassifier.load(path)
     np.testing.assert_array_equal(loaded.predict_proba(faces), proba)
     plain = clone(first).fit(faces, y).predict_proba(faces)

@@ -95,7 +95,14 @@ def test_work_inside_of_other_work_is_told_beside_it(clock, caplog):
             outer.update()
     told = [message.split(":")[0] for message in caplog.messages]
     assert told.count("Working") == 3
-    assert told.count("Fitting") == 4
+    assert told.count("Fitting") == 3
+
+
+def test_commands_show_a_bar_on_a_terminal(clock, screen):
+    with shown():
+        work(clock, 100, verbose=False)
+    assert "Working: 100%" in screen.looks[-1]
+    assert "in 0:01:" not in screen.getvalue()
 
 
 def test_commands_show_progress_without_verbose(clock, capsys):

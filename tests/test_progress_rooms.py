@@ -15,10 +15,16 @@ from skfau.datasets import (
     load_disfa,
     load_emotionet,
     load_table,
+    make_faces,
 )
 from skfau.estimators import DRMLClassifier
 from skfau.metrics import bootstrap_ci, compare_predictions, paired_bootstrap_test
-from skfau.model_selection import compare, cross_dataset_scores, oof_predict_proba
+from skfau.model_selection import (
+    AUThresholdClassifier,
+    compare,
+    cross_dataset_scores,
+    oof_predict_proba,
+)
 from skfau.preprocessing import (
     FaceAligner,
     HOGFeatures,
@@ -237,6 +243,18 @@ def test_long_work_is_told_to_the_log_of_its_room(
     run(tmp_path)
     assert {record.name for record in caplog.records} == {f"skfau.{room}"}
     assert caplog.messages[-1].startswith(text)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_has_no_verbose_is_told_to_the_log(slowly, caplog, capsys):
+    caplog.set_level("INFO", logger="skfau")
+    make_faces(2, 3, image_size=32)
+    X, y = draw_faces()
+    AUThresholdClassifier(MidpointClassifier()).fit(X, y)
+    assert [message.split(" in ")[0] for message in caplog.messages] == [
+        "Drawing faces: 6 of 6 faces",
+        "Predicting out of fold: 3 of 3 folds",
+    ]
     assert capsys.readouterr() == ("", "")
 
 

@@ -4,12 +4,15 @@
 ``reference/generated/ROOM.NAME.rst``; nothing of it is committed.
 """
 
+import ast
 import importlib
 import inspect
-import re
 import shutil
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from pprint import pformat
 
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
@@ -19,7 +22,7 @@ import skfau
 DOCS = Path(__file__).parents[1]
 FOLDER = DOCS / "reference" / "generated"
 EXAMPLES = sorted((DOCS.parent / "examples").glob("*.py"))
-SHORT = 300  # characters of a value that a page shows
+LONG = 40  # lines of a constant that a page does not show
 ROOMS = [
     importlib.import_module(f"skfau.{path.stem}")
     for path in sorted(Path(skfau.__file__).parent.iterdir())
@@ -57,10 +60,17 @@ def describe(room, name):
         return [f".. autoclass:: {name}"]
     if inspect.isroutine(value):
         return [f".. autofunction:: {name}"]
-    shown = repr(value)
-    lines = [f".. py:data:: {name}"]
-    lines += [f"   :value: {shown}"] if len(shown) < SHORT else []
-    return [*lines, "", *(f"   {line}" for line in find_comment(room, name))]
+    told = [*find_comment(room, name), "", *show_value(value)]
+    return [f".. py:data:: {name}", "", *(f"   {line}" for line in told)]
+
+
+def show_value(value):
+    """Return a block of code with a constant, nothing where it fills a page."""
+    shown = dict(value) if isinstance(value, Mapping) else value
+    lines = pformat(shown, width=80, compact=True, sort_dicts=False).splitlines()
+    if len(lines) > LONG:
+        return []
+    return [".. code-block:: python", "", *(f"   {line}" for line in lines)]
 
 
 def find_comment(room, name):
@@ -75,12 +85,24 @@ def find_comment(room, name):
 
 def list_examples(name):
     """Return links to the examples that use a name."""
-    word = re.compile(rf"\b{name}\b")
-    using = [path.stem for path in EXAMPLES if word.search(path.read_text("utf-8"))]
+    using = [path.stem for path in EXAMPLES if name in taken_from_skfau(path)]
     if not using:
         return []
     links = [f"- :doc:`/gallery/{stem}`" for stem in using]
     return ["", ".. rubric:: Examples that use it", "", *links]
+
+
+@cache
+def taken_from_skfau(path):
+    """Return the names that a script imports from skfau, or takes from its rooms."""
+    rooms = {room.__name__.rpartition(".")[2] for room in ROOMS} | {"skfau"}
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("skfau"):
+            found |= {each.name for each in node.names}
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in rooms:
+            found.add(node.attr)
+    return found
 
 
 def skip_foreign(app, what, name, obj, skip, options):

@@ -104,7 +104,7 @@ class FaceAugmentation(BaseEstimator):
         Probability of each of the network's three colour planes to be black.
     label_smoothing : float, default=0.0
         How far training labels move to one half: 0.1 makes them 0.05 and 0.95.
-    transform : callable, default=None
+    colour_transform : callable, default=None
         A change of colours by another library, as ``v2.ColorJitter``,
         ``v2.GaussianBlur`` or ``v2.RandomErasing`` of torchvision, or several in
         ``v2.Compose``. It is called with one face at a time, a uint8 tensor (3, H, W),
@@ -133,7 +133,7 @@ class FaceAugmentation(BaseEstimator):
         "mixup": [Interval(Real, 0, None, closed="left")],
         "channel_drop": [Interval(Real, 0, 1, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "transform": [callable, None],
+        "colour_transform": [callable, None],
     }
 
     def __init__(
@@ -151,7 +151,7 @@ class FaceAugmentation(BaseEstimator):
         mixup=0.0,
         channel_drop=0.0,
         label_smoothing=0.0,
-        transform=None,
+        colour_transform=None,
     ):
         self.flip = flip
         self.rotation = rotation
@@ -165,7 +165,7 @@ class FaceAugmentation(BaseEstimator):
         self.mixup = mixup
         self.channel_drop = channel_drop
         self.label_smoothing = label_smoothing
-        self.transform = transform
+        self.colour_transform = colour_transform
 
     def draw(self, n_faces, rng):
         """Draw the geometry, light and mixture of `n_faces` faces.

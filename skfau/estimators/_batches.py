@@ -105,12 +105,12 @@ class FaceBatches(torch.utils.data.Dataset):
             aus=self.aus,
         )
         inputs |= self._beside(rows, geometry, mix)
-        if getattr(self.augmentation, "transform", None) is not None:
+        if getattr(self.augmentation, "colour_transform", None) is not None:
             # A face and its neighbours change in the same way.
             seeds = self.rng.integers(2**63, size=len(rows))
             for name in inputs.keys() & set(self.image_names):
                 inputs[name] = transform_faces(
-                    self.augmentation.transform, inputs[name], seeds
+                    self.augmentation.colour_transform, inputs[name], seeds
                 )
         inputs |= {name: columns.pop(name) for name in self.inputs}
         return inputs, self._targets(rows, labels, columns)

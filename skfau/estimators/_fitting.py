@@ -55,7 +55,7 @@ def check_augmentation(augmentation, faces):
     """Raise if an augmentation is not valid, or needs what the faces lack."""
     if augmentation is not None:
         augmentation._validate_params()
-        check_transform(augmentation.transform)
+        check_transform(augmentation.colour_transform)
         if augmentation.cutmix:
             faces.column("landmarks", slice(0, 0))
 

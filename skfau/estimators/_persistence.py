@@ -179,11 +179,12 @@ def check_same_shapes(fitted, described, changed):
 def _to_json(name, value):
     if isinstance(value, FaceAugmentation):
         parts = value.get_params()
-        if parts["transform"] is not None:
+        if parts["colour_transform"] is not None:
             raise TypeError(
-                "save writes no functions and objects, as augmentation.transform is, "
-                "which is for training only. Use pickle, or set it to None: "
-                "set_params(augmentation__transform=None)."
+                "save writes no functions and objects, as the augmentation's "
+                "colour_transform is, which is for training only. Use pickle, or set "
+                "it to None: "
+                "set_params(augmentation__colour_transform=None)."
             )
         value = {"FaceAugmentation": parts}
     try:

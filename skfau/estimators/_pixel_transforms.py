@@ -20,9 +20,10 @@ def check_transform(transform):
     name = getattr(transform, "__name__", type(transform).__name__)
     if _MOVES.search(name):
         raise ValueError(
-            f"FaceAugmentation(transform=...) has {name}, which moves or mixes faces: "
-            "landmarks, maps and labels would stay behind. FaceAugmentation moves all "
-            "of them together: flip, rotation, scale, shift, crop, cutmix, mixup."
+            f"FaceAugmentation(colour_transform=...) has {name}, which moves or mixes "
+            "faces: landmarks, maps and labels would stay behind. FaceAugmentation "
+            "moves all of them together: flip, rotation, scale, shift, crop, cutmix, "
+            "mixup."
         )
     parts = transform.children() if isinstance(transform, nn.Module) else ()
     for part in (*parts, *(getattr(transform, "transforms", None) or ())):
@@ -53,9 +54,9 @@ def transform_faces(transform, images, seeds):
         if getattr(found, "dtype", None) != torch.uint8 or shape != face.shape:
             got = type(found) if shape is None else f"{found.dtype} {tuple(shape)}"
             raise ValueError(
-                "FaceAugmentation(transform=...) must return what it takes, a tensor "
-                f"of torch.uint8 {tuple(face.shape)}, got {got}. Leave out what scales "
-                "to floats, normalises or resizes: the classifier does so."
+                "FaceAugmentation(colour_transform=...) must return what it takes, a "
+                f"tensor of torch.uint8 {tuple(face.shape)}, got {got}. Leave out what "
+                "scales to floats, normalises or resizes: the classifier does so."
             )
         changed[row] = found.permute(1, 2, 0).numpy()
     return changed

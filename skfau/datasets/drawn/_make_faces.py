@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 from sklearn.utils import Bunch
 
+from skfau._progress import Progress
 from skfau._random import as_generator
 from skfau._validation import Interval, validate_params
 from skfau.datasets.drawn._drawing import draw_frames
@@ -252,7 +253,12 @@ def _draw_videos(people, intensity, videos, image_size, rng):
             images[rows], person, strength, pose, light, seeds[rows]
         )
 
-    with ThreadPoolExecutor(joblib.cpu_count()) as threads:
-        # list() fetches every result, so that an error in a thread is raised here.
-        list(threads.map(draw, tasks))
+    shown = "Drawing faces", len(intensity), "faces", __name__
+    with (
+        ThreadPoolExecutor(joblib.cpu_count()) as threads,
+        Progress(*shown) as progress,
+    ):
+        # Every result is taken, so that an error in a thread is raised here.
+        for (*_, rows), _ in zip(tasks, threads.map(draw, tasks), strict=True):
+            progress.update(rows.stop - rows.start)
     return images, landmarks
