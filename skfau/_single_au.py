@@ -56,7 +56,7 @@ def au_columns(model, response, n_aus=1):
         Fitted; may be a classifier of scikit-learn.
     response : ndarray or DataFrame
         Of its ``predict``, (n,) or (n, n_aus), or ``predict_proba``, (n, 2) or
-        (n, n_aus).
+        (n, n_aus), which is returned as it is.
     n_aus : int, default=1
         AUs that are wanted. Only a single one has two classes.
 
@@ -68,10 +68,17 @@ def au_columns(model, response, n_aus=1):
         return response
     if np.ndim(response) == 1:
         return np.reshape(response, (-1, 1))
+    if np.shape(response)[1] != len(model.classes_):
+        return response
     present = np.flatnonzero(np.asarray(model.classes_) == 1)
     if not len(present):
         return np.zeros((len(response), 1), np.float32)
     return getattr(response, "iloc", response)[:, present]
+
+
+def au_probabilities(model, X, n_aus):
+    """Return the probabilities of a fitted model with a column per AU."""
+    return au_columns(model, model.predict_proba(X), n_aus)
 
 
 def warn_of_missing(response):

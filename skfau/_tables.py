@@ -1,6 +1,11 @@
 """Predictions and features as tables whose rows say whose face it was."""
 
+from __future__ import annotations
+
+from typing import Literal, Self
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn import get_config
 
 from skfau._pandas import import_pandas
@@ -82,7 +87,7 @@ class FacesOutput:
         # `sklearn.set_config` must not make tables of faces.
         super().__init_subclass__(auto_wrap_output_keys=None, **options)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> NDArray[np.object_]:
         """Return no names: faces have none, and the next step gives its own.
 
         Parameters
@@ -96,7 +101,9 @@ class FacesOutput:
         """
         return np.array([], dtype=object)
 
-    def set_output(self, *, transform=None):
+    def set_output(
+        self, *, transform: Literal["default", "pandas", "polars"] | None = None
+    ) -> Self:
         """Accept what a pipeline asks of all its steps; faces stay faces.
 
         Parameters
@@ -121,7 +128,9 @@ class TableOutput:
         tags.classifier_tags.multi_class = False
         return tags
 
-    def set_output(self, *, predict_proba=None):
+    def set_output(
+        self, *, predict_proba: Literal["default", "pandas"] | None = None
+    ) -> Self:
         """Choose what `predict_proba` returns.
 
         Parameters

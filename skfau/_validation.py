@@ -3,17 +3,19 @@
 No other file imports private names of scikit-learn.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
     InvalidParameterError,
     Options,
     StrOptions,
-    validate_params,
 )
 from sklearn.utils.metaestimators import _BaseComposition
 
@@ -21,6 +23,22 @@ from skfau._columns import as_numbers
 from skfau._image_objects import is_of_pil
 from skfau.exceptions import FaceImageError, LabelError, MissingColumnError
 from skfau.faces import Faces
+
+if TYPE_CHECKING:
+    # scikit-learn's own have no types, and would hide those of what they decorate.
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+    def _fit_context(
+        *, prefer_skip_nested_validation: bool
+    ) -> Callable[[_Function], _Function]: ...
+
+    def validate_params(
+        constraints: dict[str, Any], *, prefer_skip_nested_validation: bool
+    ) -> Callable[[_Function], _Function]: ...
+
+else:
+    from sklearn.base import _fit_context
+    from sklearn.utils._param_validation import validate_params
 
 __all__ = [
     "HasMethods",

@@ -40,7 +40,7 @@ class VideoStore:
         shown = "Indexing videos", len(self.paths), "videos", "skfau.faces", verbose
         with Progress(*shown) as progress:
             for path in self.paths:
-                self._indexes.append(index_video(path))
+                self._indexes.append(index_video(path, verbose))
                 progress.update()
         for path, video in zip(self.paths, self._indexes, strict=True):
             warn_if_cut(path, len(video.times), video.missing)

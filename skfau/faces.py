@@ -1,8 +1,13 @@
 """`Faces`: lazy rows of face images with their landmarks and subjects."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Literal, Self, overload
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from skfau._columns import Column, row_array, row_key, select
 from skfau._concat import check_parts, join_column, join_rows, name_recordings
@@ -87,14 +92,14 @@ class Faces(RowTable):
 
     def __init__(
         self,
-        images,
+        images: ArrayLike | Sequence[str | Path] | Any,
         *,
-        landmarks=None,
-        subject=None,
-        video=None,
-        frame=None,
-        **columns,
-    ):
+        landmarks: ArrayLike | None = None,
+        subject: ArrayLike | None = None,
+        video: ArrayLike | None = None,
+        frame: ArrayLike | None = None,
+        **columns: ArrayLike,
+    ) -> None:
         if isinstance(images, Faces):
             raise TypeError(
                 "images are Faces already; add columns with faces.with_columns(...)."
@@ -111,14 +116,14 @@ class Faces(RowTable):
     @classmethod
     def from_videos(
         cls,
-        paths,
+        paths: Sequence[str] | str | Path,
         *,
-        subject=None,
-        video=None,
-        every=None,
-        every_frames=None,
-        verbose=False,
-    ):
+        subject: ArrayLike | None = None,
+        video: ArrayLike | None = None,
+        every: float | None = None,
+        every_frames: int | None = None,
+        verbose: bool = False,
+    ) -> Self:
         """Return one row per frame of some videos.
 
         Parameters
@@ -177,7 +182,7 @@ class Faces(RowTable):
         return faces if kept.all() else faces[kept]
 
     @classmethod
-    def concat(cls, faces):
+    def concat(cls, faces: Sequence[Faces]) -> Self:
         """Return the rows of several faces, one after the other.
 
         Parameters
@@ -228,7 +233,13 @@ class Faces(RowTable):
         joined._timeline = joined._make_timeline()
         return joined
 
-    def __getitem__(self, key):
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> NDArray[np.uint8]: ...
+
+    @overload
+    def __getitem__(self, key: slice | ArrayLike) -> Self: ...
+
+    def __getitem__(self, key: Any) -> Any:
         """Return a view for a slice, integers or a mask; one image for an integer."""
         key = row_key(key)
         if isinstance(key, int):
@@ -244,11 +255,11 @@ class Faces(RowTable):
         }
         return self._derive(rows=select(self._rows, key), columns=columns)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         return (self.images[row] for row in range(len(self)))
 
     @property
-    def images(self):
+    def images(self) -> Images:
         """Decoded pixels: index with an integer, a slice, integers, a mask or ``...``.
 
         An integer gives uint8 (H, W, 3), anything else uint8 (m, H, W, 3), RGB.
@@ -257,13 +268,13 @@ class Faces(RowTable):
         return Images(self)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int] | None:
         """Tuple (H, W) of the store, or of the first row; None without either."""
         if self._store.image_shape is not None or not len(self):
             return self._store.image_shape
         return self.images[0].shape[:2]
 
-    def read(self, rows=slice(None)):
+    def read(self, rows: slice | ArrayLike = slice(None)) -> list[NDArray[np.uint8]]:
         """Decode rows whose sizes may differ.
 
         Parameters
@@ -284,14 +295,20 @@ class Faces(RowTable):
         rows = np.atleast_1d(row_array(select(self._rows, row_key(rows))))
         return list(self._store.gather(rows.astype(np.intp)))
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[np.uint8]:
         if copy is False:
             raise ValueError(
                 "faces are decoded into a new array: copy=False is not possible"
             )
         return self.images[...].astype(dtype or np.uint8, copy=False)
 
-    def with_images(self, images, **columns):
+    def with_images(
+        self,
+        images: ArrayLike | Sequence[str | Path] | Any,
+        **columns: ArrayLike | None,
+    ) -> Self:
         """Return faces with other pixels and the same columns.
 
         Parameters
@@ -337,7 +354,9 @@ class Faces(RowTable):
         faces._timeline = faces._make_timeline()
         return faces.with_columns(**columns) if columns else faces
 
-    def check_images(self, on_error="raise", verbose=False):
+    def check_images(
+        self, on_error: Literal["raise", "skip"] = "raise", verbose: bool = False
+    ) -> ImageReport:
         """Read every image once and report those that cannot be read.
 
         Files that end too early, and those that the decoder finds damaged: of a JPEG
@@ -373,7 +392,9 @@ class Faces(RowTable):
         """
         return check_images(self, on_error, verbose)
 
-    def to_memmap(self, path, batch_size=256, verbose=False):
+    def to_memmap(
+        self, path: str | Path, batch_size: int = 256, verbose: bool = False
+    ) -> Self:
         """Decode every row into a ``.npy`` file and return faces over it.
 
         Parameters

@@ -6,9 +6,15 @@ one-sentence descriptions, the strengths in `RELATED_AUS` and the ROI rules list
 standard library; `to_68` imports NumPy when it is called.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skfau import _facs_table
 
@@ -59,7 +65,7 @@ class ActionUnit:
     description: str
 
     @property
-    def code(self):
+    def code(self) -> str:
         """Short label, such as ``"AU12"``."""
         return f"AU{self.number}"
 
@@ -204,7 +210,7 @@ FLIP_68 = (
 FLIP_AUS = MappingProxyType({51: 52, 52: 51, 55: 56, 56: 55, 61: 62, 62: 61})
 
 
-def action_unit(number):
+def action_unit(number: int) -> ActionUnit:
     """Look up one action unit.
 
     Parameters
@@ -236,7 +242,7 @@ def action_unit(number):
         ) from None
 
 
-def au_names(aus):
+def au_names(aus: Iterable[int]) -> list[str]:
     """Give the short labels of action units, for table columns and axes.
 
     Parameters
@@ -262,7 +268,9 @@ def au_names(aus):
     return [action_unit(au).code for au in aus]
 
 
-def roi_rule(au, convention="jaa"):
+def roi_rule(
+    au: int, convention: Literal["jaa", "eac", "aunet"] = "jaa"
+) -> tuple[ROICentre, ...]:
     """Say where on the face an action unit shows.
 
     Parameters
@@ -315,7 +323,7 @@ def _paired_rules(aus, convention):
     return points, tuple(tuple(c.dy for c in rule) for rule in rules)
 
 
-def to_68(landmarks, size=None):
+def to_68(landmarks: Any, size: ArrayLike | None = None) -> NDArray[np.float32]:
     """Bring landmarks of other layouts, and of other tools, into the 68-point layout.
 
     Parameters

@@ -11,7 +11,9 @@ import skfau
 from skfau import FaceAligner, ResNetClassifier
 from skfau.cli import _train, main
 from skfau.datasets import load_table
+from skfau.estimators import AULogisticRegression
 from skfau.metrics import score_table
+from skfau.preprocessing import LandmarkFeatures
 from tests.cli_folder import FACE, read_rows
 from tests.small import make_small
 
@@ -86,6 +88,22 @@ def test_score_prints_what_score_table_says_and_what_is_left_out(table, capsys):
     assert "1 of 13 rows have no prediction (no face)" in said
     assert "AUs of the model without labels here: AU4" in said
     assert "AUs of the table that the model does not know: AU1" in said
+
+
+def test_a_model_of_labels_without_an_axis_of_aus_is_read_as_any(table, capsys):
+    bunch, said = load_table(table, aus=(12,)), []
+    for labels in (bunch.target, bunch.target[:, 0]):
+        clf = make_pipeline(FaceAligner(48), LandmarkFeatures())
+        clf = make_pipeline(*clf, AULogisticRegression(aus=(12,)))
+        with pytest.warns(skfau.exceptions.MissingFaceWarning):
+            clf.fit(bunch.data, labels)
+        skfau.save(clf, "mine")
+        with pytest.warns(skfau.exceptions.SubjectOverlapWarning):
+            assert main(["score", table, "--model", "mine"]) == 0
+        assert main(["predict", "0.png", "--model", "mine"]) == 0
+        rows = read_rows(skfau.cli._predict.Path("aus.csv"))
+        said.append((capsys.readouterr().out.split("13 rows of")[0], rows[0]["AU12_p"]))
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,10 @@ from tests.cli_folder import write_film
 from tests.small import make_small
 
 CV = GroupKFold(2)
+# Dask warns of a busy machine.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.* taking a surprisingly long time:UserWarning"
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,19 @@
 """Examples and benchmarks run, in their small setting, and write what they say."""
 
 import ast
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+
+import skfau
+from skfau.datasets import load_rendered
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -82,3 +88,25 @@ def test_demo_prints_a_table_and_writes_its_figures(tmp_path):
         "film.mp4",
         "timeline.png",
     }
+
+
+def test_page_for_a_browser_has_what_the_model_takes(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="of the extra onnx")
+    run(ROOT / "examples" / "browser" / "write_page.py", str(tmp_path), cwd=tmp_path)
+    about = json.loads((tmp_path / "faces.json").read_text("utf-8"))
+    images = [cv2.imread(str(tmp_path / face["image"])) for face in about["faces"]]
+    given = {
+        "images": np.stack(images)[..., ::-1],
+        "mesh": np.float32([face["mesh"] for face in about["faces"]]).reshape(
+            -1, 468, 3
+        ),
+    }
+    session = onnxruntime.InferenceSession(tmp_path / "aus.onnx")
+    (probabilities,) = session.run(["probabilities"], given)
+    model = skfau.load_pretrained()
+    expected = model.predict_proba(load_rendered().data[5::50][:8])
+    # bfloat16 in the network of predict_proba.
+    np.testing.assert_allclose(probabilities, expected, atol=0.02)
+    assert about["aus"] == list(model[-1].aus_)
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert f"session.run({{ {', '.join(given)} }})" in page

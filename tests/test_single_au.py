@@ -319,3 +319,39 @@ def test_learning_curves_may_go_on_from_size_to_size():
         )
     assert scores.shape == (2, 2)
     assert np.isfinite(scores).all()
+
+
+def test_displays_show_the_au(both):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    from skfau.inspection import AUScoreDisplay, AUTimelineDisplay
+
+    binary, column = both["linear"]
+    rows = ALIGNED.video == ALIGNED.video[0]
+    film = ALIGNED[rows]
+    drawn = [
+        AUTimelineDisplay.from_estimator(clf, film, t, ax=Figure().subplots())
+        for clf, t in ((binary, y[rows]), (column, Y[rows]))
+    ]
+    np.testing.assert_array_equal(drawn[0].probabilities, drawn[1].probabilities)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SubjectOverlapWarning)
+        display = AUScoreDisplay.from_estimator(
+            binary, ALIGNED, y, ax=Figure().subplots()
+        )
+        f1 = f1_scorer(binary, ALIGNED, y)
+    assert display.table.index == ("AU12", "mean")
+    assert display.table.columns["f1"].tolist() == [f1, f1]
+
+
+def test_intensities_have_a_column_per_au(both):
+    binary, column = both["calibrated"]
+    proba = column.predict_proba(ALIGNED)
+    told = column.to_intensity(proba)
+    for ours in (
+        binary.predict_intensity(ALIGNED),
+        binary.to_intensity(proba),
+        binary.to_intensity(binary.predict_proba(ALIGNED)),
+    ):
+        np.testing.assert_array_equal(ours, told)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image, ImageOps
@@ -103,6 +104,17 @@ def test_a_tensor_is_the_array_that_it_holds():
     faces = Faces(torch.as_tensor(images))
     np.testing.assert_array_equal(faces.images[...], images)
     assert "3 rows" in repr(faces)
+
+
+def test_a_series_holds_paths_or_is_refused(tmp_path):
+    image = photo()
+    write(tmp_path / "a.png", image)
+    named = pd.Series([str(tmp_path / "a.png")] * 2, index=[7, 9])
+    np.testing.assert_array_equal(Faces(named).images[1], image)
+    with pytest.raises(TypeError, match=r"only paths.*entry 1 is <class 'NoneType'>"):
+        Faces(pd.Series([*named[:1], None], dtype=object))
+    with pytest.raises(FaceImageError, match=r"got int64 of shape \(2,\)"):
+        Faces(pd.Series([1, 2]))
 
 
 def test_channels_may_come_first(tmp_path):

@@ -1,8 +1,11 @@
 """The commands, their options and exit codes."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 
 from skfau._progress import shown
 from skfau.cli._predict import predict
@@ -12,7 +15,7 @@ from skfau.cli._train import score, train
 _INTERRUPTED = 130  # what shells give for Ctrl-C
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run a command of ``python -m skfau``.
 
     Parameters

@@ -259,13 +259,16 @@ def _judge_all(work, number, source, chain, every):
     found = source.faces(every)[known["row"]].with_columns(**known)
     with _without_missing():
         faces, rest = chain.align(found)
-        whole = rest.predict_proba(faces) if chain.smooths else None
+        whole = chain.probabilities(rest, faces) if chain.smooths else None
         with Progress("Judging AUs", len(faces), "faces", __name__) as progress:
             for k, end in enumerate(ends):
                 rows = slice(end - len(parts[k]["row"]), end)
                 if not work.has_more(number, k):
                     seen = faces[rows]
-                    p = rest.predict_proba(seen) if whole is None else whole[rows]
+                    if whole is None:
+                        p = chain.probabilities(rest, seen)
+                    else:
+                        p = whole[rows]
                     work.add(number, k, _more(p, parts[k]["status"], seen))
                 progress.update(rows.stop - rows.start)
 

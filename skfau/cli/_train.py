@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 
 import skfau
 from skfau._progress import tell
+from skfau._single_au import au_probabilities
 from skfau._subjects import train_subjects
 from skfau._unwrap import find_aus, find_thresholds
 from skfau.datasets import load_table
@@ -180,7 +181,8 @@ def score(table, root, model, aus, threshold, unknown, seed):
         )
     shared, y = [bunch.aus[column] for column in mine], bunch.target[:, mine]
     with _without_missing():
-        p = np.asarray(chain.predict_proba(bunch.data))[:, columns]
+        p = au_probabilities(chain, bunch.data, len(known))
+        p = np.asarray(p)[:, columns]
     subjects, learned = bunch.data.subject, sorted(train_subjects(chain))
     print(_scores(y, p, cuts, shared, subjects, seed, learned))
     print(_left_out(bunch, y, shared, known))

@@ -1,9 +1,14 @@
 """Faces and labels from a table of one's own."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from skfau._warn import warn
@@ -26,6 +31,9 @@ from skfau.exceptions import (
 )
 from skfau.faces import Faces
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 _DESCR = """\
 Faces from {source}: {n_rows} rows with an image. Left out: {n_lost} rows without an
 image; {n_unlabelled} rows have no label, {n_bare} no landmarks; in {n_several} the file
@@ -34,16 +42,16 @@ of landmarks shows several faces. `report` names them.
 
 
 def load_table(
-    source,
+    source: str | Path | DataFrame | Mapping[str, ArrayLike],
     *,
-    root=None,
-    aus=None,
-    threshold=None,
-    unknown=(),
-    landmarks=None,
-    first_frame="auto",
-    verbose=False,
-):
+    root: str | Path | None = None,
+    aus: Sequence[int] | None = None,
+    threshold: float | None = None,
+    unknown: float | tuple[float, ...] = (),
+    landmarks: str | Path | None = None,
+    first_frame: Literal["auto", 0, 1] = "auto",
+    verbose: bool = False,
+) -> Bunch:
     """Load faces and labels from a CSV file or a DataFrame.
 
     Parameters

@@ -1,7 +1,10 @@
 """Results that papers print, with the table of each and its misprints."""
 
+from __future__ import annotations
+
 import csv
 from importlib.resources import files
+from typing import Literal
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -33,7 +36,13 @@ printed; their note says what the AUs average to.
 """
 
 
-def published_results(dataset=None, *, metric="f1", as_frame=False):
+def published_results(
+    dataset: Literal["bp4d", "bp4d_plus", "disfa", "emotionet", "affwild2_2020"]
+    | None = None,
+    *,
+    metric: Literal["f1", "accuracy"] = "f1",
+    as_frame: bool = False,
+) -> Bunch:
     """Return the results that papers report: a row per method, with its source.
 
     Parameters

@@ -1,6 +1,10 @@
 """`AUNetClassifier`: the system of Yang, Hristov, Shen, Lin and Pantic."""
 
+from __future__ import annotations
+
 import copy
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -251,45 +255,45 @@ class AUNetClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        backbone="fan",
-        weights=None,
-        fan_weights=None,
-        fan_width=None,
-        fan_stacks=None,
-        fan_epochs=40,
-        temporal=True,
-        interval=10,
-        static_share=0.9,
-        motion_share=0.1,
-        label_vae=True,
-        latent_dim=None,
-        kl_weight=0.3,
-        consistency_weight=1.0,
-        class_weight="inverse_rate",
-        feature_cache=None,
-        lr_decay=0.3,
-        lr_decay_epochs=4,
-        aus=DATASET_AUS["bp4d"],
-        image_size=256,
-        grayscale=False,
-        augmentation="published",
-        lr=1e-4,
-        weight_decay=0.0,
-        batch_size=64,
-        max_epochs=12,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: Literal["fan", "resnet18", "resnet34", "resnet50", "tiny"] = "fan",
+        weights: str | Path | None = None,
+        fan_weights: str | Path | None = None,
+        fan_width: int | None = None,
+        fan_stacks: int | None = None,
+        fan_epochs: int = 40,
+        temporal: bool = True,
+        interval: int = 10,
+        static_share: float = 0.9,
+        motion_share: float = 0.1,
+        label_vae: bool = True,
+        latent_dim: int | None = None,
+        kl_weight: float = 0.3,
+        consistency_weight: float = 1.0,
+        class_weight: Literal["soft_balance", "inverse_rate"] | None = "inverse_rate",
+        feature_cache: str | Path | None = None,
+        lr_decay: float = 0.3,
+        lr_decay_epochs: int = 4,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 256,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 1e-4,
+        weight_decay: float = 0.0,
+        batch_size: int = 64,
+        max_epochs: int = 12,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: AUNetClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):
@@ -427,7 +431,7 @@ class AUNetClassifier(BaseAUClassifier):
             return super()._exported(face_size)
         return ExportedFrames(self.net_.module_, face_size, self._augmentation)
 
-    def load_published(self, path):
+    def load_published(self, path: str | Path) -> Self:
         """Load the weights that the authors published.
 
         Parameters

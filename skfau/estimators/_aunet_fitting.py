@@ -104,9 +104,8 @@ def train_fan(module, faces, *, n_epochs, batch_size, device, seed, verbose):
         lr_factors={},
     )
     try:
-        net.run_epochs(
-            batches, n_epochs, title="Training the alignment", verbose=verbose
-        )
+        title = "Training the alignment network"
+        net.run_epochs(batches, n_epochs, title=title, verbose=verbose)
     finally:
         fan.requires_grad_(False).eval()
     return plain_history(net.history)

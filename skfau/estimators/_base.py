@@ -1,9 +1,14 @@
 """The base of the AU classifiers: data, training, persistence and prediction, once."""
 
+from __future__ import annotations
+
 from copy import deepcopy
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -28,14 +33,19 @@ from skfau.estimators._parameters import (
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
 from skfau.estimators._training import INIT, plain_history
+from skfau.faces import Faces
 from skfau.metrics import au_f1_score
 
 _TRIED = 8  # faces on which a fit tries its network
 
 
 class BaseAUClassifier(
-    *(SharedParameters, RemembersSubjects, TableOutput, WritesONNX),
-    *(ClassifierMixin, BaseEstimator),
+    SharedParameters,
+    RemembersSubjects,
+    TableOutput,
+    WritesONNX,
+    ClassifierMixin,
+    BaseEstimator,
 ):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
@@ -200,7 +210,12 @@ class BaseAUClassifier(
     # -- fitting ------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train the network on faces whose AUs are known.
 
         Parameters
@@ -279,7 +294,13 @@ class BaseAUClassifier(
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Train one epoch more on these faces, keeping optimiser and history.
 
         The first call also decides the class weights, from its own labels. There
@@ -422,7 +443,7 @@ class BaseAUClassifier(
 
     # -- predicting ----------------------------------------------------------------
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probability of every AU in every face.
 
         Parameters
@@ -458,7 +479,7 @@ class BaseAUClassifier(
     def _probabilities(self, X):
         return self._run(X, lambda outputs: torch.sigmoid(logits_of(outputs)))
 
-    def predict(self, X):
+    def predict(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return which AUs occur: 1 where the probability is at least 0.5.
 
         Parameters
@@ -477,7 +498,12 @@ class BaseAUClassifier(
         called = np.where(np.isnan(called), called, called >= 0.5)
         return single.as_occurrence(called, binary=is_binary(self))
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Return the mean F1 over the AUs, over frames whose label is known.
 
         It is `skfau.metrics.au_f1_score` with its defaults, not the exact-match
@@ -521,7 +547,7 @@ class BaseAUClassifier(
         refuse_broken_values(values, faces)
         return values
 
-    def input_window(self, image_shape):
+    def input_window(self, image_shape: tuple[int, int]) -> tuple[float, ...]:
         """Return which part of a face the network sees when it predicts.
 
         Maps of the network, such as ``attention_maps``, cover this window.
@@ -543,12 +569,12 @@ class BaseAUClassifier(
     # -- keeping --------------------------------------------------------------------
 
     @property
-    def history_(self):
+    def history_(self) -> list[dict[str, Any]]:
         """List of one dict per epoch: ``train_loss``, its parts, ``valid_f1``."""
         check_is_fitted(self, "net_")
         return plain_history(self.net_.history)
 
-    def network_state(self):
+    def network_state(self) -> dict[str, NDArray[Any]]:
         """Return the network's weights and buffers as NumPy arrays by name.
 
         Returns
@@ -560,7 +586,7 @@ class BaseAUClassifier(
         state = self.net_.module_.network.state_dict()
         return {k: v.cpu().numpy().copy(order="C") for k, v in state.items()}
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write the fitted classifier to one file that runs no code when read.
 
         Parameters
@@ -604,7 +630,7 @@ class BaseAUClassifier(
         return header, self.network_state()
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> Any:
         """Read a classifier written by `save`.
 
         Parameters

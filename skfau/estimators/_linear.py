@@ -1,9 +1,13 @@
 """A linear classifier per AU, on rows of features whose label is known."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from numbers import Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
@@ -58,7 +62,9 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
         """Return the unfitted classifier of one AU."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit one classifier per AU.
 
         Parameters
@@ -124,7 +130,7 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
         machine = self._make_machine().fit(X, label, weights)
         self.coef_[au], self.intercept_[au] = machine.coef_[0], machine.intercept_[0]
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
         """Return the margin of every AU.
 
         Parameters
@@ -168,7 +174,7 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
             self, X, reset=reset, dtype=dtypes, ensure_all_finite=False
         )
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Return the sigmoid of the margins.
 
         They rank the faces as the margins do, and the prediction changes at 0.5. Only
@@ -190,7 +196,7 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
         """
         return self._as_output(expit(self._margins(X)), X)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[np.float32]:
         """Return which AUs occur.
 
         Parameters
@@ -208,7 +214,9 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
         called = np.where(np.isnan(margins), margins, margins >= 0).astype(np.float32)
         return as_occurrence(called, binary=is_binary(self))
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Return the mean F1 over the AUs, over rows whose label is known.
 
         Parameters
@@ -302,7 +310,13 @@ class AULinearSVC(_LinearPerAU):
            [1., 1.]], dtype=float32)
     """
 
-    def __init__(self, *, C=1e-4, class_weight="balanced", aus=DATASET_AUS["bp4d"]):
+    def __init__(
+        self,
+        *,
+        C: float = 1e-4,
+        class_weight: Literal["balanced"] | None = "balanced",
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+    ) -> None:
         self.C = C
         self.class_weight = class_weight
         self.aus = aus
@@ -370,7 +384,13 @@ class AULogisticRegression(_LinearPerAU):
            [1., 1.]], dtype=float32)
     """
 
-    def __init__(self, *, C=0.1, class_weight="balanced", aus=DATASET_AUS["bp4d"]):
+    def __init__(
+        self,
+        *,
+        C: float = 0.1,
+        class_weight: Literal["balanced"] | None = "balanced",
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+    ) -> None:
         self.C = C
         self.class_weight = class_weight
         self.aus = aus
@@ -394,8 +414,13 @@ class FacePipeline(Pipeline):
 
 
 def hog_baseline(
-    features="hog", *, output_size=112, C=1e-4, aus=DATASET_AUS["bp4d"], **options
-):
+    features: Literal["hog", "lbp"] = "hog",
+    *,
+    output_size: int = 112,
+    C: float = 1e-4,
+    aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+    **options: Any,
+) -> Pipeline:
     """Return the classical chain: align, describe, standardise, one machine per AU.
 
     AUs were detected like this before there were networks, and networks have to be
@@ -446,7 +471,9 @@ def hog_baseline(
     )
 
 
-def landmark_baseline(*, C=0.1, aus=DATASET_AUS["bp4d"]):
+def landmark_baseline(
+    *, C: float = 0.1, aus: tuple[int, ...] | None = DATASET_AUS["bp4d"]
+) -> Pipeline:
     """Return the chain of shape: align, landmarks, standardise, one model per AU.
 
     It uses the positions of the landmarks alone. It sees no wrinkles, and a network

@@ -1,9 +1,13 @@
 """Fitted models as ONNX files, which run without torch and scikit-learn."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import logging
 import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +29,13 @@ _N_POINTS = {"mesh": (468, 3)}
 class WritesONNX:
     """Mixin of the classifiers that `to_onnx` writes."""
 
-    def to_onnx(self, path, *, face_size=None, licence=None):
+    def to_onnx(
+        self,
+        path: str | Path,
+        *,
+        face_size: int | tuple[int, int] | None = None,
+        licence: str | None = None,
+    ) -> None:
         """Write the fitted classifier as an ONNX file; see `skfau.to_onnx`.
 
         Parameters
@@ -56,7 +66,13 @@ class WritesONNX:
         return Network(self.net_.module_, face_size, self._augmentation, inputs)
 
 
-def to_onnx(model, path, *, face_size=None, licence=None):
+def to_onnx(
+    model: Any,
+    path: str | Path,
+    *,
+    face_size: int | tuple[int, int] | None = None,
+    licence: str | None = None,
+) -> None:
     """Write a fitted classifier as one ONNX file, which other programs can run.
 
     The file takes aligned faces and gives the probabilities that ``predict_proba``

@@ -1,8 +1,13 @@
 """The training objective of Shao et al. for JAA-Net: labels, landmarks, attention."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from skfau._landmark_layouts import PARTS
 from skfau.losses._inputs import aux_of, mean_of_known, weights_of
@@ -41,10 +46,12 @@ class LandmarkLoss(nn.Module):
     tensor(1.3600)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss.
 
         Parameters
@@ -128,7 +135,12 @@ class JAANetLoss(nn.Module):
     ['dice', 'landmarks', 'wce']
     """
 
-    def __init__(self, class_weight=None, landmark_weight=0.5, refinement_weight=0.0):
+    def __init__(
+        self,
+        class_weight: ArrayLike | None = None,
+        landmark_weight: float = 0.5,
+        refinement_weight: float = 0.0,
+    ) -> None:
         super().__init__()
         self.label_losses = nn.ModuleDict(
             {"wce": WeightedBCE(class_weight), "dice": WeightedDice(class_weight)}
@@ -138,7 +150,9 @@ class JAANetLoss(nn.Module):
         self.refinement_weight = refinement_weight
         self.parts = {}
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss and keep its parts.
 
         Parameters

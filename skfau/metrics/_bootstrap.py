@@ -1,10 +1,14 @@
 """Confidence intervals that resample subjects, not frames."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau._progress import Progress
@@ -50,19 +54,19 @@ class BootstrapInterval(NamedTuple):
 
 
 def bootstrap_ci(
-    metric,
-    y_true,
-    y_pred,
-    subjects,
+    metric: str | Callable[..., Any],
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    subjects: ArrayLike,
     *,
-    baseline=None,
-    average="macro",
-    absent="skip",
-    n_resamples=1000,
-    confidence_level=0.95,
-    random_state=None,
-    verbose=False,
-):
+    baseline: ArrayLike | None = None,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+    n_resamples: int = 1000,
+    confidence_level: float = 0.95,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    verbose: bool = False,
+) -> BootstrapInterval:
     """Percentile interval of a score under resampling of subjects.
 
     A resample draws subjects, each with all its frames. Frames of one subject are

@@ -1,9 +1,13 @@
 """`compare_predictions`: systems scored on the same faces, and tested in pairs."""
 
+from __future__ import annotations
+
 import itertools
 import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau._columns import names_of
@@ -28,17 +32,17 @@ _FEW_SUBJECTS = 12
 
 
 def compare_predictions(
-    y_true,
-    predictions,
-    subjects,
+    y_true: ArrayLike,
+    predictions: Mapping[str, ArrayLike],
+    subjects: ArrayLike,
     *,
-    aus=None,
-    metric="f1",
-    published=None,
-    n_resamples=10_000,
-    random_state=None,
-    verbose=False,
-):
+    aus: Sequence[int] | None = None,
+    metric: str = "f1",
+    published: str | ArrayLike | None = None,
+    n_resamples: int = 10_000,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    verbose: bool = False,
+) -> Comparison:
     """Tabulate the scores of several systems on the same faces, and test them in pairs.
 
     The predictions may come from anywhere; `skfau.model_selection.compare` makes them,

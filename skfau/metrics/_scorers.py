@@ -1,5 +1,9 @@
 """Scorers for ``scoring=``: callables ``(estimator, X, y)`` that take NaN labels."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 
 from skfau._single_au import as_columns, au_columns
@@ -19,7 +23,7 @@ class AUScorer:
         Fitted, with ``predict`` or ``predict_proba`` of shape (n_samples, n_aus).
     X : Faces or array
         What the estimator takes.
-    y : array-like of shape (n_samples, n_aus)
+    y : array-like of shape (n_samples, n_aus) or (n_samples,)
         Labels in {0, 1, NaN}.
 
     Returns
@@ -45,8 +49,8 @@ class AUScorer:
 
     @property
     def __name__(self):
-        """Of the score; scikit-learn's displays write it at their axes."""
-        return f"AU_{self.metric}"
+        """Name of the score, which scikit-learn's displays write at their axes."""
+        return self.metric
 
     def __repr__(self):
         return (
@@ -80,7 +84,14 @@ def _respond(estimator, X, response, n_aus):
     return np.asarray(output)
 
 
-def au_scorer(metric="f1", *, average="macro", absent="skip"):
+def au_scorer(
+    metric: Literal[
+        "f1", "skew_normalized_f1", "accuracy", "roc_auc", "average_precision"
+    ] = "f1",
+    *,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+) -> AUScorer:
     """Make a scorer for ``scoring=`` from one of this module's scores.
 
     Works in ``cross_validate``, ``cross_val_score``, ``GridSearchCV`` and

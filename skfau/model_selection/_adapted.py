@@ -1,8 +1,12 @@
 """A fitted classifier and a network that goes on from it, for labels of your own."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.base import clone
@@ -21,6 +25,12 @@ from skfau._validation import (
 )
 from skfau.model_selection._out_of_fold import check_response
 from skfau.model_selection._wrapper import WrappedClassifier, log_odds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from sklearn.base import BaseEstimator
+
+    from skfau.faces import Faces
 
 # How many faces the classifier's own probabilities count as. 30 was best of 1, 3, 10
 # and 30 for 4 to 48 people of two sets of rendered faces.
@@ -111,7 +121,13 @@ class AdaptedAUClassifier(WrappedClassifier):
         "aus": [tuple, list, None],
     }
 
-    def __init__(self, estimator, network, *, aus=None):
+    def __init__(
+        self,
+        estimator: FrozenEstimator,
+        network: BaseEstimator,
+        *,
+        aus: tuple[int, ...] | None = None,
+    ) -> None:
         self.estimator = estimator
         self.network = network
         self.aus = aus
@@ -129,7 +145,7 @@ class AdaptedAUClassifier(WrappedClassifier):
         return self.thresholds_
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, **params):
+    def fit(self, X: Faces, y: ArrayLike, **params: Any) -> Self:
         """Fit the network, and how the classifier is to be read.
 
         Parameters
@@ -198,7 +214,7 @@ class AdaptedAUClassifier(WrappedClassifier):
         new = np.full((len(probabilities), 1), np.nan)
         return log_odds(np.hstack([probabilities, new]))[:, columns]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[np.float32] | DataFrame:
         """Return the average of both log-odds, as probabilities.
 
         Parameters

@@ -1,8 +1,12 @@
 """Probabilities, thresholds and intensities, learned on people held out of training."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.frozen import FrozenEstimator
 from sklearn.isotonic import IsotonicRegression
@@ -17,6 +21,11 @@ from skfau.exceptions import LabelError
 from skfau.model_selection._out_of_fold import check_response
 from skfau.model_selection._threshold import best_f1_thresholds
 from skfau.model_selection._wrapper import WrappedClassifier, log_odds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
 
 _HIGHEST = 5.0
 _N_KNOTS = 17
@@ -91,12 +100,12 @@ class CalibratedAUClassifier(WrappedClassifier):
         "occurrence": [Interval(Real, 0, _HIGHEST, closed="neither")],
     }
 
-    def __init__(self, estimator, *, occurrence=2.0):
+    def __init__(self, estimator: FrozenEstimator, *, occurrence: float = 2.0) -> None:
         self.estimator = estimator
         self.occurrence = occurrence
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X: Faces, y: ArrayLike) -> Self:
         """Learn the three functions of every AU.
 
         Parameters
@@ -145,7 +154,7 @@ class CalibratedAUClassifier(WrappedClassifier):
         response = check_response(self.estimator_, "predict_proba", X, n_aus)
         return log_odds(np.asarray(response, np.float64))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[np.float32] | DataFrame:
         """Return the calibrated probabilities.
 
         Parameters
@@ -162,7 +171,7 @@ class CalibratedAUClassifier(WrappedClassifier):
         odds = self._log_odds(X, len(self.coef_)) * self.coef_ + self.intercept_
         return self._as_output(expit(odds).astype(np.float32), X)
 
-    def predict_intensity(self, X):
+    def predict_intensity(self, X: Faces) -> NDArray[np.float32] | DataFrame:
         """Return how strong every AU is.
 
         Parameters
@@ -177,7 +186,7 @@ class CalibratedAUClassifier(WrappedClassifier):
         """
         return self.to_intensity(self.predict_proba(X))
 
-    def to_intensity(self, y_proba):
+    def to_intensity(self, y_proba: ArrayLike) -> NDArray[np.float32] | DataFrame:
         """Return the intensities that go with probabilities, without another look.
 
         Parameters

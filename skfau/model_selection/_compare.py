@@ -1,9 +1,14 @@
 """`compare` on folds of subjects, `cross_dataset_scores` on other data sets."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch
 
@@ -24,20 +29,26 @@ from skfau.model_selection._out_of_fold import (
 )
 from skfau.model_selection._split import subjects_of
 
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from skfau.faces import Faces
+    from skfau.metrics import Comparison
+
 
 def compare(
-    estimators,
-    X,
-    y,
+    estimators: Mapping[str, BaseEstimator],
+    X: Faces | ArrayLike,
+    y: ArrayLike,
     *,
-    groups=None,
-    cv=3,
-    aus=None,
-    n_jobs=None,
-    verbose=0,
-    error_score=np.nan,
-    **table,
-):
+    groups: ArrayLike | None = None,
+    cv: Any = 3,
+    aus: Sequence[int] | None = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    error_score: Literal["raise"] | float = np.nan,
+    **table: Any,
+) -> Comparison:
     """Fit estimators on the same folds; score and test them on the same faces.
 
     Parameters
@@ -122,15 +133,15 @@ def _fold_means(joined, folds):
 
 
 def cross_dataset_scores(
-    estimators,
-    train,
-    tests,
+    estimators: Mapping[str, BaseEstimator],
+    train: Bunch,
+    tests: Mapping[str, Bunch],
     *,
-    n_jobs=None,
-    verbose=0,
-    error_score=np.nan,
-    **table,
-):
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    error_score: Literal["raise"] | float = np.nan,
+    **table: Any,
+) -> dict[str, Comparison]:
     """Fit estimators on one data set; compare them on the AUs it shares with others.
 
     As in Tables III to V of Yang et al., 2023: how much of a score depends on the data.

@@ -1,8 +1,12 @@
 """Out-of-fold probabilities without scikit-learn's re-encoding of the labels."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import get_routing_for_object
@@ -13,6 +17,11 @@ from skfau._single_au import as_columns, au_columns, is_vector
 from skfau._subjects import warn_of_divided_subjects
 from skfau._validation import check_au_labels
 from skfau.model_selection._split import SubjectKFold
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from skfau.faces import Faces
 
 
 def make_splits(cv, X, y, groups=None):
@@ -27,8 +36,16 @@ def make_splits(cv, X, y, groups=None):
 
 
 def oof_predict_proba(
-    estimator, X, y, *, groups=None, cv, n_jobs=None, params=None, verbose=0
-):
+    estimator: BaseEstimator,
+    X: Faces | ArrayLike,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    cv: Any,
+    n_jobs: int | None = None,
+    params: dict[str, Any] | None = None,
+    verbose: int = 0,
+) -> NDArray[np.float32]:
     """Probabilities of every row from an estimator that was not fitted on its fold.
 
     Use it in place of ``cross_val_predict(method="predict_proba")``, which encodes

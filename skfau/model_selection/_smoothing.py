@@ -1,8 +1,12 @@
 """Moving averages of probabilities within a video, never across two."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,6 +22,16 @@ from skfau._validation import (
 )
 from skfau.model_selection._out_of_fold import keep_names
 from skfau.model_selection._wrapper import WrappedClassifier
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
 
 _WIDTH = [Interval(Integral, 1, None, closed="left")]
 
@@ -65,11 +79,11 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {"width": _WIDTH}
 
-    def __init__(self, width=15):
+    def __init__(self, width: int = 15) -> None:
         self.width = width
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Check the parameters; there is nothing to learn.
 
         Parameters
@@ -86,7 +100,9 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         """
         return self
 
-    def transform(self, X, faces=None):
+    def transform(
+        self, X: ArrayLike, faces: Faces | None = None
+    ) -> NDArray[Any] | DataFrame:
         """Return the smoothed probabilities.
 
         Parameters
@@ -136,7 +152,9 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             smoothed[rows] = _moving_average(X[rows], frames, self.width)
         return like(smoothed, table)
 
-    def fit_transform(self, X, y=None, *, faces=None):
+    def fit_transform(
+        self, X: ArrayLike, y: Any = None, *, faces: Faces | None = None
+    ) -> NDArray[Any] | DataFrame:
         """Return the smoothed probabilities; see `transform`.
 
         Parameters
@@ -221,12 +239,12 @@ class SmoothedClassifier(WrappedClassifier):
         "width": _WIDTH,
     }
 
-    def __init__(self, estimator, width=15):
+    def __init__(self, estimator: BaseEstimator, width: int = 15) -> None:
         self.estimator = estimator
         self.width = width
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, **params):
+    def fit(self, X: Faces, y: ArrayLike, **params: Any) -> Self:
         """Fit the classifier.
 
         Parameters
@@ -248,7 +266,7 @@ class SmoothedClassifier(WrappedClassifier):
         passed = self._passed_on(params)["estimator"]
         return self._fit_on_all(X, keep_names(y, labels), passed)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[Any] | DataFrame:
         """Return the smoothed probabilities.
 
         Parameters

@@ -1,8 +1,12 @@
 """Decision thresholds per AU, learned on people the network was not fitted on."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skfau._single_au import as_columns
 from skfau._validation import (
@@ -22,11 +26,18 @@ from skfau.model_selection._out_of_fold import (
 from skfau.model_selection._split import subjects_of
 from skfau.model_selection._wrapper import WrappedClassifier
 
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from skfau.faces import Faces
+
 _DEFAULT_FOLDS = 3
 _DEFAULT_THRESHOLD = 0.5
 
 
-def best_f1_thresholds(y_true, y_proba, *, skew_normalized=False):
+def best_f1_thresholds(
+    y_true: ArrayLike, y_proba: ArrayLike, *, skew_normalized: bool = False
+) -> NDArray[np.float64]:
     """Thresholds that give every AU its highest F1 on these rows.
 
     All distinct cuts are compared, with one sort per AU. The threshold lies midway
@@ -160,8 +171,14 @@ class AUThresholdClassifier(WrappedClassifier):
     }
 
     def __init__(
-        self, estimator, *, thresholds=None, cv=None, metric="f1", n_jobs=None
-    ):
+        self,
+        estimator: BaseEstimator,
+        *,
+        thresholds: dict[str, Any] | ArrayLike | None = None,
+        cv: Any = None,
+        metric: Literal["f1", "skew_normalized_f1"] = "f1",
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.thresholds = thresholds
         self.cv = cv
@@ -169,7 +186,7 @@ class AUThresholdClassifier(WrappedClassifier):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, **params):
+    def fit(self, X: Faces, y: ArrayLike, **params: Any) -> Self:
         """Learn thresholds on held-out subjects, if not given, then fit on all rows.
 
         Parameters

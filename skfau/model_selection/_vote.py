@@ -1,6 +1,11 @@
 """Several AU classifiers as one."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
@@ -11,6 +16,12 @@ from skfau._unwrap import find_aus, is_binary
 from skfau._validation import _BaseComposition, _fit_context, check_au_labels
 from skfau.model_selection._out_of_fold import check_response, keep_names
 from skfau.model_selection._wrapper import WrappedClassifier, log_odds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from sklearn.base import BaseEstimator
+
+    from skfau.faces import Faces
 
 
 class AUVotingClassifier(_BaseComposition, WrappedClassifier):
@@ -63,12 +74,17 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
 
     _parameter_constraints = {"estimators": [list], "weights": ["array-like", None]}
 
-    def __init__(self, estimators, *, weights=None):
+    def __init__(
+        self,
+        estimators: list[tuple[str, BaseEstimator]],
+        *,
+        weights: ArrayLike | None = None,
+    ) -> None:
         self.estimators = estimators
         self.weights = weights
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, **params):
+    def fit(self, X: Faces, y: ArrayLike, **params: Any) -> Self:
         """Fit all classifiers.
 
         Parameters
@@ -140,7 +156,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
                 f"and not all 0. Got {self.weights!r}."
             )
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[Any] | DataFrame:
         """Return the average of the classifiers' log-odds, as probabilities.
 
         Parameters
@@ -168,7 +184,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         average = like(expit(average), probabilities[0])
         return self._as_output(average, X)
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, with ``deep`` also those of the classifiers.
 
         Parameters
@@ -183,7 +199,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         """
         return self._get_params("estimators", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, also those of the classifiers.
 
         Parameters

@@ -1,8 +1,12 @@
 """Base class of classifiers that wrap other AU classifiers."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
@@ -18,6 +22,7 @@ from skfau._single_au import (
     as_columns,
     as_occurrence,
     au_columns,
+    au_probabilities,
     classes_of,
 )
 from skfau._subjects import warn_of_training_subjects
@@ -25,6 +30,11 @@ from skfau._tables import TableOutput
 from skfau._unwrap import find_aus, is_binary
 from skfau._validation import check_au_names
 from skfau.metrics import au_f1_score
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
 
 # Probabilities are clipped here, so that certainty stays finite and one classifier of
 # several does not decide alone.
@@ -67,7 +77,7 @@ class WrappedClassifier(
         """Return the classifiers by name."""
         return {"estimator": self.estimator}
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Return what `fit` passes on to which classifier.
 
         Returns
@@ -98,7 +108,7 @@ class WrappedClassifier(
             self.aus_ = aus
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[Any] | DataFrame:
         """Return the probabilities of ``estimator_``, as they are.
 
         Parameters
@@ -119,9 +129,9 @@ class WrappedClassifier(
     def _inner_proba(self, X):
         """Return the probabilities of `estimator_` with a column per AU."""
         n_aus = 1 if is_binary(self) else len(self.classes_)
-        return au_columns(self.estimator_, self.estimator_.predict_proba(X), n_aus)
+        return au_probabilities(self.estimator_, X, n_aus)
 
-    def predict(self, X):
+    def predict(self, X: Faces) -> NDArray[np.float32]:
         """Predict an AU as present if its probability reaches its threshold.
 
         Parameters
@@ -140,7 +150,9 @@ class WrappedClassifier(
         predicted = np.where(np.isnan(y_proba), np.float32(np.nan), predicted)
         return as_occurrence(predicted, binary=is_binary(self))
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: Faces, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Return the mean F1 over AUs; see :func:`~skfau.metrics.au_f1_score`.
 
         Parameters
@@ -167,7 +179,7 @@ class WrappedClassifier(
         warn_of_training_subjects(self, X)
         predicted, y = as_columns(self.predict(X)), as_columns(y)
         check_au_names(y, getattr(self, "aus_", None), "the classifier")
-        return au_f1_score(y, predicted, sample_weight=sample_weight)
+        return float(au_f1_score(y, predicted, sample_weight=sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

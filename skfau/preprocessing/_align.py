@@ -1,9 +1,14 @@
 """`FaceAligner`: faces in any photograph to crops of one size and position."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
@@ -34,6 +39,9 @@ from skfau.preprocessing._similarity import (
     invert_similarity,
 )
 from skfau.preprocessing._warp import AlignedImages, thread_map
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 _BLOCK = 4096  # rows whose transforms are computed at once
 _HEADERS = 256  # image files whose headers a thread reads at once
@@ -172,17 +180,19 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        output_size=200,
-        template="eyes-nose-mouth",
+        output_size: int = 200,
+        template: Literal[
+            "eyes-nose-mouth", "inner", "jaa", "arl", "aunet", "box"
+        ] = "eyes-nose-mouth",
         *,
-        landmarks="auto",
-        detector="mesh",
-        mesh=False,
-        border_value=0,
-        on_missing="warn",
-        n_jobs=-1,
-        verbose=False,
-    ):
+        landmarks: Literal["auto", "given", "detected"] = "auto",
+        detector: Literal["mesh"] | Callable[..., Any] = "mesh",
+        mesh: bool = False,
+        border_value: int = 0,
+        on_missing: Literal["warn", "raise"] = "warn",
+        n_jobs: int = -1,
+        verbose: bool = False,
+    ) -> None:
         self.output_size = output_size
         self.template = template
         self.landmarks = landmarks
@@ -194,7 +204,7 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: Faces | NDArray[np.uint8], y: None = None) -> Self:
         """Check the parameters and the kind of `X`; nothing is learned.
 
         Parameters
@@ -212,7 +222,7 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         check_faces(X, need=self._needed_columns(X))
         return self
 
-    def transform(self, X):
+    def transform(self, X: Faces | NDArray[np.uint8]) -> Faces:
         """Align faces.
 
         Parameters
@@ -277,7 +287,9 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
             found["mesh"] = move_mesh(matrices, mesh)
         return faces.with_images(images, **found, **counted)
 
-    def inverse_transform(self, X, landmarks=None):
+    def inverse_transform(
+        self, X: Faces, landmarks: NDArray[Any] | None = None
+    ) -> NDArray[np.float32]:
         """Move landmarks of aligned faces back to their source images.
 
         Parameters

@@ -1,8 +1,12 @@
 """Faces as rows of numbers, without a network: gradients and binary patterns."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import gen_batches
@@ -11,6 +15,9 @@ from skfau._progress import Progress
 from skfau._subjects import RemembersSubjects
 from skfau._tables import name_rows, output_of
 from skfau._validation import Interval, StatelessMixin, _fit_context, check_faces
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 # ITU-R BT.601 luma.
 _LUMA = np.float32([0.299, 0.587, 0.114])
@@ -64,7 +71,7 @@ class _FaceDescriptor(
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: Faces | NDArray[np.uint8], y: None = None) -> Self:
         """Check the parameters and the size of the faces; nothing is learned.
 
         Parameters
@@ -90,7 +97,7 @@ class _FaceDescriptor(
         self._remember_subjects(X)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Describe the faces.
 
         Parameters
@@ -130,7 +137,7 @@ class _FaceDescriptor(
             features[np.isnan(faces.landmarks).all(axis=(1, 2))] = np.nan
         return name_rows(self, features, faces)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> NDArray[np.object_]:
         """Return what the features are of faces of the size in `fit`.
 
         Parameters
@@ -239,12 +246,12 @@ class HOGFeatures(_FaceDescriptor):
     def __init__(
         self,
         *,
-        cell_size=12,
-        block_size=2,
-        n_orientations=9,
-        batch_size=64,
-        verbose=False,
-    ):
+        cell_size: int = 12,
+        block_size: int = 2,
+        n_orientations: int = 9,
+        batch_size: int = 64,
+        verbose: bool = False,
+    ) -> None:
         self.cell_size = cell_size
         self.block_size = block_size
         self.n_orientations = n_orientations
@@ -331,7 +338,9 @@ class LBPFeatures(_FaceDescriptor):
     (6, 531)
     """
 
-    def __init__(self, *, cell_size=14, batch_size=64, verbose=False):
+    def __init__(
+        self, *, cell_size: int = 14, batch_size: int = 64, verbose: bool = False
+    ) -> None:
         self.cell_size = cell_size
         self.batch_size = batch_size
         self.verbose = verbose

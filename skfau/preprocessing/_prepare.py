@@ -1,9 +1,12 @@
 """Align faces once into files that survive an interruption."""
 
+from __future__ import annotations
+
 import inspect
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +17,10 @@ from skfau._warn import warn
 from skfau.exceptions import MissingFaceWarning, SeveralFacesWarning
 from skfau.preprocessing._prepared_folder import PreparedFolder, locked
 
+if TYPE_CHECKING:
+    from skfau.faces import Faces
+    from skfau.preprocessing import FaceAligner
+
 _FORMAT = 1
 # Rows of a block, or more for a longer video. An interruption loses at most one block.
 _BLOCK_ROWS = 1024
@@ -22,7 +29,15 @@ _WITHOUT_EFFECT = {"n_jobs", "verbose", "on_missing"}
 _ADDED = {"mesh": False}
 
 
-def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False):
+def prepare(
+    faces: Faces,
+    aligner: FaceAligner,
+    out: str | Path,
+    *,
+    batch_size: int = 256,
+    verify: bool = False,
+    verbose: bool = False,
+) -> Faces:
     """Align faces once and keep the crops in a memory-mapped file.
 
     After any interruption the same call continues where it stopped, and the files are

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,20 +16,20 @@ from skfau.protocols._result import ProtocolResult, published_figures
 
 
 def run(
-    system,
-    dataset,
-    root,
+    system: str,
+    dataset: str,
+    root: str | Path | dict[str, Any],
     *,
-    pretrain_root=None,
-    prepared=None,
-    numbering="jaa",
-    loader=None,
-    aligner=None,
-    every=None,
-    stages=None,
-    verbose=False,
-    **overrides,
-):
+    pretrain_root: str | Path | dict[str, Any] | None = None,
+    prepared: str | Path | None = None,
+    numbering: Literal["jaa", "me-graphau", "au-net"] = "jaa",
+    loader: dict[str, Any] | None = None,
+    aligner: dict[str, Any] | None = None,
+    every: int | None = None,
+    stages: Mapping[str, dict[str, Any]] | None = None,
+    verbose: bool = False,
+    **overrides: Any,
+) -> ProtocolResult:
     """Evaluate a system as its paper did: load, align, train, score.
 
     A run that was killed goes on where it was, if it has `prepared` and
