@@ -27,6 +27,8 @@ autodoc_default_options = {
     "members": True,
     "inherited-members": "tuple,BaseException",
 }
+# The docstrings say types, with shape and unit.
+autodoc_typehints = "none"
 numpydoc_show_class_members = False
 # Without -t full, networks are trained for seconds, and their pictures show it.
 sphinx_gallery_conf = gallery.settings(full=tags.has("full"))  # noqa: F821
