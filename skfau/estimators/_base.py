@@ -13,8 +13,9 @@ from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _bounds, _fitting, _persistence
 from skfau.estimators._aus import count_labels, drop_rows, resolve_aus, two_classes
 from skfau.estimators._batches import FaceBatches, apply_network, logits_of, window_of
-from skfau.estimators._callbacks import check_callbacks
+from skfau.estimators._callbacks import check_callbacks, plain_history
 from skfau.estimators._checkpoint import fit_fingerprint
+from skfau.estimators._devices import FitsTogether, several
 from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
 from skfau.estimators._likeness import kind_in, kind_of, warn_unlike
 from skfau.estimators._onnx import WritesONNX
@@ -25,14 +26,14 @@ from skfau.estimators._parameters import (
 )
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
-from skfau.estimators._training import INIT, plain_history
+from skfau.estimators._training import INIT
 from skfau.metrics import au_f1_score
 
 _TRIED = 8  # faces on which a fit tries its network
 
 
 class BaseAUClassifier(
-    *(SharedParameters, RemembersSubjects, TableOutput, WritesONNX),
+    *(SharedParameters, RemembersSubjects, TableOutput, WritesONNX, FitsTogether),
     *(ClassifierMixin, BaseEstimator),
 ):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
@@ -231,10 +232,15 @@ class BaseAUClassifier(
         ValueError
             If `sample_weight` has another shape or other values, a warm start finds a
             network of another shape, or a callback could not do its work (see the notes
-            of `BaseAUClassifier`).
+            of `BaseAUClassifier`). If several devices are not GPUs named once each, or
+            the CPU throughout.
+        RuntimeError
+            If several devices are asked for in a thread of joblib.
         FloatingPointError
             If training diverges.
         """
+        if several(self.device):
+            return self._fit_together("fit", X, y, sample_weight)
         going_on = self.warm_start and hasattr(self, "net_")
         if going_on:
             self._check_described()
@@ -292,6 +298,8 @@ class BaseAUClassifier(
         self : object
             The classifier.
         """
+        if several(self.device):
+            return self._fit_together("partial_fit", X, y, sample_weight)
         going_on = hasattr(self, "net_")
         *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
         taught = _persistence.subjects_of(self if going_on else self.init_from)

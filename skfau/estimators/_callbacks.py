@@ -1,4 +1,4 @@
-"""skorch's callbacks: which of them work here, what they record and what they learn."""
+"""skorch's callbacks: which work here, what they record and learn; the history."""
 
 import signal
 import threading
@@ -10,6 +10,7 @@ import torch
 from skorch import callbacks as skorch_callbacks
 from skorch.callbacks import (
     BatchScoring,
+    Callback,
     Checkpoint,
     EarlyStopping,
     EpochScoring,
@@ -20,6 +21,7 @@ from skorch.callbacks import (
     PassthroughScoring,
     TrainEndCheckpoint,
 )
+from tqdm import tqdm
 
 REFUSED = {
     BatchScoring: "a batch holds pixels and what the loss takes, and no X and y to "
@@ -40,6 +42,20 @@ WATCHING = {
     *("PrintLog", "ProgressBar", "SacredLogger", "TensorBoard", "TrainEndCheckpoint"),
     "WandbLogger",
 }
+# Those of them that others may monitor.
+SCORING = {"EpochScoring", "EpochTimer", "PassthroughScoring"}
+
+
+def without_reports(callbacks):
+    """Return the callbacks without those that print, log or write files."""
+    named = [(each[1] if isinstance(each, tuple) else each) for each in callbacks or ()]
+    kinds = [each if isinstance(each, type) else type(each) for each in named]
+    reports = (WATCHING | {"Checkpoint"}) - SCORING
+    return [
+        each
+        for each, kind in zip(callbacks or (), kinds, strict=True)
+        if kind.__name__ not in reports or not _is_of_skorch(kind)
+    ]
 
 
 def check_callbacks(net, held_out):
@@ -261,3 +277,51 @@ def noted_interrupts():
         yield came
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class ProgressBar(Callback):
+    """A bar over the batches of all epochs, with the last epoch's loss beside it."""
+
+    def __init__(self, n_epochs, n_batches, description):
+        self.n_epochs = n_epochs
+        self.n_batches = n_batches
+        self.description = description
+
+    def on_train_begin(self, net, **kwargs):
+        """Open the bar where a resumed run left it."""
+        self.bar_ = tqdm(
+            total=self.n_epochs * self.n_batches,
+            initial=len(net.history) * self.n_batches,
+            desc=self.description,
+            unit="batch",
+        )
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        """Advance by one batch."""
+        self.bar_.update(1)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Show the epoch's figures."""
+        last = plain_history(net.history)[-1]
+        shown = {k: f"{last[k]:.3f}" for k in ("train_loss", "valid_f1") if k in last}
+        self.bar_.set_postfix(shown)
+
+
+def plain_history(history):
+    """Return skorch's history as a list of one flat dict per epoch, JSON-ready."""
+    return [
+        {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in epoch.items()
+            if name != "batches"
+        }
+        for epoch in history
+    ]
+
+
+def load_history(history, rows):
+    """Append the epochs of `plain_history` to a skorch history."""
+    for row in rows:
+        history.new_epoch()
+        for name, value in row.items():
+            history.record(name, value)

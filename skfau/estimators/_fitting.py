@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -12,10 +13,11 @@ from sklearn.utils import check_random_state
 from skfau._validation import check_au_labels, check_faces, check_sample_weight
 from skfau.estimators._aus import relative_weights, resolve_aus
 from skfau.estimators._batches import PreparedNetwork
+from skfau.estimators._callbacks import ProgressBar
 from skfau.estimators._checkpoint import Checkpoint
 from skfau.estimators._system import LabelTargets
 from skfau.estimators._torch_state import autocast_dtype
-from skfau.estimators._training import ProgressBar, make_training_net
+from skfau.estimators._training import make_training_net
 from skfau.exceptions import LabelError
 from skfau.metrics import au_f1_score
 from skfau.model_selection import subject_train_test_split
@@ -218,7 +220,10 @@ class EarlyStopping:
 
     def __call__(self, net):
         """Score the epoch just done; return True when it is time to stop."""
-        predicted = self.predict_proba(self.faces) >= 0.5
+        predict = self.predict_proba
+        if net.team is not None:
+            predict = partial(net.team.predict, predict)
+        predicted = predict(self.faces) >= 0.5
         with warnings.catch_warnings():
             # An AU absent from the held-out rows is the same in every epoch.
             warnings.simplefilter("ignore", UndefinedMetricWarning)

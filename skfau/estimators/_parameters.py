@@ -29,7 +29,7 @@ SHARED_CONSTRAINTS = {
     "warm_start": ["boolean"],
     "checkpoint_dir": "no_validation",
     "callbacks": [list, tuple, None],
-    "device": [str],
+    "device": [str, list, tuple],
     "precision": [StrOptions({"auto", "float32", "bfloat16"})],
     "n_threads": [COUNT, None],
     "verbose": ["verbose"],

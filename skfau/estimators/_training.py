@@ -5,19 +5,21 @@ import copy
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, LRScheduler
-from skorch.dataset import Dataset
-from tqdm import tqdm
+from skorch.callbacks import LRScheduler
+from skorch.dataset import Dataset, get_len
 
 from skfau.estimators._batches import keep_batch
 from skfau.estimators._callbacks import (
     callback_state,
     check_callbacks,
     load_callback_state,
+    load_history,
     monitored,
     noted_interrupts,
+    plain_history,
     refuse_monitor,
 )
+from skfau.estimators._shares import Share, current_team
 from skfau.estimators._torch_state import PrivateStream, derive_seed
 
 # Words that keep the streams of one seed apart.
@@ -38,6 +40,8 @@ class TrainingNet(NeuralNet):
         self.learning_rate_factor = learning_rate_factor
         self.lr_factors = lr_factors
 
+    # The processes that train together; None where one trains alone.
+    team = None
     # What callbacks learned before, until the next training begins.
     resumed_ = None
     # File of `save`, which holds no optimiser, until the next training begins.
@@ -92,6 +96,7 @@ class TrainingNet(NeuralNet):
         self.stream.seed(self.seed, EPOCH, epoch)
         self.order.manual_seed(derive_seed(self.seed, ORDER, epoch))
         batches.rng = np.random.default_rng([self.seed, AUGMENT, epoch])
+        batches.team = self.team
         if self.learning_rate_factor is not None:
             # Groups of `lr_factors` come first, that of all other weights last.
             shares = [*map(constant, self.lr_factors.values()), 1.0]
@@ -134,6 +139,29 @@ class TrainingNet(NeuralNet):
             for name, value in zip(parts, values, strict=True):
                 self.history.record_batch(name, value)
         return step
+
+    def train_step_single(self, batch, **fit_params):
+        """Compute loss and gradients; of several processes each on its own faces."""
+        if self.team is None:
+            return super().train_step_single(batch, **fit_params)
+        self.share_ = Share(self.team, get_len(batch[1]))
+        step = super().train_step_single(batch, **fit_params)
+        # The loss's own weights have their whole gradient already.
+        self.share_.add_gradients(self.module_.parameters())
+        return step
+
+    def infer(self, x, **fit_params):
+        """Return the network's outputs for the whole batch."""
+        if self.team is None:
+            return super().infer(x, **fit_params)
+        with self.share_:
+            outputs = super().infer(x, **fit_params)
+        return self.share_.gather(outputs)
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        """Count the faces of the whole batch, of which a process may have a share."""
+        super().on_batch_end(net, batch=batch, training=training, **kwargs)
+        self.history.record_batch("train_batch_size", get_len(batch[1]))
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         """Return the loss of a batch, which counts as its faces do."""
@@ -196,6 +224,8 @@ class TrainingNet(NeuralNet):
 
     def _run_epochs(self, batches, n_epochs, data, held_out, keep):
         self.stopped_, self.rates_ = False, {}
+        if self.team is not None:
+            self.team.begin_alike(self.module_, self.criterion_)
         self.begin_training(*data)
         iterator = self.get_iterator(batches, training=True)
         test = held_out and Dataset(held_out.faces, held_out.labels)
@@ -213,10 +243,13 @@ class TrainingNet(NeuralNet):
             stopped = held_out is not None and held_out(self)
             self.notify("on_epoch_end", **on_epoch)
             stopped = stopped or self.stopped_
+            if self.team is not None:
+                # Rounding may differ between devices, and with it what a callback says.
+                stopped = self.team.decide(stopped)
             # Epochs keep their means; rows per batch would grow with the frames. File
             # names of skorch's checkpoints may ask for the last one.
             del self.history[-1]["batches"][:-1]
-            if keep is not None:
+            if keep is not None and (self.team is None or not self.team.rank):
                 keep(stopped)
             if stopped:
                 break
@@ -337,54 +370,6 @@ def batch_weight(targets):
     return float(targets["weight"].mean()) if "weight" in targets else 1.0
 
 
-class ProgressBar(Callback):
-    """A bar over the batches of all epochs, with the last epoch's loss beside it."""
-
-    def __init__(self, n_epochs, n_batches, description):
-        self.n_epochs = n_epochs
-        self.n_batches = n_batches
-        self.description = description
-
-    def on_train_begin(self, net, **kwargs):
-        """Open the bar where a resumed run left it."""
-        self.bar_ = tqdm(
-            total=self.n_epochs * self.n_batches,
-            initial=len(net.history) * self.n_batches,
-            desc=self.description,
-            unit="batch",
-        )
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        """Advance by one batch."""
-        self.bar_.update(1)
-
-    def on_epoch_end(self, net, **kwargs):
-        """Show the epoch's figures."""
-        last = plain_history(net.history)[-1]
-        shown = {k: f"{last[k]:.3f}" for k in ("train_loss", "valid_f1") if k in last}
-        self.bar_.set_postfix(shown)
-
-
-def plain_history(history):
-    """Return skorch's history as a list of one flat dict per epoch, JSON-ready."""
-    return [
-        {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in epoch.items()
-            if name != "batches"
-        }
-        for epoch in history
-    ]
-
-
-def load_history(history, rows):
-    """Append the epochs of `plain_history` to a skorch history."""
-    for row in rows:
-        history.new_epoch()
-        for name, value in row.items():
-            history.record(name, value)
-
-
 def make_training_net(
     module,
     criterion,
@@ -425,4 +410,5 @@ def make_training_net(
         lr_factors=lr_factors,
     )
     net.given_callbacks = callbacks
+    net.team = current_team()
     return net.initialize()
