@@ -2,7 +2,7 @@
 
     python benchmarks/bench_rendered.py --data RENDERED --output FOLDER
         [--systems NAME ...] [--starts random rendered] [--seeds 0 1 2] [--epochs 6]
-        [--people 1000] [--small]
+        [--people 1000] [--small] [--csv FILE]
 
 RENDERED holds the folders ``train`` and ``test`` of ``train_pretrained.py``, each of
 other people. All systems get the same aligned faces of `--people` people, the same
@@ -16,11 +16,14 @@ FOLDER keeps the probabilities of every run: the same command goes on after an
 interruption, and with other options adds rows. Several processes may share it, each
 with its own systems. The table is of all that lie there: F1 at 0.5 and area under the
 ROC curve, means over AUs and then seeds, each seed's area, the difference of the area
-from the plain ResNet of the same start with a 95 % interval over test people, what the
-paper of the system prints on BP4D, and seconds of a fit.
+from the plain ResNet of the same start, both with the probabilities of their seeds
+averaged, with a 95 % interval over test people, what the paper of the system prints on
+BP4D, and seconds of a fit. ``--csv`` also writes it as a
+file; ``docs/figures/rendered.csv`` is one. ``--systems`` without a name fits nothing.
 """
 
 import argparse
+import csv
 from pathlib import Path
 from time import perf_counter
 
@@ -60,6 +63,7 @@ def main(argv=None):
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--people", type=int, default=1000)
+    parser.add_argument("--csv", type=Path, help="file for the table")
     parser.add_argument("--small", action="store_true", help="one epoch, to try it")
     options = parser.parse_args(argv)
     if options.small:
@@ -72,7 +76,13 @@ def main(argv=None):
         for start in options.starts:
             for name in options.systems:
                 run(name, start, seed, options, learned, tested[0])
-    print_table(options.output, *tested, len(learned[0]), options.epochs)
+    faces, target = tested
+    print(f"\n{len(learned[0])} faces, {options.epochs} epochs; tested on ", end="")
+    print(f"{len(faces)} faces of {len(np.unique(faces.subject))} people")
+    rows = table_of(options.output, faces, target)
+    print_table(rows)
+    if options.csv:
+        write_csv(rows, options.csv)
 
 
 def aligned(source, folder):
@@ -138,35 +148,51 @@ def rate_rises_and_falls(model, n_faces):
     model.set_params(callbacks=course)
 
 
-def print_table(folder, faces, target, n_faces, epochs):
-    """Print a row per system and start of all that lies in the folder."""
+def table_of(folder, faces, target):
+    """Return a row, text by heading, per system and start of all in the folder."""
     found = {}
     for path in sorted(folder.glob("*-*-*.npz")):
         with np.load(path) as kept:
             key = str(kept["name"]), str(kept["start"])
             found.setdefault(key, []).append((kept["y_proba"], float(kept["seconds"])))
-    print(
-        f"\n{n_faces} faces, {epochs} epochs; tested on {len(faces)} faces of ", end=""
-    )
-    print(f"{len(np.unique(faces.subject))} people")
-    print(f"{'':18s}{'start':>9s}{'F1':>6s}{'AUC':>7s}  {'AUC of seeds':21s}", end="")
-    print(f"{'AUC less ' + PLAIN:>22s}{'paper':>7s}{'seconds':>8s}")
-    for name in (*CLASSICAL, *SYSTEMS):
-        for start in STARTS:
-            if (name, start) in found:
-                print_row(name, start, found, faces, target)
+    keys = [(name, start) for name in (*CLASSICAL, *SYSTEMS) for start in STARTS]
+    return [row_of(key, found, faces, target) for key in keys if key in found]
 
 
-def print_row(name, start, found, faces, target):
-    """Print a system's scores, and how far its area is from the plain backbone's."""
-    runs = [y_proba for y_proba, _ in found[name, start]]
-    seconds = np.mean([seconds for _, seconds in found[name, start]])
+def row_of(key, found, faces, target):
+    """Return a system's scores, and how far its area is from the plain backbone's."""
+    runs = [y_proba for y_proba, _ in found[key]]
     f1 = np.mean([au_f1_score(target, one >= 0.5) for one in runs])
     areas = [au_roc_auc_score(target, one) for one in runs]
-    cells = f"{name:18s}{start:>9s}{100 * f1:6.1f}{np.mean(areas):7.3f}  "
-    cells += f"{' '.join(f'{area:.3f}' for area in areas):21s}"
-    cells += f"{beside_plain(runs, found.get((PLAIN, start)), faces, target):>22s}"
-    print(f"{cells}{published(name):>7s}{seconds:8.0f}", flush=True)
+    name, start = key
+    difference = beside_plain(runs, found.get((PLAIN, start)), faces, target)
+    return {
+        "System": name,
+        "Start": start,
+        "F1": f"{100 * f1:.1f}",
+        "AUC": f"{np.mean(areas):.3f}",
+        "AUC of seeds": " ".join(f"{area:.3f}" for area in areas),
+        f"AUC less {PLAIN}": "" if name == PLAIN else difference,
+        "Paper": published(name),
+        "Seconds": f"{np.mean([seconds for _, seconds in found[key]]):.0f}",
+    }
+
+
+def print_table(rows):
+    """Print the rows in columns as wide as their longest text."""
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)] if rows else []
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def write_csv(rows, path):
+    """Write the rows as the table of the documentation."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def beside_plain(runs, plain, faces, target):

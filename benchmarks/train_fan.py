@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from skfau._progress import Progress, shown, tell
 from skfau.datasets import load_rendered
 from skfau.estimators import FaceAugmentation
 from skfau.estimators._batches import FaceBatches, PreparedNetwork
@@ -87,16 +88,18 @@ def train(faces, folder, n_epochs):
         first = kept.pop("epoch")
         for name, state in kept.items():
             parts[name].load_state_dict(state)
-    for epoch in range(first, n_epochs):
-        loss = one_epoch(own, optimizer, rate, faces, epoch)
-        print(f"epoch {epoch + 1} of {n_epochs}: loss {loss:.5f}", flush=True)
-        states = {name: part.state_dict() for name, part in parts.items()}
-        torch.save(states | {"epoch": epoch + 1}, path.with_suffix(".partial"))
-        path.with_suffix(".partial").replace(path)
+    how = "Training the network", n_epochs * n_steps, "batches", __name__
+    with Progress(*how, done=first * n_steps) as progress:
+        for epoch in range(first, n_epochs):
+            loss = one_epoch(own, optimizer, rate, faces, epoch, progress)
+            tell(f"epoch {epoch + 1} of {n_epochs}: loss {loss:.5f}", __name__)
+            states = {name: part.state_dict() for name, part in parts.items()}
+            torch.save(states | {"epoch": epoch + 1}, path.with_suffix(".partial"))
+            path.with_suffix(".partial").replace(path)
     return own.network.eval()
 
 
-def one_epoch(own, optimizer, rate, faces, epoch):
+def one_epoch(own, optimizer, rate, faces, epoch, progress):
     """Train one epoch, whose random draws depend on its number alone; mean loss."""
     rng = np.random.default_rng([0, epoch])
     batches = batches_of(faces, AUGMENTATION)
@@ -115,8 +118,8 @@ def one_epoch(own, optimizer, rate, faces, epoch):
         optimizer.step()
         rate.step()
         losses.append(loss.item())
-        if not len(losses) % 100:
-            print(f"  step {len(losses)}: {np.mean(losses[-100:]):.5f}", flush=True)
+        progress.note = f"loss {np.mean(losses[-100:]):.5f}"
+        progress.update()
     return np.mean(losses)
 
 
@@ -204,4 +207,5 @@ def errors(points, exact):
 
 
 if __name__ == "__main__":
-    main()
+    with shown():
+        main()

@@ -1,10 +1,11 @@
-"""Which parts of the FAU transformer matter? The paper's tables as settings.
-
-    python examples/ablations.py [--table 4] [--epochs 8] [--small]
+"""Which parts of the FAU transformer matter? The paper's tables as settings
+=========================================================================
 
 Every row of Tables 4 to 7 of Jacob and Stenger (2021) is a setting of one
 classifier; here on made faces with the small backbone, by subject. The figures are
-not those of BP4D: what carries over is how to run them.
+not those of BP4D: what carries over is how to run them. ::
+
+    python examples/ablations.py [--table 4] [--epochs 8] [--small]
 """
 
 import argparse

@@ -1,10 +1,11 @@
 """What does a network add to oriented gradients and linear machines?
-
-    python examples/compare_baselines.py [--small]
+==================================================================
 
 Baselines on made faces, scored on people that none has seen: the classical chains, HOG
 or landmarks and one linear model per AU, which need no training to speak of, the two of
-them averaged, and JAA-Net, which also finds the landmarks.
+them averaged, and JAA-Net, which also finds the landmarks. ::
+
+    python examples/compare_baselines.py [--small]
 """
 
 import argparse

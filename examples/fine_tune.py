@@ -1,12 +1,13 @@
 """What do a few labelled frames of my own add to the shipped model?
-
-    python examples/fine_tune.py [TABLE.csv] [--intensities] [--small]
+=================================================================
 
 TABLE.csv has the columns ``path, subject, AU1, AU2, ...`` (see `load_table`), with at
 least six people. Without it rendered people stand in. Three systems are compared on
 people whose labels none of them has seen: the shipped model as it is; the shipped
 model, which learns on with the labels of the other people; the same network, which
-begins afresh with these labels. Intervals and tests are by subject.
+begins afresh with these labels. Intervals and tests are by subject. ::
+
+    python examples/fine_tune.py [TABLE.csv] [--intensities] [--small]
 """
 
 import argparse

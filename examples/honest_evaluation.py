@@ -1,11 +1,12 @@
 """What would shortcuts in the protocol have "gained"?
-
-    python examples/honest_evaluation.py [--small]
+===================================================
 
 Four ways to report F1 for the same network on the same made faces. Only the first
 two say how it does on new people: thresholds fixed, or learned on held-out training
 subjects. Tuning thresholds on the test fold, and letting frames of one person fall
-on both sides, both look better and are worth nothing.
+on both sides, both look better and are worth nothing. ::
+
+    python examples/honest_evaluation.py [--small]
 """
 
 import argparse

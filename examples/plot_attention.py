@@ -1,10 +1,11 @@
 """What has a network learned: where it looks, and how it relates and follows AUs?
-
-    python examples/plot_attention.py [--output FOLDER] [--small]
+===============================================================================
 
 Trains the paper's system on a small backbone with made faces and writes five figures
 about faces of people it has never seen (Figures 1, 5 and 6 of Jacob and Stenger,
-CVPR 2021, and what one needs besides). Needs matplotlib.
+CVPR 2021, and what one needs besides). Needs matplotlib. ::
+
+    python examples/plot_attention.py [--output FOLDER] [--small]
 """
 
 import argparse

@@ -1,13 +1,14 @@
 """What does a CRF do to attention that nobody drew?
-
-    python examples/plot_attention_refined.py [--output FOLDER] [--small]
+=================================================
 
 Trains the system of Shao et al. (2018) in a narrow version on made faces, from AU
 labels alone, and writes where it looks before and after its CRF (the paper's Figure
 5), the channels that weigh most for an AU (Figure 4), and where it looks for several
 people and expressions (Figures 6 and 7). A minute of training is too short for maps
 that sit on muscles: they show what the CRF does, not what a network of full size
-learns. Needs matplotlib.
+learns. Needs matplotlib. ::
+
+    python examples/plot_attention_refined.py [--output FOLDER] [--small]
 """
 
 import argparse

@@ -1,11 +1,12 @@
 """Which of several systems is better, and would it be so on other people?
-
-    python examples/plot_compare.py [--output FOLDER] [--small]
+=======================================================================
 
 Compares small networks on the same folds of made subjects: a table with intervals and
 paired tests over subjects, what papers print beside it, a CSV file and a figure. Then
 the tests that papers report, what thresholds and dependencies of AUs add, and the same
-systems on a data set that they were not trained on. Needs matplotlib.
+systems on a data set that they were not trained on. Needs matplotlib. ::
+
+    python examples/plot_compare.py [--output FOLDER] [--small]
 """
 
 import argparse

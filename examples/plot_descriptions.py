@@ -1,10 +1,11 @@
 """What do sentences about AUs add to pictures of them?
-
-    python examples/plot_descriptions.py [--output FOLDER] [--small]
+====================================================
 
 Trains SEV-Net (Yang et al., 2021) on made faces without labels of AU2, writes where
 each description makes it look (the paper's Figure 4) and how the AUs relate, then looks
-for AU2 by its description alone. Needs matplotlib.
+for AU2 by its description alone. Needs matplotlib. ::
+
+    python examples/plot_descriptions.py [--output FOLDER] [--small]
 """
 
 import argparse

@@ -1,11 +1,12 @@
 """What does each AU look like on a made face?
-
-    python examples/plot_made_faces.py [--output FILE] [--person N]
+===========================================
 
 Writes a sheet with one cell for each AU that `make_faces` can draw: the person at rest
 on the left, the AU alone at its full intensity on the right. Below it, frames of a
 made data set with the AUs that are present, as a classifier gets to see them. Needs
-matplotlib.
+matplotlib. ::
+
+    python examples/plot_made_faces.py [--output FOLDER] [--person N]
 """
 
 import argparse
@@ -25,12 +26,12 @@ AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 43)
 COLUMNS = 3
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--output", type=Path, default=Path("figures/made_faces.png"))
+parser.add_argument("--output", type=Path, default=Path("figures"))
 parser.add_argument(
     "--person", type=int, help="who is drawn; an average face if left out"
 )
 options = parser.parse_args()
-options.output.parent.mkdir(parents=True, exist_ok=True)
+options.output.mkdir(parents=True, exist_ok=True)
 
 # %%
 # Row 0 is the face at rest, row k the k-th AU alone at intensity 5.
@@ -66,5 +67,6 @@ for axis, subject in zip(axes[-2:].flat, np.unique(made.data.subject), strict=Tr
     axis.set_title(f"{subject}: {few or 'no AU'}  |  {many}", fontsize=9)
 
 figure.tight_layout()
-figure.savefig(options.output, dpi=110)
-print(f"wrote {options.output}")
+path = options.output / "made_faces.png"
+figure.savefig(path, dpi=110)
+print(f"wrote {path}")

@@ -1,12 +1,13 @@
 """From frames to videos: what do smoothing and thresholds per AU add?
-
-    python examples/plot_videos.py [--output FOLDER] [--small]
+===================================================================
 
 Trains the system of Tallec et al. (2022) on a small backbone with made faces, then does
 what they did after the network: average each AU's probability over neighbouring frames
 of a video, and decide by a threshold per AU, learned on held-out training subjects.
 Prints F1 on strangers for each step, and draws where the AUs' tokens look and one video
-before and after. Needs matplotlib.
+before and after. Needs matplotlib. ::
+
+    python examples/plot_videos.py [--output FOLDER] [--small]
 """
 
 import argparse

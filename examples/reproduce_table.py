@@ -1,14 +1,15 @@
-"""A paper's table from a copy of its data set, ours beside the published figures.
-
-    python examples/reproduce_table.py [--data PATH] [--system NAME] [--dataset NAME]
-                                       [--bp4d PATH] [--out FOLDER] [--small]
+"""A paper's table from a copy of its data set, ours beside the published figures
+==============================================================================
 
 ``--data`` is a licensed copy of BP4D, BP4D+, DISFA, EmotioNet or Aff-Wild2 as it is
 delivered, or anything in the same folders; ``skfau.protocols.PROTOCOLS`` has the pairs
 of a system and a data set. Without it, made faces are written in BP4D's layout first:
 the way is the same, the figures say nothing about BP4D. With ``--out`` a run that was
 killed goes on where it was. ``--small`` takes a network that trains on a CPU; without
-it the run is the published one, ImageNet weights included.
+it the run is the published one, ImageNet weights included. ::
+
+    python examples/reproduce_table.py [--data PATH] [--system NAME] [--dataset NAME]
+                                       [--bp4d PATH] [--out FOLDER] [--small]
 """
 
 import argparse

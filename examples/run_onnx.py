@@ -1,10 +1,11 @@
-"""AUs of aligned faces by ``onnxruntime`` and NumPy alone.
-
-    python examples/run_onnx.py [aus.onnx faces.npz]
+"""AUs of aligned faces by ``onnxruntime`` and NumPy alone
+=======================================================
 
 ``skfau.to_onnx`` writes the file. ``faces.npz`` holds what the file takes, such as
 ``images``, uint8 (n, height, width, 3), and ``mesh``. Without arguments the shipped
-model is exported first, with a few faces of the package.
+model is exported first, with a few faces of the package. ::
+
+    python examples/run_onnx.py [aus.onnx faces.npz]
 """
 
 import json
@@ -13,7 +14,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
+
+try:
+    import onnxruntime
+except ImportError:
+    sys.exit("needs onnxruntime: pip install onnxruntime, or 'skfau[onnx]' to export")
 
 
 def main(model, faces):

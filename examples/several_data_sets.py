@@ -1,13 +1,14 @@
 """Train AUNet on two data sets that code different AUs; what do its parts add?
-
-    python examples/several_data_sets.py [--epochs 12] [--small]
+============================================================================
 
 The rows are those of Table VI of Yang et al.: landmark features alone (AU-FAN), with
 the auto-encoders of labels (AU-VAE), with motion between frames (AU-TDN), with both
 (AUNet). One made data set codes the AUs of BP4D, the other those of DISFA; what one of
 them does not code is unknown (NaN) there. The first row trains the face alignment
 network on the faces' landmarks, the others take it from a file, as they would take
-the published one. The figures are not those of the paper: what carries over is how.
+the published one. The figures are not those of the paper: what carries over is how. ::
+
+    python examples/several_data_sets.py [--epochs 12] [--small]
 """
 
 import argparse

@@ -1,10 +1,11 @@
 """How well are AUs detected in people the network has never seen?
-
-    python examples/train_and_score.py [--data PATH] [--small]
+===============================================================
 
 Subject-exclusive cross-validation from images on disk to F1 per AU, in a dozen
 lines. Without ``--data`` the faces are made; with it they are read from a folder in
-BP4D's layout and the published three folds are used.
+BP4D's layout and the published three folds are used. ::
+
+    python examples/train_and_score.py [--data PATH] [--small]
 """
 
 import argparse

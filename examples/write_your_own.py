@@ -1,9 +1,11 @@
 """How do I try a network of my own beside the published ones?
-
-    python examples/write_your_own.py [--small]
+===========================================================
 
 One class with one method: `_system` returns the network and its loss. Training by
-subject, unknown labels, early stopping, checkpoints, saving and searching come along.
+subject, unknown labels, early stopping, checkpoints, saving and searching come
+along. ::
+
+    python examples/write_your_own.py [--small]
 """
 
 import argparse

@@ -6,6 +6,7 @@ import numpy as np
 
 from skfau._arrays import MappedArray, hash_array, mapped_base
 from skfau._kept import KeptRows, keep
+from skfau._landmark_layouts import are_shares, as_points, in_other_order
 
 _KEY_COLUMNS = ("subject", "video", "frame", "person")
 
@@ -123,6 +124,8 @@ def prepare_column(name, values, n_rows):
         )
     if isinstance(values, np.ndarray) and mapped_base(values) is not None:
         values = MappedArray(values)
+    elif name in _POINT_COLUMNS and isinstance(values, (list, tuple)):
+        values = as_points(values)
     elif hasattr(values, "__array__") or isinstance(values, (list, tuple, range)):
         # Values are copied, so that later changes of the caller's array do not matter.
         values = np.array(values)
@@ -154,13 +157,15 @@ def _prepare_points(name, values):
     if shape is not None and shape[1:] != wanted and name == "mesh":
         raise ValueError(
             "mesh must have shape (n, 468, 3), in pixels, x, y and depth; got "
-            f"{tuple(shape)}. FaceAligner(mesh=True) finds it."
+            f"{tuple(shape)}. FaceAligner(mesh=True) finds it; of MediaPipe's 478 "
+            "points take the first 468."
         )
     if shape is not None and shape[1:] != wanted:
         raise ValueError(
             f"{name} must have shape (n, {wanted[0]}, 2), in pixels, x then y; got "
-            f"{tuple(shape)}. Bring other layouts (49, 51, 66, 468, 478 points) to 68 "
-            "landmarks with skfau.facs.to_68; 5 points are the column 'five_points'."
+            f"{tuple(shape)}. Bring other layouts (49, 51, 66, 98, 468, 478 points, or "
+            "with depth) to 68 landmarks with skfau.facs.to_68; 5 points are the "
+            "column 'five_points'."
         )
     if isinstance(values, MappedArray) and values.dtype != np.float32:
         values = np.array(values[:])
@@ -173,6 +178,17 @@ def _prepare_points(name, values):
         row = int(np.flatnonzero(np.isinf(values).any(axis=(1, 2)))[0])
         raise ValueError(
             f"{name} hold an infinite value in row {row}; mark unknown points as NaN."
+        )
+    if name == "mesh" and are_shares(values):
+        raise ValueError(
+            "mesh must be in pixels, and its points are shares of the image. Multiply "
+            "x and depth by its width and y by its height."
+        )
+    if name == "five_points" and in_other_order(values):
+        raise ValueError(
+            "five_points are in another order than the eye on the left of the image, "
+            "the other eye, nose, the corner of the mouth on the left, the other "
+            "corner (RetinaFace, MTCNN, InsightFace, YuNet)."
         )
     return values
 

@@ -1,6 +1,5 @@
 """The demo: the shipped model on rendered people, and what a few labels add."""
 
-import sys
 from pathlib import Path
 from time import perf_counter
 
@@ -180,8 +179,8 @@ def compare(model, faces, target, max_epochs):
     )
     say(_TITLE.format("", "mean F1", "95 % interval", "mean AUC", "seconds"))
 
-    settings = {"max_epochs": max_epochs, "verbose": int(sys.stderr.isatty())}
-    learning = pretrained_classifier(aus, random_state=0, **settings)[-1]
+    settings = {"max_epochs": max_epochs, "random_state": 0}
+    learning = pretrained_classifier(aus, **settings)[-1]
     systems = {
         "landmark_baseline()": (landmark_baseline(aus=aus), found),
         "hog_baseline()": (hog_baseline(aus=aus), found),

@@ -280,4 +280,18 @@ MESH_TO_68 = (
     61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14,
     87,
 )
+
+# Points of WFLW of which one, or a mixture of two, is each of the 68, after Jin et al.
+WFLW_TO_68 = (
+    *range(0, 33, 2),
+    *range(33, 38), *range(42, 47),
+    *range(51, 60),
+    60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75,
+    *range(76, 96),
+)
+# The upper edge of a brow with the lower one, two points of a lid with its middle.
+WFLW_MIXED = {
+    34: 41, 35: 40, 36: 39, 37: 38, 42: 50, 43: 49, 44: 48, 45: 47,
+    61: 62, 63: 62, 65: 66, 67: 66, 69: 70, 71: 70, 73: 74, 75: 74,
+}
 # fmt: on

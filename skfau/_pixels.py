@@ -7,6 +7,7 @@ import numpy as np
 from skfau._columns import row_array, row_key, select
 from skfau._decoder_warnings import LISTENING
 from skfau._files import write_atomically
+from skfau._progress import Progress
 from skfau._stores import rows_at_once, stack_images
 from skfau.exceptions import FaceImageError
 
@@ -43,20 +44,23 @@ class ImageReport(NamedTuple):
     errors: dict
 
 
-def check_images(faces, on_error):
+def check_images(faces, on_error, verbose):
     """Read every image once; see `Faces.check_images`."""
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}.")
     errors = {}
+    shown = "Checking images", len(faces), "images", "skfau.faces", verbose
     listening = LISTENING.set(True)
     try:
-        for row in range(len(faces)):
-            try:
-                faces.images[row]
-            except FaceImageError as error:
-                if on_error == "raise":
-                    raise
-                errors[row] = str(error)
+        with Progress(*shown) as progress:
+            for row in range(len(faces)):
+                try:
+                    faces.images[row]
+                except FaceImageError as error:
+                    if on_error == "raise":
+                        raise
+                    errors[row] = str(error)
+                progress.update()
     finally:
         LISTENING.reset(listening)
     ok = np.ones(len(faces), dtype=bool)
@@ -64,7 +68,7 @@ def check_images(faces, on_error):
     return ImageReport(ok, errors)
 
 
-def write_images(faces, path, batch_size):
+def write_images(faces, path, batch_size, verbose):
     """Decode every row into a ``.npy`` file; see `Faces.to_memmap`."""
     if not len(faces):
         raise FaceImageError("there are no rows to write.")
@@ -73,7 +77,8 @@ def write_images(faces, path, batch_size):
     shape = (len(faces), *faces.image_shape, 3)
     batch_size = min(batch_size, rows_at_once(shape[1:]))
     # Not through a memory map: there a full disk is a crash.
-    with write_atomically(path) as file:
+    shown = "Writing images", len(faces), "images", "skfau.faces", verbose
+    with write_atomically(path) as file, Progress(*shown) as progress:
         layout = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, layout)
         for start in range(0, len(faces), batch_size):
@@ -84,3 +89,4 @@ def write_images(faces, path, batch_size):
                     f"{block.shape[1:3]}. Align the faces first (FaceAligner)."
                 )
             file.write(np.ascontiguousarray(block))
+            progress.update(len(block))

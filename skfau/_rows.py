@@ -1,8 +1,12 @@
 """Rows of a store and their columns: the part of `Faces` that touches no pixels."""
 
+from __future__ import annotations
+
 import operator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skfau._arrays import MappedArray, digest, hash_array
 from skfau._columns import (
@@ -18,8 +22,14 @@ from skfau._columns import (
     select,
 )
 from skfau._kept import KeptRows, nbytes
+from skfau._pandas import import_pandas
 from skfau._small_views import without_the_rest
 from skfau.exceptions import MissingColumnError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
 
 TIME_COLUMNS = frozenset({"subject", "video", "frame", "person"})
 
@@ -29,7 +39,7 @@ class RowTable:
 
     ndim = 1
 
-    def __init__(self, store, columns):
+    def __init__(self, store: Any, columns: dict[str, Any]) -> None:
         self._store = store
         self._rows = range(len(store))
         self._columns = {
@@ -93,49 +103,51 @@ class RowTable:
         )
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int]:
         """Tuple (n,): number of rows."""
         return (len(self._rows),)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
     @property
-    def rows(self):
+    def rows(self) -> NDArray[np.intp]:
         """Store row number of each row, ndarray of shape (n,), dtype intp."""
         return row_array(self._rows).astype(np.intp)
 
     @property
-    def store(self):
+    def store(self) -> Any:
         """The store that all views of these faces share."""
         return self._store
 
     @property
-    def columns(self):
+    def columns(self) -> tuple[str, ...]:
         """Names of the columns, a tuple of str."""
         return tuple(self._columns)
 
     @property
-    def landmarks(self):
+    def landmarks(self) -> NDArray[np.float32] | None:
         """Pixels, x then y, (n, 68, 2) float32; None when absent."""
         return self.column("landmarks") if "landmarks" in self._columns else None
 
     @property
-    def subject(self):
+    def subject(self) -> NDArray[Any] | None:
         """Subject of each row, ndarray of shape (n,); None when absent."""
         return self.column("subject") if "subject" in self._columns else None
 
     @property
-    def video(self):
+    def video(self) -> NDArray[Any] | None:
         """Video of each row, ndarray of shape (n,); None when absent."""
         return self.column("video") if "video" in self._columns else None
 
     @property
-    def frame(self):
+    def frame(self) -> NDArray[Any] | None:
         """Frame number within the video, (n,) int64; None when absent."""
         return self.column("frame") if "frame" in self._columns else None
 
-    def column(self, name, rows=slice(None)):
+    def column(
+        self, name: str, rows: int | slice | ArrayLike = slice(None)
+    ) -> NDArray[Any]:
         """Return the values of a column.
 
         Parameters
@@ -176,7 +188,7 @@ class RowTable:
             )
         return np.asarray(data[at])
 
-    def column_source(self, name):
+    def column_source(self, name: str) -> ArrayLike:
         """Return the object that was given as a column; a lazy one is not read.
 
         Parameters
@@ -197,7 +209,7 @@ class RowTable:
         self.column(name, slice(0))
         return self._columns[name].data
 
-    def to_frame(self):
+    def to_frame(self) -> DataFrame:
         """Return the columns as a table, one line per row.
 
         Returns
@@ -223,10 +235,7 @@ class RowTable:
         0       a   31
         1       b   28
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError("to_frame needs pandas: pip install pandas") from error
+        pd = import_pandas("to_frame")
         table = {}
         for name, (data, _) in self._columns.items():
             if name == "landmarks" or isinstance(
@@ -235,7 +244,7 @@ class RowTable:
                 table.update(flat_columns(name, self.column(name)))
         return pd.DataFrame(table, index=range(len(self)))
 
-    def with_columns(self, **columns):
+    def with_columns(self, **columns: ArrayLike | None) -> Faces:
         """Return faces of the same rows with columns added, replaced or removed.
 
         Parameters
@@ -271,7 +280,7 @@ class RowTable:
             )
         return faces
 
-    def neighbors(self, offset):
+    def neighbors(self, offset: int) -> Faces:
         """Return, for each row, the frame ``offset`` frames later in its video.
 
         Parameters
@@ -324,7 +333,7 @@ class RowTable:
             columns[name] = Column(data, moved[id(at)])
         return self._derive(rows=rows, columns=columns)
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Return a digest of pixels' source, row numbers and columns.
 
         Files count by path, size and date, arrays in memory by content. A lazy column

@@ -17,6 +17,7 @@ import numpy as np
 
 from skfau._arrays import MappedArray, digest, hash_array, mapped_base, stamp
 from skfau._decoder_warnings import LISTENING, overhear
+from skfau._image_objects import channels_last, is_of_pil, pixels_of
 from skfau._image_size import claimed_size, is_shorter_than_claimed, size_of_file
 from skfau._kept import KeptStore
 from skfau._limits import refuse_large
@@ -40,23 +41,32 @@ def as_store(images):
         array = images if isinstance(images, np.ndarray) else np.asarray(images)
         if array.dtype.kind not in "OUS":
             kind = ArrayStore if mapped_base(array) is None else MappedStore
-            return kind(array)
+            return kind(channels_last(array))
         images = array.tolist()
+    if is_of_pil(images):
+        raise TypeError(
+            "images must hold one entry per row, got a single image of PIL; pass "
+            "[image]."
+        )
     if not isinstance(images, (list, tuple)):
         raise TypeError(
             "images must be a uint8 array of shape (n, H, W, 3), a sequence of image "
             "paths or of uint8 (H, W, 3) arrays, or a store (gather, fingerprint and "
-            f"a length); got {type(images)}."
+            f"a length); got {type(images)}. Of a dataset, pass "
+            "[image for image, label in dataset]."
         )
     if all(isinstance(image, (str, os.PathLike)) for image in images):
         return PathStore(images)
+    images = [pixels_of(image, row) for row, image in enumerate(images)]
     if all(isinstance(image, np.ndarray) for image in images):
         return ListStore(images)
-    odd = next(i for i, x in enumerate(images) if not isinstance(x, (str, os.PathLike)))
+    path = isinstance(images[0], (str, os.PathLike))
+    kinds = (str, os.PathLike) if path else np.ndarray
+    odd = next(i for i, image in enumerate(images) if not isinstance(image, kinds))
     raise TypeError(
-        "a sequence of images must hold only paths (str or Path) or only uint8 "
-        f"arrays; entry {odd} is {type(images[odd])}. Of an image of PIL, pass "
-        "np.asarray(image.convert('RGB'))."
+        "a sequence of images must hold only paths (str or Path) or only images "
+        "(uint8 arrays, tensors, images of PIL); entry "
+        f"{odd} is {type(images[odd])}."
     )
 
 
@@ -71,12 +81,12 @@ def check_pixels(array):
     wanted = "expected uint8 images of shape (n, H, W, 3) in RGB, or (n, H, W) gray"
     got = f"got {array.dtype} of shape {array.shape}"
     if array.dtype != np.uint8:
-        scale = "scale floats in [0, 1] by 255"
+        scale = "scale floats in [0, 1] by 255, round"
         if array.dtype == np.uint16:
             scale = "divide 16 bits by 257 (12 bits by 16)"
         raise FaceImageError(
             f"{wanted}; {got}. Pixels run from 0 to 255: {scale} and cast with "
-            "astype('uint8')."
+            "astype('uint8'), or .to(torch.uint8)."
         )
     colour = array.ndim == 4 and array.shape[-1] == 3
     # (H, W, 3) is one image far more often than a stack of gray images 3 pixels wide.
@@ -84,7 +94,7 @@ def check_pixels(array):
     if not (colour or gray):
         raise FaceImageError(
             f"{wanted}; {got}. For one image pass image[None]; move a channel axis "
-            "to the end; drop an alpha channel."
+            "to the end; drop an alpha channel (images[..., :3])."
         )
     if 0 in array.shape[1:3]:
         raise FaceImageError(f"{wanted}; {got}: the images have no pixels.")
@@ -171,7 +181,8 @@ class ArrayStore(KeptStore):
         return len(self._array)
 
     def gather(self, rows):
-        return _rgb(self._array[rows])
+        # Of tensors, whose channels came first, too.
+        return _rgb(np.ascontiguousarray(self._array[rows]))
 
     def _digest(self):
         return hash_array(self._array)

@@ -1,8 +1,16 @@
 """Predictions and features as tables whose rows say whose face it was."""
 
+from __future__ import annotations
+
+from typing import Literal, Self
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn import get_config
 
+from skfau._pandas import import_pandas
+from skfau._single_au import with_absence
+from skfau._unwrap import is_binary
 from skfau._validation import bare_au
 from skfau.faces import Faces
 
@@ -79,7 +87,7 @@ class FacesOutput:
         # `sklearn.set_config` must not make tables of faces.
         super().__init_subclass__(auto_wrap_output_keys=None, **options)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> NDArray[np.object_]:
         """Return no names: faces have none, and the next step gives its own.
 
         Parameters
@@ -93,7 +101,9 @@ class FacesOutput:
         """
         return np.array([], dtype=object)
 
-    def set_output(self, *, transform=None):
+    def set_output(
+        self, *, transform: Literal["default", "pandas", "polars"] | None = None
+    ) -> Self:
         """Accept what a pipeline asks of all its steps; faces stay faces.
 
         Parameters
@@ -110,16 +120,25 @@ class FacesOutput:
 
 
 class TableOutput:
-    """A classifier whose `predict_proba` can return a table."""
+    """A classifier of AUs, whose `predict_proba` can return a table."""
 
-    def set_output(self, *, predict_proba=None):
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def set_output(
+        self, *, predict_proba: Literal["default", "pandas"] | None = None
+    ) -> Self:
         """Choose what `predict_proba` returns.
 
         Parameters
         ----------
         predict_proba : {"default", "pandas"} or None, default=None
             ``"pandas"`` gives a DataFrame with columns ``AU1``, ``AU2``, ... and
-            needs pandas. Its index is made of what the faces have of ``subject``,
+            needs pandas; after labels of shape (n_samples,) they are ``no_AU1`` and
+            ``AU1``. Its index is made of what the faces have of ``subject``,
             ``video``, ``frame``, ``time``, ``person`` and ``status``; a DataFrame of
             features keeps its own. None changes nothing. The last step of a pipeline
             decides for the whole: ``pipe[-1].set_output(predict_proba="pandas")``.
@@ -133,12 +152,16 @@ class TableOutput:
         ------
         ValueError
             If `predict_proba` is something else.
+        ImportError
+            If it is ``"pandas"``, and pandas is not installed.
         """
         if predict_proba not in {"default", "pandas", None}:
             raise ValueError(
                 "predict_proba must be 'default', 'pandas' or None, "
                 f"got {predict_proba!r}."
             )
+        if predict_proba == "pandas":
+            import_pandas("set_output(predict_proba='pandas')")
         if predict_proba is not None:
             # scikit-learn's clone carries an attribute of this name along.
             self._sklearn_output_config = {"predict_proba": predict_proba}
@@ -148,18 +171,20 @@ class TableOutput:
         """Return probabilities of `X`, an array or a table, as the user chose.
 
         Columns are those of `aus`, or of `aus_` where that is None. Where nothing was
-        chosen, a table of a wrapped classifier stays one.
+        chosen, a table of a wrapped classifier stays one. After labels of shape (n,)
+        there are two columns of `aus_`: without the AU and with it.
         """
+        binary = aus is None and is_binary(self)
         own = getattr(self, "_sklearn_output_config", {}).get("predict_proba")
-        if own is None or (own == "pandas" and is_table(probabilities)):
-            return probabilities
-        if own == "default":
-            return np.asarray(probabilities)
-        from pandas import DataFrame
+        if own == "pandas" and not is_table(probabilities):
+            from pandas import DataFrame
 
-        aus = getattr(self, "aus_", None) if aus is None else aus
-        columns = None if aus is None else [f"AU{bare_au(au)}" for au in aus]
-        return DataFrame(probabilities, index=row_names(X), columns=columns)
+            aus = getattr(self, "aus_", None) if aus is None else aus
+            columns = None if aus is None else [f"AU{bare_au(au)}" for au in aus]
+            probabilities = DataFrame(probabilities, row_names(X), columns)
+        elif own == "default":
+            probabilities = np.asarray(probabilities)
+        return with_absence(probabilities) if binary else probabilities
 
 
 def like(values, table):

@@ -42,14 +42,28 @@ def find_aus(model):
     -------
     aus : sequence of int or None
         ``aus_`` of the outermost object that has it; of an ensemble without, those on
-        which its members agree. None if there are none.
+        which its members agree. None if there are none, and where a member was fitted
+        to labels of shape (n,): only the ensemble knows of which AU.
     """
     for layer, _ in layers(model):
         if hasattr(layer, "aus_"):
             return layer.aus_
-    members = getattr(layer, "estimators_", ())
+    members = np.ravel(np.asarray(getattr(layer, "estimators_", ()), object))
+    if any(map(is_binary, members)):
+        return None
     known = {tuple(aus) for aus in map(find_aus, members) if aus is not None}
     return known.pop() if len(known) == 1 else None
+
+
+def is_binary(model):
+    """Return whether a fitted model of a single AU has two classes, no column per AU.
+
+    Parameters
+    ----------
+    model : object
+        Fitted.
+    """
+    return np.ndim(getattr(model, "classes_", 0)) == 1
 
 
 def find_thresholds(model):

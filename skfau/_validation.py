@@ -3,21 +3,42 @@
 No other file imports private names of scikit-learn.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
     InvalidParameterError,
     Options,
     StrOptions,
-    validate_params,
 )
 from sklearn.utils.metaestimators import _BaseComposition
 
 from skfau._columns import as_numbers
+from skfau._image_objects import is_of_pil
 from skfau.exceptions import FaceImageError, LabelError, MissingColumnError
 from skfau.faces import Faces
+
+if TYPE_CHECKING:
+    # scikit-learn's own have no types, and would hide those of what they decorate.
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+    def _fit_context(
+        *, prefer_skip_nested_validation: bool
+    ) -> Callable[[_Function], _Function]: ...
+
+    def validate_params(
+        constraints: dict[str, Any], *, prefer_skip_nested_validation: bool
+    ) -> Callable[[_Function], _Function]: ...
+
+else:
+    from sklearn.base import _fit_context
+    from sklearn.utils._param_validation import validate_params
 
 __all__ = [
     "HasMethods",
@@ -52,8 +73,9 @@ def check_faces(X, *, need=()):
 
     Parameters
     ----------
-    X : Faces or ndarray of shape (n, H, W, 3), dtype uint8
-        Faces come back unchanged; an array of RGB images is wrapped.
+    X : Faces, or array of shape (n, H, W, 3), dtype uint8, or list of images
+        Faces come back unchanged; RGB images are wrapped. For the other kinds of images
+        see `Faces`.
     need : sequence of str, default=()
         Columns that must be present.
 
@@ -71,7 +93,7 @@ def check_faces(X, *, need=()):
     MissingColumnError
         If a needed column is absent; the message says how to provide it.
     """
-    if isinstance(X, np.ndarray) and X.dtype.kind not in "OUS":
+    if _holds_pixels(X):
         X = Faces(X)
     if not isinstance(X, Faces):
         raise TypeError(
@@ -90,6 +112,15 @@ def check_faces(X, *, need=()):
                 f"{remedy}."
             )
     return X
+
+
+def _holds_pixels(X):
+    """Say whether something is images and no paths, which `Faces` may wrap."""
+    if isinstance(X, (list, tuple)):
+        return bool(X) and not isinstance(X[0], (str, os.PathLike))
+    if hasattr(X, "__array__") and hasattr(X, "dtype"):
+        return np.asarray(X).dtype.kind not in "OUS"
+    return is_of_pil(X)
 
 
 def check_au_labels(y, n_samples=None, n_aus=None):
@@ -112,6 +143,11 @@ def check_au_labels(y, n_samples=None, n_aus=None):
     LabelError
         If ``y`` is not 2-D, has another shape, or holds any other value.
     """
+    if y is None:
+        raise LabelError(
+            "fit requires y to be passed, but the target y is None; pass AU labels of "
+            "shape (n, n_aus)."
+        )
     try:
         labels = as_numbers(y)
     except (TypeError, ValueError) as error:
@@ -234,4 +270,6 @@ class StatelessMixin:
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.input_tags.two_d_array = False
+        # Pixels become float32, whatever they were.
+        tags.transformer_tags.preserves_dtype = []
         return tags

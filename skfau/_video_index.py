@@ -14,6 +14,7 @@ from skfau._arrays import stamp
 from skfau._cache_files import cache_path, read_arrays, settled, write_arrays
 from skfau._files import reading
 from skfau._limits import refuse_large, refuse_special
+from skfau._progress import Progress
 from skfau._warn import warn
 from skfau.exceptions import FaceImageError
 
@@ -165,7 +166,7 @@ def mark_of(image):
     return zlib.crc32(np.ascontiguousarray(image[::step, ::step]))
 
 
-def index_video(path):
+def index_video(path, verbose=False):
     """Return the index of a video, kept on disk until the file changes.
 
     Headers are not believed: they tell more frames than a file holds that was cut
@@ -175,6 +176,8 @@ def index_video(path):
     ----------
     path : str or Path
         A video file that OpenCV can decode.
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -197,23 +200,27 @@ def index_video(path):
     if index is None:
         fault = "is a video that OpenCV cannot decode"
         with reading(path, fault, "Copy it again, or re-encode it.", FaceImageError):
-            index = _scan(path)
+            index = _scan(path, verbose)
         if settled(now[1], began):
             _write(kept, now, index)
     return index
 
 
-def _scan(path):
+def _scan(path, verbose):
     capture = open_video(path)
     promised = promised_by(capture)
     times, marks, shapes = [], [], set()
-    while True:
-        read, image = capture.read()
-        if not read:
-            break
-        times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
-        marks.append(mark_of(image))
-        shapes.add(image.shape[:2])
+    # Headers may tell another number of frames.
+    title = f"Counting {Path(path).name}"
+    with Progress(title, None, "frames", "skfau.faces.index", verbose) as progress:
+        while True:
+            read, image = capture.read()
+            if not read:
+                break
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+            marks.append(mark_of(image))
+            shapes.add(image.shape[:2])
+            progress.update()
     capture.release()
     if not times:
         raise FaceImageError(

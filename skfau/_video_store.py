@@ -13,6 +13,7 @@ import numpy as np
 from skfau._arrays import digest, stamp
 from skfau._columns import prepare_column
 from skfau._files import reading
+from skfau._progress import Progress
 from skfau._video_index import index_video, mark_of, open_video, warn_if_cut
 from skfau.exceptions import FaceImageError
 
@@ -33,9 +34,14 @@ class VideoStore:
 
     kind = "videos"
 
-    def __init__(self, paths):
+    def __init__(self, paths, verbose=False):
         self.paths = [str(Path(path).absolute()) for path in paths]
-        self._indexes = [index_video(path) for path in self.paths]
+        self._indexes = []
+        shown = "Indexing videos", len(self.paths), "videos", "skfau.faces", verbose
+        with Progress(*shown) as progress:
+            for path in self.paths:
+                self._indexes.append(index_video(path, verbose))
+                progress.update()
         for path, video in zip(self.paths, self._indexes, strict=True):
             warn_if_cut(path, len(video.times), video.missing)
         self.counts = np.array([len(video.times) for video in self._indexes], np.intp)

@@ -1,8 +1,13 @@
 """`Faces`: lazy rows of face images with their landmarks and subjects."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Literal, Self, overload
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from skfau._columns import Column, row_array, row_key, select
 from skfau._concat import check_parts, join_column, join_rows, name_recordings
@@ -27,19 +32,24 @@ class Faces(RowTable):
     Parameters
     ----------
     images : array, sequence of paths or store
-        uint8 array or ``np.memmap`` of shape (n, H, W, 3) in RGB or (n, H, W) gray;
-        or a sequence of image paths; or a sequence of uint8 arrays of any sizes; or
-        an object with ``__len__``, ``gather(rows)`` and ``fingerprint()``. The array
-        is shared, not copied.
+        uint8 array, tensor or ``np.memmap`` of shape (n, H, W, 3) in RGB or (n, H, W)
+        gray, also (n, 3, H, W) and with a channel axis of 1; or a sequence of image
+        paths; or a sequence of images of any sizes: such arrays or tensors, or images
+        of PIL; or an object with ``__len__``, ``gather(rows)`` and ``fingerprint()``.
+        Arrays are shared, not copied. Images of PIL are decoded at once, and held in
+        memory: pass the paths of many.
     landmarks : array-like of shape (n, 68, 2), default=None
-        float32 pixels, x then y; a NaN row means no face, NaN points are unknown.
+        float32 pixels, x then y; a NaN row, or None in a list, means no face, NaN
+        points are unknown. `skfau.facs.to_68` brings points of other tools there.
     subject, video : array-like of shape (n,), default=None
         Who is in the row and which recording it is from.
     frame : array-like of shape (n,), default=None
         Whole number of the frame within its video.
     **columns : array-like of length n
         Further columns. What is not an array but has ``__len__`` and
-        ``__getitem__(int array)`` stays lazy and is read only by row.
+        ``__getitem__(int array)`` stays lazy and is read only by row. In pixels as the
+        landmarks are ``five_points`` (n, 5, 2) and ``mesh`` (n, 468, 3), by which
+        `FaceAligner` aligns and which it moves along.
 
     Raises
     ------
@@ -52,9 +62,9 @@ class Faces(RowTable):
     -----
     Of image files 16 bits become 8 (12 do where no pixel of an image has more, as
     cameras write them) and transparency is dropped, and they are turned as their EXIF
-    tag says: landmarks are of the turned image. Image files, and frames of videos,
-    whose header claims more than 2**28 pixels are refused before they are decoded; the
-    environment variable ``SKFAU_MAX_PIXELS`` sets another limit.
+    tag says, as images of PIL are: landmarks are of the turned image. Image files, and
+    frames of videos, whose header claims more than 2**28 pixels are refused before they
+    are decoded; the environment variable ``SKFAU_MAX_PIXELS`` sets another limit.
 
     A column is read as ``faces.column("age")`` or ``faces.age``.
     Columns are copied when given and read-only when read as a view. Files named here
@@ -82,14 +92,14 @@ class Faces(RowTable):
 
     def __init__(
         self,
-        images,
+        images: ArrayLike | Sequence[str | Path] | Any,
         *,
-        landmarks=None,
-        subject=None,
-        video=None,
-        frame=None,
-        **columns,
-    ):
+        landmarks: ArrayLike | None = None,
+        subject: ArrayLike | None = None,
+        video: ArrayLike | None = None,
+        frame: ArrayLike | None = None,
+        **columns: ArrayLike,
+    ) -> None:
         if isinstance(images, Faces):
             raise TypeError(
                 "images are Faces already; add columns with faces.with_columns(...)."
@@ -105,8 +115,15 @@ class Faces(RowTable):
 
     @classmethod
     def from_videos(
-        cls, paths, *, subject=None, video=None, every=None, every_frames=None
-    ):
+        cls,
+        paths: Sequence[str] | str | Path,
+        *,
+        subject: ArrayLike | None = None,
+        video: ArrayLike | None = None,
+        every: float | None = None,
+        every_frames: int | None = None,
+        verbose: bool = False,
+    ) -> Self:
         """Return one row per frame of some videos.
 
         Parameters
@@ -124,6 +141,8 @@ class Faces(RowTable):
             still finds the others.
         every_frames : int, default=None
             Keep every so manieth frame of each video.
+        verbose : bool, default=False
+            Whether to show progress on standard error.
 
         Returns
         -------
@@ -153,7 +172,7 @@ class Faces(RowTable):
         after the other, others are sought and checked. Shuffled training seeks all the
         time: run `to_memmap` once instead.
         """
-        store = VideoStore(find_videos(paths))
+        store = VideoStore(find_videos(paths), verbose)
         kept = store.thinned(every, every_frames)
         columns = {"video": store.names if video is None else video}
         if subject is not None:
@@ -163,7 +182,7 @@ class Faces(RowTable):
         return faces if kept.all() else faces[kept]
 
     @classmethod
-    def concat(cls, faces):
+    def concat(cls, faces: Sequence[Faces]) -> Self:
         """Return the rows of several faces, one after the other.
 
         Parameters
@@ -214,7 +233,13 @@ class Faces(RowTable):
         joined._timeline = joined._make_timeline()
         return joined
 
-    def __getitem__(self, key):
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> NDArray[np.uint8]: ...
+
+    @overload
+    def __getitem__(self, key: slice | ArrayLike) -> Self: ...
+
+    def __getitem__(self, key: Any) -> Any:
         """Return a view for a slice, integers or a mask; one image for an integer."""
         key = row_key(key)
         if isinstance(key, int):
@@ -230,11 +255,11 @@ class Faces(RowTable):
         }
         return self._derive(rows=select(self._rows, key), columns=columns)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         return (self.images[row] for row in range(len(self)))
 
     @property
-    def images(self):
+    def images(self) -> Images:
         """Decoded pixels: index with an integer, a slice, integers, a mask or ``...``.
 
         An integer gives uint8 (H, W, 3), anything else uint8 (m, H, W, 3), RGB.
@@ -243,13 +268,13 @@ class Faces(RowTable):
         return Images(self)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int] | None:
         """Tuple (H, W) of the store, or of the first row; None without either."""
         if self._store.image_shape is not None or not len(self):
             return self._store.image_shape
         return self.images[0].shape[:2]
 
-    def read(self, rows=slice(None)):
+    def read(self, rows: slice | ArrayLike = slice(None)) -> list[NDArray[np.uint8]]:
         """Decode rows whose sizes may differ.
 
         Parameters
@@ -270,14 +295,20 @@ class Faces(RowTable):
         rows = np.atleast_1d(row_array(select(self._rows, row_key(rows))))
         return list(self._store.gather(rows.astype(np.intp)))
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[np.uint8]:
         if copy is False:
             raise ValueError(
                 "faces are decoded into a new array: copy=False is not possible"
             )
         return self.images[...].astype(dtype or np.uint8, copy=False)
 
-    def with_images(self, images, **columns):
+    def with_images(
+        self,
+        images: ArrayLike | Sequence[str | Path] | Any,
+        **columns: ArrayLike | None,
+    ) -> Self:
         """Return faces with other pixels and the same columns.
 
         Parameters
@@ -323,7 +354,9 @@ class Faces(RowTable):
         faces._timeline = faces._make_timeline()
         return faces.with_columns(**columns) if columns else faces
 
-    def check_images(self, on_error="raise"):
+    def check_images(
+        self, on_error: Literal["raise", "skip"] = "raise", verbose: bool = False
+    ) -> ImageReport:
         """Read every image once and report those that cannot be read.
 
         Files that end too early, and those that the decoder finds damaged: of a JPEG
@@ -333,6 +366,8 @@ class Faces(RowTable):
         ----------
         on_error : {"raise", "skip"}, default="raise"
             Raise at the first unreadable image, or go on and report.
+        verbose : bool, default=False
+            Whether to show progress on standard error.
 
         Returns
         -------
@@ -355,9 +390,11 @@ class Faces(RowTable):
         >>> faces[report.ok].shape, y[report.ok].shape
         ((0,), (0, 12))
         """
-        return check_images(self, on_error)
+        return check_images(self, on_error, verbose)
 
-    def to_memmap(self, path, batch_size=256):
+    def to_memmap(
+        self, path: str | Path, batch_size: int = 256, verbose: bool = False
+    ) -> Self:
         """Decode every row into a ``.npy`` file and return faces over it.
 
         Parameters
@@ -366,6 +403,8 @@ class Faces(RowTable):
             File to write; replaced only once complete.
         batch_size : int, default=256
             Rows held in memory at a time, at least 1; fewer of large images.
+        verbose : bool, default=False
+            Whether to show progress on standard error.
 
         Returns
         -------
@@ -381,7 +420,7 @@ class Faces(RowTable):
         OSError
             If the file cannot be written, as on a full disk; it is as before then.
         """
-        write_images(self, Path(path), batch_size)
+        write_images(self, Path(path), batch_size, verbose)
         return self.with_images(np.load(path, mmap_mode="r"))
 
     def __repr__(self):

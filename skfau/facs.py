@@ -6,9 +6,15 @@ one-sentence descriptions, the strengths in `RELATED_AUS` and the ROI rules list
 standard library; `to_68` imports NumPy when it is called.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skfau import _facs_table
 
@@ -59,7 +65,7 @@ class ActionUnit:
     description: str
 
     @property
-    def code(self):
+    def code(self) -> str:
         """Short label, such as ``"AU12"``."""
         return f"AU{self.number}"
 
@@ -203,19 +209,8 @@ FLIP_68 = (
 #: these columns are exchanged when an image is flipped.
 FLIP_AUS = MappingProxyType({51: 52, 52: 51, 55: 56, 56: 55, 61: 62, 62: 61})
 
-_WITHOUT_INNER_CORNERS = tuple(i for i in range(68) if i not in (60, 64))
-# Number of points of a layout -> the 68-point rows that it holds, in its order.
-_LAYOUTS = {
-    49: _WITHOUT_INNER_CORNERS[17:],
-    51: tuple(range(17, 68)),
-    66: _WITHOUT_INNER_CORNERS,
-    68: tuple(range(68)),
-}
-# Layouts that `to_68` takes.
-_POINT_COUNTS = (5, *_LAYOUTS, 468, 478)
 
-
-def action_unit(number):
+def action_unit(number: int) -> ActionUnit:
     """Look up one action unit.
 
     Parameters
@@ -247,7 +242,7 @@ def action_unit(number):
         ) from None
 
 
-def au_names(aus):
+def au_names(aus: Iterable[int]) -> list[str]:
     """Give the short labels of action units, for table columns and axes.
 
     Parameters
@@ -273,7 +268,9 @@ def au_names(aus):
     return [action_unit(au).code for au in aus]
 
 
-def roi_rule(au, convention="jaa"):
+def roi_rule(
+    au: int, convention: Literal["jaa", "eac", "aunet"] = "jaa"
+) -> tuple[ROICentre, ...]:
     """Say where on the face an action unit shows.
 
     Parameters
@@ -326,19 +323,19 @@ def _paired_rules(aus, convention):
     return points, tuple(tuple(c.dy for c in rule) for rule in rules)
 
 
-def to_68(landmarks):
-    """Bring landmarks of other layouts into the 68-point layout.
+def to_68(landmarks: Any, size: ArrayLike | None = None) -> NDArray[np.float32]:
+    """Bring landmarks of other layouts, and of other tools, into the 68-point layout.
 
     Parameters
     ----------
-    landmarks : array-like of shape (..., n_points, 2)
-        Pixels, x then y. 49 points, as in BP4D's ``2DFeatures``, are the 68 without
-        the jaw line and the inner lip corners (60 and 64); 51 points only lack the
-        jaw line; 66 points, as in DISFA, only lack the inner lip corners. 468 or 478
-        points are MediaPipe's face mesh, of which 68 are taken, as `MeshDetector`
-        does. 5 points (RetinaFace, MTCNN, YuNet) are the eye on the left of the
-        image, the other eye, the tip of the nose (30) and the corners of the mouth,
-        left (48) and right (54): the layout has no row for the centres of eyes.
+    landmarks : array-like of shape (..., n_points, 2) or (..., n_points, 3), or list
+        Pixels, x then y; a third number per point (depth, or a score) is left out. How
+        many points there are tells what they are; see Notes. An entry of a list is one
+        face: such an array, or dlib's or MediaPipe's object of it, or None where no
+        face was found, which becomes NaN.
+    size : array-like of shape (2,) or (n, 2), default=None
+        Width and height of the image, or of that of each face, pixels: for points that
+        are given as shares of it, as MediaPipe gives them. None: they are pixels.
 
     Returns
     -------
@@ -348,11 +345,39 @@ def to_68(landmarks):
     Raises
     ------
     ValueError
-        If the shape is not that of a known layout.
+        If the shape is not that of a known layout, or points are shares of an image of
+        no known size.
 
     See Also
     --------
     skfau.preprocessing.FaceAligner : Aligns by 5 points, column ``five_points``.
+
+    Notes
+    -----
+    ========= ==================================================================
+    n_points  layout
+    ========= ==================================================================
+    68        iBUG, dlib, face-alignment, OpenFace, py-feat
+    66        DISFA: without the inner lip corners (60 and 64)
+    51        without the jaw line
+    49        BP4D's ``2DFeatures``: without both
+    98        WFLW. Brows are the middle between their edges, and four points of
+              each eye a third of the way to the middle of the lid [1]_.
+    468, 478  MediaPipe's face mesh, of which 68 are taken, as `MeshDetector` does
+    5         RetinaFace, MTCNN, InsightFace, YuNet: the eye on the left of the
+              image, the other eye, the tip of the nose (30) and the corners of
+              the mouth, left (48) and right (54) in the image. The layout has no
+              row for the centres of eyes: give such points to `skfau.Faces` as
+              the column ``five_points``, by which faces are aligned.
+    ========= ==================================================================
+
+    Shares count from the edges of an image, pixels from the centre of the first one: a
+    share of 0 is -0.5.
+
+    References
+    ----------
+    .. [1] H. Jin et al., "Pixel-in-Pixel Net: Towards Efficient Facial Landmark
+       Detection in the Wild", IJCV 129, 2021, which joins WFLW and 300W in this way.
 
     Examples
     --------
@@ -361,28 +386,43 @@ def to_68(landmarks):
     >>> points = to_68(np.zeros((5, 49, 2)))
     >>> points.shape, int(np.isnan(points[0, :, 0]).sum())
     ((5, 68, 2), 19)
-    """
-    # NumPy is imported here, because code without it uses the tables above.
-    import numpy as np
 
-    landmarks = np.asarray(landmarks, dtype=np.float32)
-    if landmarks.ndim < 2 or landmarks.shape[-1] != 2:
+    Two faces in shares of an image of 640 x 480 pixels, and one that was not found:
+
+    >>> mesh = np.full((478, 3), 0.5)
+    >>> to_68([mesh, mesh, None], size=(640, 480))[:, 0]
+    array([[319.5, 239.5],
+           [319.5, 239.5],
+           [  nan,   nan]], dtype=float32)
+    """
+    # NumPy is imported there, because code without it uses the tables above.
+    from skfau._landmark_layouts import (
+        COUNTS,
+        POINT_COUNTS,
+        are_shares,
+        as_points,
+        in_pixels,
+        rows_of_68,
+    )
+
+    points = as_points(landmarks)
+    if points.ndim < 2 or points.shape[-1] not in (2, 3):
         raise ValueError(
             "landmarks must have shape (..., n_points, 2), x then y, got "
-            f"{landmarks.shape}; reshape flat rows x1 y1 x2 y2 ... first."
+            f"{points.shape}; reshape flat rows x1 y1 x2 y2 ... first."
         )
-    n_points = landmarks.shape[-2]
-    if n_points not in _POINT_COUNTS:
+    points, n_points = points[..., :2], points.shape[-2]
+    if n_points not in POINT_COUNTS:
         raise ValueError(
-            "landmarks must have 5, 49, 51, 66, 68, 468 or 478 points, got "
+            f"landmarks must have {COUNTS} points, got "
             f"{n_points}. For another layout, fill an array of shape (n, 68, 2) with "
             "NaN and put the points you have into their rows."
         )
-    rows, taken = _LAYOUTS.get(n_points, _LAYOUTS[68]), slice(None)
-    if n_points == 5:
-        rows, taken = (30, 48, 54), slice(2, 5)
-    elif n_points > 68:
-        taken = _facs_table.MESH_TO_68
-    points = np.full((*landmarks.shape[:-2], 68, 2), np.nan, dtype=np.float32)
-    points[..., rows, :] = landmarks[..., taken, :]
-    return points
+    if size is not None:
+        points = in_pixels(points, size)
+    elif n_points > 68 and are_shares(points):
+        raise ValueError(
+            "landmarks are shares of the image, as MediaPipe gives them; pass size="
+            "(width, height) of the image, in pixels."
+        )
+    return rows_of_68(points)

@@ -119,9 +119,6 @@ class RowClassifier(BaseAUClassifier):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = True
-        tags.target_tags.two_d_labels = False
-        tags.target_tags.multi_output = False
-        tags.target_tags.single_output = True
         tags.classifier_tags.multi_label = False
         tags.classifier_tags.multi_class = True
         return tags

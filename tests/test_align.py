@@ -320,8 +320,8 @@ def test_no_warning_when_every_face_is_aligned():
     assert aligned.column("status").tolist() == [""]
 
 
-def test_progress_bar_is_shown_on_request(capsys):
+def test_progress_is_shown_on_request(capsys, slowly):
     FaceAligner(detector=known, verbose=True).transform(PHOTO[None])
-    assert "Detecting faces" in capsys.readouterr().err
+    assert "Detecting faces: 1 of 1 images in" in capsys.readouterr().err
     FaceAligner(detector=known).transform(PHOTO[None])
     assert not capsys.readouterr().err

@@ -121,7 +121,7 @@ def test_where_an_au_starts_is_a_parameter():
 @pytest.mark.parametrize(
     ("intensities", "match"),
     [
-        (np.zeros(4), r"a row of intensities per face, \(4, n_aus\); got"),
+        (np.zeros((4, 3, 1)), r"a row of intensities per face, \(4, n_aus\); got"),
         (np.full((4, 3), 6.0), r"in \[0, 5\] or NaN, got 6.0 in row 0, column 0"),
         (np.full((4, 3), -1.0), r"got -1.0 in row 0"),
     ],

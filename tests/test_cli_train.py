@@ -11,7 +11,9 @@ import skfau
 from skfau import FaceAligner, ResNetClassifier
 from skfau.cli import _train, main
 from skfau.datasets import load_table
+from skfau.estimators import AULogisticRegression
 from skfau.metrics import score_table
+from skfau.preprocessing import LandmarkFeatures
 from tests.cli_folder import FACE, read_rows
 from tests.small import make_small
 
@@ -41,10 +43,11 @@ def test_train_scores_by_subject_and_writes_a_model_for_predict(table, capsys):
     code = main(
         ["train", table, "-o", "mine.safetensors", "--folds", "2", "--epochs", "1"]
     )
-    said = capsys.readouterr().out
+    said, progress = capsys.readouterr()
     assert code == 0
     assert "13 rows of 4 subjects; left out: 1 without a face, 0 without a" in said
-    assert "fold 2 of 2" in said
+    assert "fold 2 of 2" in progress
+    assert "fold 2 of 2" not in said
     for name in ("AU12", "mean", "f1_low", "f1_high", "f1_chance", "roc_auc"):
         assert name in said
     assert "the shipped model without your labels: mean F1 " in said
@@ -85,6 +88,22 @@ def test_score_prints_what_score_table_says_and_what_is_left_out(table, capsys):
     assert "1 of 13 rows have no prediction (no face)" in said
     assert "AUs of the model without labels here: AU4" in said
     assert "AUs of the table that the model does not know: AU1" in said
+
+
+def test_a_model_of_labels_without_an_axis_of_aus_is_read_as_any(table, capsys):
+    bunch, said = load_table(table, aus=(12,)), []
+    for labels in (bunch.target, bunch.target[:, 0]):
+        clf = make_pipeline(FaceAligner(48), LandmarkFeatures())
+        clf = make_pipeline(*clf, AULogisticRegression(aus=(12,)))
+        with pytest.warns(skfau.exceptions.MissingFaceWarning):
+            clf.fit(bunch.data, labels)
+        skfau.save(clf, "mine")
+        with pytest.warns(skfau.exceptions.SubjectOverlapWarning):
+            assert main(["score", table, "--model", "mine"]) == 0
+        assert main(["predict", "0.png", "--model", "mine"]) == 0
+        rows = read_rows(skfau.cli._predict.Path("aus.csv"))
+        said.append((capsys.readouterr().out.split("13 rows of")[0], rows[0]["AU12_p"]))
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize(

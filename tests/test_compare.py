@@ -115,10 +115,12 @@ def test_ranking_scores_take_the_probabilities():
     assert table.fold_means is None
 
 
-def test_progress_is_printed_for_every_fit(capsys):
+def test_progress_is_told_of_every_fit(capsys):
     X, y = draw_faces()
     fast({"a": MidpointClassifier()}, X, y, verbose=1)
-    lines = capsys.readouterr().out.splitlines()
+    out, err = capsys.readouterr()
+    assert not out
+    lines = err.splitlines()
     assert [line[:5] for line in lines] == ["[1/3]", "[2/3]", "[3/3]"]
     assert lines[1].startswith("[2/3] 'a', fit 2 of 3: done in ")
 

@@ -76,17 +76,30 @@ def test_public_methods_have_docstrings(name):
             assert function.__doc__ or inspect.getdoc(getattr(obj, method)), method
 
 
+def pages(folder):
+    """Return the text of all pages that are written by hand."""
+    found = sorted((ROOT / "docs").glob(folder))
+    return "\n".join(path.read_text("utf-8") for path in found)
+
+
 @pytest.mark.parametrize("name", PUBLIC)
-def test_every_public_name_is_in_the_readme(name):
-    readme = (ROOT / "README.rst").read_text("utf-8")
-    assert re.search(rf"\b{re.escape(name.rsplit('.', 1)[1])}\b", readme), name
+def test_every_public_name_is_in_the_reference(name):
+    short = re.escape(name.rsplit(".", 1)[1])
+    assert re.search(rf"`(skfau\.\w+\.)?{short}`", pages("reference/*.rst")), name
 
 
 @pytest.mark.parametrize("folder", ["examples", "benchmarks"])
-def test_every_script_is_in_the_readme(folder):
-    readme = (ROOT / "README.rst").read_text("utf-8")
+def test_every_script_is_in_the_documentation(folder):
     scripts = {path.name for path in (ROOT / folder).glob("[!_]*.py")}
-    assert scripts == {name for name in scripts if f"``{name}``" in readme}
+    text = pages("*.rst") + (ROOT / "examples" / "README.rst").read_text("utf-8")
+    assert scripts == {name for name in scripts if f"`{name}`" in text}
+
+
+def test_links_of_the_readme_lead_to_files():
+    text = (ROOT / "README.rst").read_text("utf-8")
+    linked = re.findall(r"<([\w./]+)>`_|^\.\. image:: (\S+)", text, re.MULTILINE)
+    assert len(linked) > 10
+    assert [p for pair in linked for p in pair if p and not (ROOT / p).is_file()] == []
 
 
 def test_headings_stand_on_lines_of_their_own():
@@ -110,6 +123,7 @@ def test_every_top_level_name_resolves():
 
 def test_the_project_speaks_of_itself_alone():
     words = re.compile(r"/work/|/root/|\bTODO\b|\bFIXME\b|file://|pypi\.org/simple")
-    for path in [*ROOT.glob("*.*"), *(ROOT / "skfau").rglob("*.py")]:
+    written = [*(ROOT / "docs").glob("*.rst"), *(ROOT / "docs").glob("[!_]*/*.rst")]
+    for path in [*ROOT.glob("*.*"), *written, *(ROOT / "skfau").rglob("*.py")]:
         if path.suffix in {".py", ".rst", ".toml", ".txt"}:
             assert not words.search(path.read_text("utf-8")), path

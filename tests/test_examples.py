@@ -1,12 +1,19 @@
 """Examples and benchmarks run, in their small setting, and write what they say."""
 
+import ast
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+
+import skfau
+from skfau.datasets import load_rendered
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -16,12 +23,18 @@ BENCHMARKS = [
     for path in sorted((ROOT / "benchmarks").glob("bench_*.py"))
     if "--data" not in path.read_text("utf-8")
 ]
+# What a script needs that names the first of them.
+EXTRAS = {
+    "onnx": ("onnxruntime", "onnx", "onnxscript"),
+    "dask": ("distributed", "dask"),
+}
 
 
 def run(path, *options, cwd):
-    if "onnxruntime" in path.read_text("utf-8"):
-        for package in ("onnx", "onnxruntime", "onnxscript"):
-            pytest.importorskip(package, reason=f"{package} is in the extra onnx")
+    text = path.read_text("utf-8")
+    for extra, packages in EXTRAS.items():
+        for package in packages if packages[0] in text else ():
+            pytest.importorskip(package, reason=f"{package} is in the extra {extra}")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
     done = subprocess.run(
         [sys.executable, "-W", "error", str(path), *options],
@@ -42,6 +55,12 @@ def test_example_runs(path, tmp_path):
     written = list(tmp_path.rglob("*.png"))
     assert printed.strip()
     assert bool(written) == path.stem.startswith("plot_")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_has_a_title_for_its_page(path):
+    first, line, *_ = ast.get_docstring(ast.parse(path.read_text("utf-8"))).split("\n")
+    assert line == "=" * len(first), f"{path.name}: underline the title"
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
@@ -69,3 +88,25 @@ def test_demo_prints_a_table_and_writes_its_figures(tmp_path):
         "film.mp4",
         "timeline.png",
     }
+
+
+def test_page_for_a_browser_has_what_the_model_takes(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="of the extra onnx")
+    run(ROOT / "examples" / "browser" / "write_page.py", str(tmp_path), cwd=tmp_path)
+    about = json.loads((tmp_path / "faces.json").read_text("utf-8"))
+    images = [cv2.imread(str(tmp_path / face["image"])) for face in about["faces"]]
+    given = {
+        "images": np.stack(images)[..., ::-1],
+        "mesh": np.float32([face["mesh"] for face in about["faces"]]).reshape(
+            -1, 468, 3
+        ),
+    }
+    session = onnxruntime.InferenceSession(tmp_path / "aus.onnx")
+    (probabilities,) = session.run(["probabilities"], given)
+    model = skfau.load_pretrained()
+    expected = model.predict_proba(load_rendered().data[5::50][:8])
+    # bfloat16 in the network of predict_proba.
+    np.testing.assert_allclose(probabilities, expected, atol=0.02)
+    assert about["aus"] == list(model[-1].aus_)
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert f"session.run({{ {', '.join(given)} }})" in page

@@ -14,6 +14,9 @@ from skfau.exceptions import FaceImageError, MissingColumnError
 
 N = 12
 
+# Five points that begin with the eye on the right of the image.
+MIRRORED = np.array([(40, 30), (20, 30), (30, 41), (38, 50), (22, 50)])
+
 
 def pixels(n):
     """Return images whose every pixel is their row number."""
@@ -160,6 +163,10 @@ def test_new_images_keep_the_columns_of_the_view():
         ({"subject": pd.array(["a", None, "b"], "string")}, ValueError, "in row 1"),
         ({"frame": np.ma.masked_equal([0, 1, 2], 1)}, ValueError, "masked entries"),
         ({"landmarks": np.zeros((3, 49, 2))}, ValueError, r"skfau\.facs\.to_68"),
+        ({"landmarks": np.zeros((3, 68, 3))}, ValueError, r"with depth\).*to_68"),
+        ({"mesh": np.zeros((3, 478, 3))}, ValueError, "478 points take the first 468"),
+        ({"mesh": np.ones((3, 468, 3)) * [1, 0, 0.1]}, ValueError, "shares of the im"),
+        ({"five_points": np.ones((3, 5, 2)) * MIRRORED}, ValueError, "another order"),
         ({"landmarks": np.zeros((3, 136))}, ValueError, r"\(n, 68, 2\)"),
         ({"landmarks": np.full((3, 68, 2), np.inf)}, ValueError, "infinite.* row 0"),
         ({"landmarks": np.full((3, 68, 2), "x")}, TypeError, "must be numbers"),
@@ -244,3 +251,10 @@ def test_the_repr_tells_what_is_inside():
     assert repr(Faces(["a.png"])) == (
         "Faces(1 rows, paths store, sizes not known, columns: none)"
     )
+
+
+def test_points_of_tools_may_be_lists_with_lost_faces():
+    five = np.array([(20, 30), (40, 30), (30, 41), (22, 50), (38, 50)])
+    faces = Faces(pixels(3), five_points=[five, None, five.tolist()])
+    assert np.isnan(faces.five_points).any(axis=(1, 2)).tolist() == [False, True, False]
+    np.testing.assert_array_equal(faces.five_points[2], five)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -242,8 +244,87 @@ def test_the_mesh_gives_all_68(n_points):
     assert points[places, 0].tolist() == [33, 133, 362, 263, 4, 61, 291]
 
 
-def test_to_68_names_a_wrong_layout():
-    with pytest.raises(ValueError, match="66, 68, 468 or 478 points, got 98"):
-        to_68(np.zeros((4, 98, 2)))
-    with pytest.raises(ValueError, match=r"shape .*got \(3, 98\); reshape"):
-        to_68(np.zeros((3, 98)))
+def test_wflw_gives_all_68():
+    """The places that its figure and iBUG's share; the middle of a brow's edges."""
+    points = to_68(np.arange(98.0)[:, None] * np.ones(2))[:, 0]
+    assert points[[0, 8, 16]].tolist() == [0, 16, 32]
+    assert points[[17, 18, 21, 22, 25, 26]].tolist() == [33, 37.5, 37.5, 46, 46, 46]
+    assert points[[27, 30, 31, 35]].tolist() == [51, 54, 55, 59]
+    assert points[[36, 39, 42, 45]].tolist() == [60, 64, 68, 72]
+    np.testing.assert_allclose(points[[37, 38]], [61 + 1 / 3, 63 - 1 / 3], rtol=1e-6)
+    assert points[48:].tolist() == list(range(76, 96))
+
+
+def test_wflw_turns_with_the_face():
+    points = np.random.default_rng(0).uniform(0, 99, (98, 2))
+    turned = to_68(points[:, ::-1])
+    np.testing.assert_allclose(turned, to_68(points)[:, ::-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_points", [5, 49, 51, 66, 68, 98, 468, 478])
+def test_a_third_number_per_point_is_left_out(n_points):
+    points = np.random.default_rng(0).uniform(0, 99, (4, n_points, 3))
+    np.testing.assert_array_equal(to_68(points), to_68(points[..., :2]))
+
+
+def of_dlib(points):
+    parts = [SimpleNamespace(x=x, y=y) for x, y in points]
+    return SimpleNamespace(num_parts=len(parts), parts=lambda: parts)
+
+
+class Repeated:
+    """Like a list of a protobuf message, which has no ``__iter__``."""
+
+    def __init__(self, entries):
+        self.entries = entries
+
+    def __len__(self):
+        return len(self.entries)
+
+    def __getitem__(self, place):
+        return self.entries[place]
+
+
+def of_mediapipe(points, box=list):
+    return box([SimpleNamespace(x=x, y=y, z=0.1) for x, y in points])
+
+
+def test_objects_of_tools_are_read_and_none_is_a_lost_face():
+    points = np.random.default_rng(0).integers(0, 99, (2, 68, 2)).astype(float)
+    found = to_68([of_dlib(points[0]), None, of_dlib(points[1])])
+    np.testing.assert_array_equal(found[[0, 2]], points)
+    assert np.isnan(found[1]).all()
+    np.testing.assert_array_equal(to_68(of_dlib(points[0])), points[0])
+    assert np.isnan(to_68([None, None])).all()
+    arrays = to_68([points[0], None])
+    np.testing.assert_array_equal(arrays[0], points[0])
+
+
+def test_shares_of_the_image_become_pixels_by_its_size():
+    """The left edge of an image lies half a pixel left of its first pixel's centre."""
+    shares = np.random.default_rng(0).random((2, 478, 2))
+    sizes = np.array([(640, 480), (200, 100)])
+    expected = to_68(shares * sizes[:, None] - 0.5)
+    np.testing.assert_allclose(to_68(shares, sizes), expected, atol=1e-4)
+    np.testing.assert_allclose(to_68(shares[0], sizes[0]), expected[0], atol=1e-4)
+    legacy = of_mediapipe(shares[1], lambda p: SimpleNamespace(landmark=Repeated(p)))
+    found = to_68([of_mediapipe(shares[0]), None, legacy], (640, 480))
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-3)
+    assert np.isnan(found[1]).all() and np.isfinite(found[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "size", "match"),
+    [
+        (np.zeros((4, 97, 2)), None, r"5, 49, .* 98, 468 or 478 points, got 97"),
+        (np.zeros((3, 98)), None, r"shape .*got \(3, 98\); reshape"),
+        (np.eye(478, 3) / 2, None, r"shares of the image.* pass size=\(width, hei"),
+        (np.full((478, 3), 50), (64, 48), "pixels need no size"),
+        (np.full((478, 3), 0.5), (64, 48, 3), r"got size \[64"),
+        ([np.ones((68, 2)), np.ones((5, 2))], None, r"\(68, 2\) \(entry 0\), \(5, 2\)"),
+        (["a face"], None, "could not convert string"),
+    ],
+)
+def test_to_68_names_what_it_cannot_read(landmarks, size, match):
+    with pytest.raises(ValueError, match=match):
+        to_68(landmarks, size)

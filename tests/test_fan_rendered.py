@@ -125,7 +125,7 @@ def test_the_training_command_runs_and_goes_on(tmp_path):
     printed = [
         subprocess.run(
             [*command, *options], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout
+        ).stderr
         for _ in range(2)
     ]
     assert "epoch 1 of 1" in printed[0] and "epoch" not in printed[1]

@@ -274,3 +274,12 @@ def test_other_errors_name_the_remedy(made):
     targets = {"labels": torch.zeros(1, 2), "landmarks": torch.zeros(1, 68, 2)}
     with pytest.raises(ValueError, match="refinement_weight=0"):
         JAANetLoss(refinement_weight=1.0)((torch.zeros(1, 2), found), targets)
+
+
+def test_a_fit_says_that_five_points_are_few(made):
+    landmarks = np.full((48, 68, 2), np.nan, np.float32)
+    landmarks[:, [30, 48, 54]] = made.data.landmarks[:48, [30, 48, 54]]
+    faces = made.data[:48].with_columns(landmarks=landmarks)
+    clf = make_small(JAANetClassifier, max_epochs=1)
+    with pytest.warns(UserWarning, match="only 3 of 68 landmarks are known"):
+        clf.fit(faces, made.target[:48])

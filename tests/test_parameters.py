@@ -173,7 +173,7 @@ def changed(cls, name, few, folder):
 
 
 @pytest.mark.parametrize(("cls", "name"), ALL)
-def test_a_parameter_arrives(cls, name, few, recorder, seen_before, tmp_path):
+def test_a_parameter_arrives(cls, name, few, recorder, seen_before, tmp_path, slowly):
     cls = BY_NAME[cls]
     settings, n_fits = of(NEEDS, cls, name, {}), 1 + (name == "warm_start")
     before = seen_before(cls, settings, n_fits)

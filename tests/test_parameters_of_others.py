@@ -8,6 +8,7 @@ from functools import cache
 import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
@@ -79,13 +80,14 @@ VALUES = {
     "n_jobs": 2,
     ("AUThresholdClassifier", "n_jobs"): 1,
     ("ROIHeatmaps", "aus"): (12, 1),
+    ("FaceAugmentation", "colour_transform"): torch.bitwise_not,
 }
 # What else must be set for a parameter to have a say.
 NEEDS = {
     "width": {"width": 2},
     "cutmix_overlap": {"cutmix": 1.0},
     "detector": {"landmarks": "detected", "detector": no_face},
-    "verbose": {"landmarks": "detected", "detector": no_face},
+    ("FaceAligner", "verbose"): {"landmarks": "detected", "detector": no_face},
 }
 # Parameters that change nothing that comes out, and why.
 SILENT = {
@@ -175,7 +177,7 @@ def shown(cls, settings):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("cls", "name"), ALL)
-def test_a_parameter_changes_what_comes_out(cls, name):
+def test_a_parameter_changes_what_comes_out(cls, name, slowly):
     settings = of(NEEDS, cls, name, {})
     default = inspect.signature(OTHERS[cls]).parameters[name].default
     value = of(VALUES, cls, name)

@@ -297,11 +297,16 @@ def test_accuracy_is_printed_where_the_paper_prints_it(recorder, bp4d):
     assert "Accuracy" not in repr(protocols.run("sevnet", "bp4d", bp4d))
 
 
-def test_progress_is_told_on_request(recorder, bp4d, capsys):
+def test_progress_is_told_on_request_and_to_the_log(recorder, bp4d, capsys, caplog):
     protocols.run("drml", "bp4d", bp4d)
     assert capsys.readouterr().err == ""
     protocols.run("drml", "bp4d", bp4d, verbose=True)
-    assert "fold 2: 32 frames to learn, 16 to score" in capsys.readouterr().err
+    told = "fold 2: 32 frames to learn, 16 to score"
+    assert told in capsys.readouterr().err
+    caplog.set_level("INFO", logger="skfau.protocols")
+    protocols.run("drml", "bp4d", bp4d)
+    assert any(told in message for message in caplog.messages)
+    assert {record.name for record in caplog.records} == {"skfau.protocols"}
 
 
 class Epochs(Callback):

@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    LearningCurveDisplay,
+    cross_val_score,
+    cross_validate,
+)
 from sklearn.pipeline import Pipeline
 
 from skfau import Faces
@@ -35,6 +40,21 @@ def drawn():
 
 def pipeline(**parameters):
     return Pipeline([("clf", MidpointClassifier(aus=AUS, **parameters))])
+
+
+def test_displays_of_scikit_learn_name_the_score(drawn):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    display = LearningCurveDisplay.from_estimator(
+        pipeline(),
+        *drawn,
+        cv=SubjectKFold(2),
+        train_sizes=[0.5, 1.0],
+        scoring=au_scorer("skew_normalized_f1"),
+        ax=Figure().subplots(),
+    )
+    assert display.ax_.get_ylabel() == "Skew normalized f1"
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

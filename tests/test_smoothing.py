@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
@@ -193,3 +194,26 @@ def test_the_width_is_searched_by_subject():
     )
     # Every label is drawn anew for each frame: neighbours tell nothing.
     assert search.fit(faces, y).best_params_ == {"width": 1}
+
+
+def test_a_pipeline_hands_faces_to_the_smoother():
+    faces = Faces(np.zeros((3, 8, 8, 3), "uint8"), video=list("aaa"), frame=[0, 1, 2])
+    y_proba = np.float32([[0.0], [0.6], [0.6]])
+    with config_context(enable_metadata_routing=True):
+        smoother = ProbabilitySmoother(3).set_transform_request(faces=True)
+        chain = make_pipeline(smoother)
+        for smoothed in (
+            chain.fit_transform(y_proba, faces=faces),
+            chain.transform(y_proba, faces=faces),
+        ):
+            np.testing.assert_allclose(smoothed, [[0.3], [0.4], [0.6]], rtol=1e-6)
+            assert smoothed.dtype == np.float32
+
+
+def test_a_smoother_without_faces_says_what_to_do():
+    for smooth in (
+        ProbabilitySmoother(3).fit_transform,
+        make_pipeline(ProbabilitySmoother(3)).fit(np.zeros((3, 1))).transform,
+    ):
+        with pytest.raises(TypeError, match="needs the faces of the rows: pass faces="):
+            smooth(np.zeros((3, 1)))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from skfau import Faces, _decoder_warnings, _stores
 from skfau.exceptions import FaceImageError
@@ -38,9 +39,9 @@ def write(path, image, *options):
         (np.zeros((2, 8, 8, 3), np.float32), "float32.*scale floats"),
         (np.zeros((2, 8, 8, 3), np.uint16), "uint16.*divide 16 bits by 257"),
         (torch.zeros((2, 8, 8, 3)), "float32.*scale floats"),
-        (torch.zeros((2, 3, 8, 8), dtype=torch.uint8), "channel axis"),
-        (np.zeros((2, 3, 8, 8), np.uint8), "channel axis"),
+        (torch.zeros((2, 3, 8, 8)), r"\.to\(torch.uint8\)"),
         (np.zeros((2, 8, 8, 4), np.uint8), "alpha"),
+        (np.zeros((2, 4, 8, 8), np.uint8), "channel axis"),
         (np.zeros((8, 8, 3), np.uint8), r"image\[None\]"),
         (np.zeros((2, 0, 8, 3), np.uint8), "no pixels"),
         ([np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), int)], "row 1"),
@@ -57,9 +58,10 @@ def test_arrays_that_are_no_images(images, match):
         ("face.jpg", r"Faces\.from_videos"),
         (Path("face.jpg"), "list of image paths"),
         (["a.jpg", 3], "entry 1 is"),
-        ([Image.new("RGB", (8, 8))], r"np.asarray\(image.convert\('RGB'\)\)"),
-        ([torch.zeros((8, 8, 3))], "entry 0 is .*Tensor"),
-        ({"a": 1}, "sequence of image"),
+        ([3, "a.jpg"], "entry 0 is .*int"),
+        ([Image.new("RGB", (8, 8)), "a.jpg"], "only images .*entry 1 is .*str"),
+        (Image.new("RGB", (8, 8)), r"a single image of PIL; pass \[image\]"),
+        ({"a": 1}, r"sequence of image.*\[image for image, label in dataset\]"),
         (Faces([]), "with_columns"),
     ],
 )
@@ -86,7 +88,7 @@ def test_what_only_looks_like_a_store_is_none():
     np.testing.assert_array_equal(faces[::-1], images[::-1])
     with pytest.raises(FaceImageError, match=r"float32.*scale floats"):
         Faces(torch.zeros(2, 3, 8, 8))
-    with pytest.raises(TypeError, match=r"entry 0 is .*Tensor"):
+    with pytest.raises(FaceImageError, match=r"row 0: .*float32.*scale floats"):
         Faces([torch.zeros(8, 8, 3)])
 
 
@@ -102,6 +104,88 @@ def test_a_tensor_is_the_array_that_it_holds():
     faces = Faces(torch.as_tensor(images))
     np.testing.assert_array_equal(faces.images[...], images)
     assert "3 rows" in repr(faces)
+
+
+def test_a_series_holds_paths_or_is_refused(tmp_path):
+    image = photo()
+    write(tmp_path / "a.png", image)
+    named = pd.Series([str(tmp_path / "a.png")] * 2, index=[7, 9])
+    np.testing.assert_array_equal(Faces(named).images[1], image)
+    with pytest.raises(TypeError, match=r"only paths.*entry 1 is <class 'NoneType'>"):
+        Faces(pd.Series([*named[:1], None], dtype=object))
+    with pytest.raises(FaceImageError, match=r"got int64 of shape \(2,\)"):
+        Faces(pd.Series([1, 2]))
+
+
+def test_channels_may_come_first(tmp_path):
+    images = RNG.integers(0, 256, (4, 8, 9, 3), dtype=np.uint8)
+    first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    np.save(tmp_path / "first.npy", first)
+    mapped = np.load(tmp_path / "first.npy", mmap_mode="r")
+    for stack in (first, torch.from_numpy(first), mapped, list(first), tuple(mapped)):
+        faces = pickle.loads(pickle.dumps(Faces(stack)))
+        assert faces.image_shape == (8, 9)
+        np.testing.assert_array_equal(faces[1:].images[...], images[1:])
+        assert faces[1:].images[...].flags.c_contiguous
+    assert len(pickle.dumps(Faces(mapped))) < 2000
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_gray_images_may_have_an_axis_of_channels(axis):
+    gray = RNG.integers(0, 256, (3, 8, 9), dtype=np.uint8)
+    stack = torch.from_numpy(gray).unsqueeze(axis)
+    for images in (stack, list(stack)):
+        np.testing.assert_array_equal(Faces(images)[:], Faces(gray)[:])
+
+
+# -- images of PIL ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "1", "LA", "YCbCr"])
+def test_images_of_pil_in_any_mode_of_8_bits(mode):
+    image = Image.fromarray(photo()).convert(mode)
+    expected = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(Faces([image]).images[0], expected)
+
+
+def test_images_of_pil_are_those_of_their_files(tmp_path):
+    """Sizes differ, transparency is dropped; a file may be opened and not yet read."""
+    paths = [tmp_path / f"{k}.png" for k in range(2)]
+    for path, height in zip(paths, (40, 48), strict=True):
+        pixels = np.dstack([photo(height), np.full((height, 30), 99, np.uint8)])
+        Image.fromarray(pixels).save(path)
+    faces = Faces([Image.open(path) for path in paths])
+    for ours, theirs in zip(faces.read(), Faces(paths).read(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_of_pil_are_turned_as_their_tag_says(orientation, tmp_path):
+    image = Image.fromarray(photo())
+    image.getexif()[274] = orientation
+    image.save(tmp_path / "photo.jpg", exif=image.getexif(), quality=100)
+    image = Image.open(tmp_path / "photo.jpg")
+    upright = np.asarray(ImageOps.exif_transpose(image)).astype(int)
+    faces = Faces([image])
+    np.testing.assert_array_equal(faces.images[0], upright)
+    # Decoders of JPEG differ in rounding.
+    assert np.abs(Faces([tmp_path / "photo.jpg"]).images[0] - upright).max() < 8
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "I;16"])
+def test_images_of_pil_of_more_bits_are_refused(mode):
+    with pytest.raises(FaceImageError, match=f"row 1: .*{mode}.*path of its file"):
+        Faces([Image.new("L", (8, 8)), Image.new(mode, (8, 8))])
+
+
+def test_images_of_pil_that_cannot_be_decoded(tmp_path):
+    data = write(tmp_path / "cut.jpg", photo())
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    with (
+        Image.open(tmp_path / "cut.jpg") as image,
+        pytest.raises(FaceImageError, match=r"row 0: PIL cannot decode .*truncated"),
+    ):
+        Faces([image])
 
 
 def test_files_of_other_kinds_are_read_as_rgb(tmp_path):

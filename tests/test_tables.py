@@ -1,6 +1,7 @@
 """Tables of features and probabilities: columns named by AU, rows by face."""
 
 import inspect
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn.base import TransformerMixin, clone
 from sklearn.pipeline import make_pipeline, make_union
 
 from skfau import FaceAligner, Faces
+from skfau.datasets import published_results
 from skfau.estimators import (
     AULogisticRegression,
     ResNetClassifier,
@@ -16,7 +18,12 @@ from skfau.estimators import (
     landmark_baseline,
 )
 from skfau.exceptions import MissingFaceWarning
-from skfau.metrics import au_f1_score, per_au_f1_scorer
+from skfau.metrics import (
+    au_f1_score,
+    compare_predictions,
+    per_au_f1_scorer,
+    score_table,
+)
 from skfau.model_selection import (
     AUThresholdClassifier,
     AUVotingClassifier,
@@ -199,3 +206,24 @@ def test_tables_score_as_arrays_do(made):
     assert per_au_f1_scorer(chain, made.data, y)["mean"] == score
     proba = oof_predict_proba(chain, made.data, y, cv=SubjectKFold(2))
     assert np.isfinite(proba).all()
+
+
+LABELS = np.array([[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: published_results(as_frame=True),
+        lambda: score_table(LABELS, LABELS, (6, 12)).to_frame(),
+        lambda: compare_predictions(
+            LABELS, {"a": LABELS}, ["p", "q"], aus=(6, 12), n_resamples=9
+        ).to_frame(),
+        lambda: AULogisticRegression().set_output(predict_proba="pandas"),
+    ],
+    ids=["published_results", "score_table", "compare_predictions", "set_output"],
+)
+def test_without_pandas_an_error_says_what_to_install(ask, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="needs pandas: pip install pandas"):
+        ask()

@@ -170,7 +170,6 @@ def test_search_reaches_through_the_wrapper():
 def test_tags_say_multilabel():
     tags = get_tags(AUThresholdClassifier(MidpointClassifier()))
     assert tags.classifier_tags.multi_label
-    assert tags.target_tags.two_d_labels
 
 
 def test_unknown_subjects_and_row_folds_are_refused():

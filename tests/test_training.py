@@ -1,5 +1,6 @@
 """How every classifier trains: seeds, subjects held out, going on, starting over."""
 
+import re
 import signal
 
 import numpy as np
@@ -198,6 +199,10 @@ def test_a_bad_augmentation_is_refused_at_fit(cls, made):
         clf.fit(made.data, made.target)
 
 
-def test_verbose_shows_a_bar(cls, made, capfd):
-    make_small(cls, verbose=1).fit(made.data[::2], made.target[::2])
-    assert f"{cls.__name__}: 100%" in capfd.readouterr().err
+def test_verbose_shows_fit_and_prediction(cls, made, capfd, slowly):
+    clf = make_small(cls, verbose=1).fit(made.data[::2], made.target[::2])
+    clf.predict_proba(made.data[:2])
+    out, err = capfd.readouterr()
+    assert re.search(rf"Fitting {cls.__name__}: (\d+) of \1 batches in", err)
+    assert f"Applying {cls.__name__}: 2 of 2 faces in" in err
+    assert not out

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 
 from skfau import Faces
 from skfau._validation import check_au_labels, check_faces
@@ -23,6 +25,14 @@ def test_arrays_are_faces():
     np.testing.assert_array_equal(ours, theirs)
 
 
+def test_images_of_other_libraries_are_faces():
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    expected = HOGFeatures().fit_transform(Faces(images))
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    for X in (tensor, list(tensor), [Image.fromarray(image) for image in images]):
+        np.testing.assert_array_equal(HOGFeatures().fit_transform(X), expected)
+
+
 @pytest.mark.parametrize(
     ("X", "error", "match"),
     [
@@ -35,6 +45,8 @@ def test_arrays_are_faces():
         (np.array(["a.png"]), TypeError, r"skfau\.Faces\(paths\)"),
         (pd.DataFrame({"a": [1]}), TypeError, "DataFrame"),
         (None, TypeError, "NoneType"),
+        (Image.new("L", (8, 8)), TypeError, r"pass \[image\]"),
+        ([], TypeError, "list"),
     ],
 )
 @pytest.mark.parametrize("method", ["fit", "transform"])

@@ -211,7 +211,7 @@ def test_a_video_without_times_is_thinned_by_frames(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.avi", 60, "MJPG")
     scan = _video_index._scan
     stopped = {"times": np.zeros(60)}
-    monkeypatch.setattr(_video_index, "_scan", lambda p: scan(p)._replace(**stopped))
+    monkeypatch.setattr(_video_index, "_scan", lambda *p: scan(*p)._replace(**stopped))
     with pytest.raises(FaceImageError, match=r"no time for 59 of its 60.*every_f"):
         Faces.from_videos([path], every=1)
     assert Faces.from_videos([path], every_frames=30).frame.tolist() == [0, 30]

@@ -5,8 +5,8 @@ from contextlib import closing
 from datetime import datetime
 
 import numpy as np
-from tqdm import tqdm
 
+from skfau._progress import Progress
 from skfau.cli._frames import camera_batches, open_camera
 from skfau.cli._leads import lead_people, only_leads
 from skfau.cli._overlay import OverlayVideo, frames_of, mark
@@ -46,7 +46,7 @@ def watch(work, number, camera, chain, every, people, overlay):
     """
     batches = camera_batches(camera, every)
     with (
-        tqdm(desc="Ctrl-C ends", unit=" frames", disable=None) as bar,
+        Progress("Ctrl-C ends", None, "frames", __name__) as bar,
         _Live(overlay, every, people, chain) as live,
         closing(find_ahead(batches, chain.follower())) as found,
     ):

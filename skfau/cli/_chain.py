@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 import skfau
+from skfau._single_au import au_probabilities
 from skfau._unwrap import find_aus, find_having, find_thresholds, parts
 from skfau.exceptions import MissingFaceWarning
 from skfau.faces import Faces
@@ -36,6 +37,7 @@ class Chain:
 
     def __init__(self, path):
         self._name = "the shipped model" if path is None else path
+        self.path = None if path is None else str(Path(path).absolute())
         self.model = skfau.load_pretrained() if path is None else skfau.load(path)
         self.digest = "shipped"
         if path is not None:
@@ -145,9 +147,13 @@ class Chain:
             return
         together = Faces.concat([each for _, each in known])
         ends = np.cumsum([len(each) for _, each in known])[:-1]
-        values = np.split(rest.predict_proba(together), ends)
+        values = np.split(self.probabilities(rest, together), ends)
         for (part, _), own in zip(known, values, strict=True):
             part["probabilities"][part["person"] >= 0] = own
+
+    def probabilities(self, rest, faces):
+        """Return the probabilities that the rest of the chain gives, (n, n_aus)."""
+        return np.asarray(au_probabilities(rest, faces, len(self.aus)))
 
     def intensities(self, probabilities):
         """Return how strong AUs are, from 0 to 5; None if the chain does not know."""

@@ -1,9 +1,13 @@
 """The commands, their options and exit codes."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 
+from skfau._progress import shown
 from skfau.cli._predict import predict
 from skfau.cli._result_table import FORMATS
 from skfau.cli._train import score, train
@@ -11,7 +15,7 @@ from skfau.cli._train import score, train
 _INTERRUPTED = 130  # what shells give for Ctrl-C
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run a command of ``python -m skfau``.
 
     Parameters
@@ -41,7 +45,8 @@ def main(argv=None):
     arguments = vars(_parser().parse_args(argv))
     command = arguments.pop("run")
     try:
-        return command(**arguments)
+        with shown():
+            return command(**arguments)
     except KeyboardInterrupt:
         goes_on = command is predict and arguments["camera"] is None
         more = "; the same command goes on from here" if goes_on else ""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from skfau._files import write_atomically
+from skfau._progress import Progress
 from skfau._video_index import VIDEO_SUFFIXES
 from skfau.cli._frames import frame_rate
 from skfau.cli._marks import hides_faces, mark_faces
@@ -109,10 +109,12 @@ def write_overlays(files, sources, parts_of, chain, every):
     """
     for number, source in enumerate(sources):
         file = files[source.paths[0]]
-        shown = tqdm(_frames(parts_of(number)), desc=file.name, disable=None)
         # What could not be read has been told.
-        with contextlib.suppress(FaceImageError), contextlib.closing(shown) as rows:
-            images = _images(source, every)
+        with (
+            contextlib.suppress(FaceImageError),
+            Progress(file.name, None, "frames", __name__) as progress,
+        ):
+            images, rows = _images(source, every), _frames(parts_of(number), progress)
             if not source.is_recording:
                 for (path, image), row in zip(images, rows, strict=False):
                     if image is not None:
@@ -151,10 +153,12 @@ def needs_strip(image_shape, parts, chain):
     return n_hidden > _SELDOM * n_frames
 
 
-def _frames(parts):
-    """Yield the rows of each frame."""
+def _frames(parts, progress):
+    """Yield the rows of each frame, and count it once it is done."""
     for part in parts:
-        yield from frames_of(part)
+        for rows in frames_of(part):
+            yield rows
+            progress.update()
 
 
 def frames_of(part):

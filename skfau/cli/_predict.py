@@ -6,16 +6,19 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from tqdm import tqdm
+from joblib import effective_n_jobs
+from sklearn.utils.parallel import delayed
 
 import skfau
 from skfau._arrays import stamp
+from skfau._parallel import run_in_any_order
+from skfau._progress import Progress
 from skfau.cli._camera import camera_source, watch
 from skfau.cli._chain import Chain
 from skfau.cli._leads import lead_people, only_leads
 from skfau.cli._overlay import plan_overlays, write_overlays
 from skfau.cli._result_table import columns_of, need_writer, table_writer
-from skfau.cli._search import few_threads, search, unread
+from skfau.cli._search import few_threads, search, search_elsewhere, unread
 from skfau.cli._sources import Source, find_sources
 from skfau.cli._timelines import need_plots, write_timelines
 from skfau.cli._work_folder import WorkFolder
@@ -105,16 +108,44 @@ def _check_options(paths, camera, output, every, plot):
 
 def _search_all(work, sources, chain, every):
     """Write all parts; return the number of frames that were searched now."""
+    todo = [number for number in range(len(sources)) if not work.is_done(number)]
+    if effective_n_jobs(None) > 1:
+        return _search_elsewhere(work, sources, todo, chain, every)
     expected = [source.n_expected(every) for source in sources]
     total = None if None in expected else sum(expected)
+    done = sum(n or 0 for n in expected) - sum(expected[k] or 0 for k in todo)
     n_new = 0
-    with tqdm(total=total, unit=" frames", disable=None, smoothing=0.05) as bar:
-        for number, source in enumerate(sources):
-            bar.set_description(Path(source.paths[0]).name)
-            if work.is_done(number):
-                bar.update(expected[number] or 0)
-                continue
-            n_new += search(work, number, source, chain, every, bar)
+    with Progress("Searching", total, "frames", __name__, done=done) as bar:
+        for number in todo:
+            bar.title = Path(sources[number].paths[0]).name
+            n_new += search(work, number, sources[number], chain, every, bar)
+    return n_new
+
+
+def _search_elsewhere(work, sources, todo, chain, every):
+    """Search sources by the workers of joblib's backend."""
+    jobs = (
+        delayed(search_elsewhere)(
+            work, number, sources[number].absolute, chain.path, chain.digest, every
+        )
+        for number in todo
+    )
+    n_new = 0
+    with Progress("Searching", len(todo), "files", __name__) as bar:
+        for n in run_in_any_order(jobs):
+            n_new += n
+            bar.update()
+    unseen = [sources[number].paths[0] for number in todo if not work.is_done(number)]
+    if unseen:
+        raise OSError(
+            f"workers have searched {unseen[0]} ({len(unseen)} files in all), but what "
+            "they wrote is not seen here. A network disk may show it in a minute: run "
+            "the same command again. If not, put the table (-o) on a disk that all "
+            "machines see under the same path."
+        )
+    for number in todo:
+        if fault := work.fault(number):
+            print(f"not read: {fault}", file=sys.stderr)
     return n_new
 
 

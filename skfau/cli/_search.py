@@ -3,12 +3,15 @@
 import sys
 import warnings
 from contextlib import closing, contextmanager
+from functools import lru_cache
+from platform import node
 
 import cv2
 import numpy as np
-from joblib import effective_n_jobs
-from tqdm import tqdm
 
+from skfau._parallel import count_threads
+from skfau._progress import Progress
+from skfau.cli._chain import Chain
 from skfau.cli._frames import ahead
 from skfau.estimators._torch_state import at_most_threads
 from skfau.exceptions import FaceImageError, MissingFaceWarning, SeveralFacesWarning
@@ -33,7 +36,7 @@ def search(work, number, source, chain, every, bar):
         Finds and judges faces.
     every : float or None
         Seconds between the frames of a video.
-    bar : tqdm
+    bar : Progress
         Counts frames.
 
     Returns
@@ -41,16 +44,19 @@ def search(work, number, source, chain, every, bar):
     n_new : int
         Frames that were searched now.
     """
-    follower, n_done = chain.follower(), 0
+    follower, n_done, n_parts = chain.follower(), 0, 0
     for part in work.parts(number):
         n_done = _recall(follower, part, n_done)
-    bar.update(n_done)
+        n_parts += 1
+    bar.skip(n_done)
     batches, fault, n_new = source.batches(every, n_done), "", 0
     try:
         with closing(find_ahead(batches, follower)) as found:
             parts = parts_of_batches(found, chain, n_done, bar)
-            for part in parts:
-                work.write(number, work.n_parts(number), part)
+            # Numbers are counted here: a worker that was given up may still write the
+            # same parts.
+            for k, part in enumerate(parts, n_parts):
+                work.write(number, k, part)
                 n_new += len(np.unique(part["row"]))
     except FaceImageError as error:
         fault = str(error)
@@ -59,6 +65,50 @@ def search(work, number, source, chain, every, bar):
         _judge_all(work, number, source, chain, every)
     work.close(number, fault)
     return n_new
+
+
+def search_elsewhere(work, number, source, model, digest, every):
+    """Search a source in a process that has no more than these names.
+
+    Parameters
+    ----------
+    work : WorkFolder
+        Where its parts are written.
+    number : int
+        Of the source.
+    source : Source
+        With absolute paths.
+    model, digest : str
+        Path of a chain, and what its file must be; see `Chain`.
+    every : float or None
+        Seconds between the frames of a video.
+
+    Returns
+    -------
+    n_new : int
+        Frames that were searched now.
+
+    Raises
+    ------
+    OSError, ValueError
+        If this machine does not see one of the files.
+    """
+    work.check_seen()
+    source.check_seen()
+    with few_threads(), Progress("Searching", None, "frames", __name__) as bar:
+        return search(work, number, source, _load_once(model, digest), every, bar)
+
+
+@lru_cache(maxsize=1)
+def _load_once(model, digest):
+    """Return the chain of a file; a process searches many sources with one."""
+    chain = Chain(model)
+    if chain.digest != digest:
+        raise ValueError(
+            f"{model} on the machine {node()} is another model than where the command "
+            "was given; copy the file there."
+        )
+    return chain
 
 
 def find_ahead(batches, follower):
@@ -80,7 +130,7 @@ def few_threads():
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        with at_most_threads(max(effective_n_jobs(-1) - 2, 1)):
+        with at_most_threads(max(count_threads(-1) - 2, 1)):
             yield
     finally:
         cv2.setNumThreads(before)
@@ -97,7 +147,7 @@ def parts_of_batches(found, chain, n_done, bar, show=None):
         Judges them.
     n_done : int
         Frames before them.
-    bar : tqdm
+    bar : Progress
         Counts frames.
     show : callable, default=None
         Takes each batch and its part.
@@ -209,17 +259,25 @@ def _judge_all(work, number, source, chain, every):
     found = source.faces(every)[known["row"]].with_columns(**known)
     with _without_missing():
         faces, rest = chain.align(found)
-        whole = rest.predict_proba(faces) if chain.smooths else None
-        shown = tqdm(ends, desc="AUs", unit="part", disable=None, leave=False)
-        for k, end in enumerate(shown):
-            rows = slice(end - len(parts[k]["row"]), end)
-            if not work.has_more(number, k):
-                p = rest.predict_proba(faces[rows]) if whole is None else whole[rows]
-                told = parts[k]["status"]
-                if "status" in faces.columns:
-                    told = faces[rows].status.astype(str)
-                more = {"probabilities": np.asarray(p, np.float32), "status": told}
-                work.add(number, k, more)
+        whole = chain.probabilities(rest, faces) if chain.smooths else None
+        with Progress("Judging AUs", len(faces), "faces", __name__) as progress:
+            for k, end in enumerate(ends):
+                rows = slice(end - len(parts[k]["row"]), end)
+                if not work.has_more(number, k):
+                    seen = faces[rows]
+                    if whole is None:
+                        p = chain.probabilities(rest, seen)
+                    else:
+                        p = whole[rows]
+                    work.add(number, k, _more(p, parts[k]["status"], seen))
+                progress.update(rows.stop - rows.start)
+
+
+def _more(p, status, faces):
+    """Return what is known of the faces of a part once they are judged."""
+    if "status" in faces.columns:
+        status = faces.status.astype(str)
+    return {"probabilities": np.asarray(p, np.float32), "status": status}
 
 
 _KNOWN = "row", "person", "n_faces", "box", "score", "landmarks", "status"

@@ -1,6 +1,7 @@
 """What the user's paths hold: videos, and images in blocks."""
 
 from pathlib import Path
+from platform import node
 from typing import NamedTuple
 
 from skfau._video_index import VIDEO_SUFFIXES
@@ -22,6 +23,23 @@ class Source(NamedTuple):
     def is_recording(self):
         """Whether rows show the same people."""
         return self.kind != "images"
+
+    @property
+    def absolute(self):
+        """The same with paths that hold in every folder."""
+        return Source(
+            self.kind, tuple(str(Path(path).absolute()) for path in self.paths)
+        )
+
+    def check_seen(self):
+        """Raise FaceImageError if a file is not there on this machine."""
+        for path in self.paths:
+            if not Path(path).exists():
+                raise FaceImageError(
+                    f"{path} is not there on the machine {node()}, which is to search "
+                    "it. Put images and videos on a disk that all workers see under "
+                    "the same path, and run the same command again."
+                )
 
     def batches(self, every, n_done):
         """Yield its images as faces from the `n_done`-th on, a batch at a time.

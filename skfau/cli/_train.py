@@ -11,6 +11,8 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 import skfau
+from skfau._progress import tell
+from skfau._single_au import au_probabilities
 from skfau._subjects import train_subjects
 from skfau._unwrap import find_aus, find_thresholds
 from skfau.datasets import load_table
@@ -74,7 +76,7 @@ def train(table, root, output, aus, threshold, unknown, epochs, folds, seed):
         print("\nScores of people whom the fit did not see:")
         print(_scores(y, probabilities, 0.5, bunch.aus, faces.subject, seed))
         print(_beside_start(chain[-1].estimator, faces, y, probabilities, bunch.aus))
-        print(f"learning from all {len(faces)} rows")
+        tell(f"learning from all {len(faces)} rows", __name__)
         rest = clone(chain[1:]).fit(faces, y)
     skfau.save(Pipeline([chain.steps[0], *rest.steps]), output)
     print(f"wrote {output}; python -m skfau predict PATH --model {output}")
@@ -113,7 +115,7 @@ def _out_of_fold(classifier, faces, y, folds):
         fitted = clone(classifier).fit(faces[learned], y[learned])
         probabilities[scored] = fitted.predict_proba(faces[scored])
         seconds = perf_counter() - began
-        print(f"fold {number} of {folds}: {seconds:.0f} s", flush=True)
+        tell(f"fold {number} of {folds}: {seconds:.0f} s", __name__)
     return probabilities
 
 
@@ -179,7 +181,8 @@ def score(table, root, model, aus, threshold, unknown, seed):
         )
     shared, y = [bunch.aus[column] for column in mine], bunch.target[:, mine]
     with _without_missing():
-        p = np.asarray(chain.predict_proba(bunch.data))[:, columns]
+        p = au_probabilities(chain, bunch.data, len(known))
+        p = np.asarray(p)[:, columns]
     subjects, learned = bunch.data.subject, sorted(train_subjects(chain))
     print(_scores(y, p, cuts, shared, subjects, seed, learned))
     print(_left_out(bunch, y, shared, known))

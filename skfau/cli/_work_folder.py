@@ -2,9 +2,12 @@
 
 import json
 import shutil
+from itertools import count
+from platform import node
 
 import numpy as np
 
+from skfau._arrays import digest
 from skfau._cache_files import read_arrays, write_arrays
 from skfau._files import read_json, reading, sealed_json, write_atomically
 from skfau.exceptions import DatasetError
@@ -15,7 +18,8 @@ _REMEDY = "Remove the folder it is in, and start anew."
 class WorkFolder:
     """What is done of one table, as files that are each written whole or not at all.
 
-    Sources have numbers, and each is written in parts, from 0.
+    Sources have numbers, and each is written in parts, from 0, to a folder of its own:
+    what is in a folder is listed at every file that is written to it.
 
     Parameters
     ----------
@@ -33,14 +37,16 @@ class WorkFolder:
     """
 
     def __init__(self, output, job):
-        self._folder = output.with_name(f"{output.name}.partial")
+        self._folder = output.absolute().with_name(f"{output.name}.partial")
         # As it comes back from JSON.
         job = json.loads(json.dumps(job))
         kept = self._folder / "job.json"
+        # A worker that was given up may still write: it must not meet another job.
+        self._parts = self._folder / digest(json.dumps(job))[:16]
         if not kept.exists():
-            self._folder.mkdir(exist_ok=True)
-            for path in self._folder.glob("[0-9]" * 6 + "*"):
-                path.unlink()
+            if self._folder.exists():
+                shutil.rmtree(self._folder)
+            self._parts.mkdir(parents=True)
             _write_json(kept, job)
         elif (before := _read_json(kept)) != job:
             changed = [name for name in job if job[name] != before.get(name)]
@@ -50,21 +56,35 @@ class WorkFolder:
                 "remove the folder."
             )
 
+    def check_seen(self):
+        """Raise OSError if this folder is not on this machine.
+
+        Pickled, it is its name: what another process writes into it is here if both
+        see the same disk.
+        """
+        if not self._parts.exists():
+            raise FileNotFoundError(
+                f"{self._folder} is not there on the machine {node()}, which is to "
+                "write into it. Put the table (-o) on a disk that all workers see "
+                "under the same path."
+            )
+
     def name(self, source, name):
         """Write down the name of a source that the job does not tell."""
-        _write_json(self._folder / f"{source:06d}-name.json", {"name": name})
+        _write_json(self._own(source) / "name.json", {"name": name})
 
     def names(self):
         """Return the names that are written down, in the order of sources."""
-        paths = sorted(self._folder.glob("[0-9]" * 6 + "-name.json"))
+        paths = sorted(self._parts.glob("*/name.json"))
         return [_read_json(path)["name"] for path in paths]
 
     def n_parts(self, source):
         """Return the number of parts of a source."""
-        return len(list(self._folder.glob(f"{source:06d}-" + "[0-9]" * 6 + ".npz")))
+        return next(n for n in count() if not self._part(source, n).exists())
 
     def write(self, source, part, arrays):
         """Write a part of a source, a dict of arrays."""
+        self._own(source)
         write_arrays(self._part(source, part), arrays)
 
     def add(self, source, part, arrays):
@@ -88,7 +108,7 @@ class WorkFolder:
 
     def close(self, source, fault=""):
         """Write down that a source is done, and why it could not be read on."""
-        _write_json(self._done(source), {"fault": fault})
+        _write_json(self._own(source) / "done.json", {"fault": fault})
 
     def is_done(self, source):
         """Return whether all parts of a source are written."""
@@ -104,11 +124,17 @@ class WorkFolder:
         (self._folder / "job.json").unlink()
         shutil.rmtree(self._folder)
 
+    def _own(self, source):
+        """Return the folder of a source, which is there."""
+        folder = self._parts / f"{source:06d}"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def _part(self, source, part, more=""):
-        return self._folder / f"{source:06d}-{part:06d}{more}.npz"
+        return self._parts / f"{source:06d}" / f"{part:06d}{more}.npz"
 
     def _done(self, source):
-        return self._folder / f"{source:06d}.json"
+        return self._parts / f"{source:06d}" / "done.json"
 
 
 def _read_arrays(path):

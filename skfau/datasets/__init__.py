@@ -8,7 +8,7 @@ Files of landmarks, which the loaders take as ``landmarks=``, are one of these:
 - a folder ``VIDEO`` of iBUG's ``FRAME.pts``, in which the top-left pixel is (1, 1); for
   a table without videos, ``IMAGE.pts`` beside each image or under its name.
 
-How many points a face has tells what they are: 68, or 49, 51, 66, 468 or 478, see
+How many points a face has tells what they are: 68, or 49, 51, 66, 98, 468 or 478, see
 `skfau.facs.to_68`. `load_table` also takes 5 points, as the column ``five_points``: the
 eye on the left of the image, the other eye, the tip of the nose, the corner of the
 mouth on the left, the other corner (RetinaFace, MTCNN, YuNet); `FaceAligner` aligns by

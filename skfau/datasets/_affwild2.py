@@ -1,8 +1,12 @@
 """Aff-Wild2's action units, as the ABAW challenges distribute them."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -30,6 +34,9 @@ from skfau.datasets._text_files import (
 from skfau.exceptions import DatasetError, LabelError
 from skfau.facs import DATASET_AUS
 
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
 _AU = re.compile(r"\s*AU0*(\d+)\s*")
 _ANNOTATIONS = ("AU_Detection_Challenge", "AU_Set")
 _IMAGES = ("cropped_aligned",)
@@ -46,17 +53,17 @@ is in them is not told; every video stands for a subject of its own.
 
 
 def load_affwild2(
-    root,
+    root: str | Path,
     *,
-    subset="train",
-    aus=DATASET_AUS["affwild2"],
-    annotations="auto",
-    images="auto",
-    landmarks="auto",
-    index="auto",
-    n_jobs=-1,
-    verbose=False,
-):
+    subset: Literal["train", "validation", "all"] = "train",
+    aus: Sequence[int] = DATASET_AUS["affwild2"],
+    annotations: str | Path = "auto",
+    images: str | Path = "auto",
+    landmarks: Any = "auto",
+    index: Any = "auto",
+    n_jobs: int | None = -1,
+    verbose: bool = False,
+) -> Bunch:
     """Load Aff-Wild2 as lazy faces with labels: the j-th label belongs to image j.
 
     Parameters

@@ -1,8 +1,12 @@
 """BP4D and BP4D+ from the folders in which they are distributed."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -31,6 +35,9 @@ from skfau.datasets._text_files import (
 from skfau.exceptions import LabelError
 from skfau.facs import DATASET_AUS
 
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
 _VIDEO = re.compile(r"([FM]\d{3})_T(\d+)")
 # Names such as AU06/F001_T1_AU06; the AU at the end may be missing.
 _INTENSITY = re.compile(r"AU0*(\d{1,2})/([FM]\d{3}_T\d+)(?:_AU0*\1)?")
@@ -55,15 +62,15 @@ BP4D+: spontaneous expressions of 140 subjects in 10 tasks, of which tasks 1, 6,
 
 
 def load_bp4d(
-    root,
+    root: str | Path,
     *,
-    aus=DATASET_AUS["bp4d"],
-    landmarks="auto",
-    first_frame="auto",
-    index="auto",
-    n_jobs=-1,
-    verbose=False,
-):
+    aus: Sequence[int] = DATASET_AUS["bp4d"],
+    landmarks: str | Path | None = "auto",
+    first_frame: Literal["auto", 0, 1] = "auto",
+    index: str | Path | None = "auto",
+    n_jobs: int | None = -1,
+    verbose: bool = False,
+) -> Bunch:
     """Load BP4D as lazy faces with labels, matched by frame number.
 
     Parameters
@@ -85,7 +92,7 @@ def load_bp4d(
     n_jobs : int or None, default=-1
         Number of processes that read what is not in the index, as in joblib.
     verbose : bool, default=False
-        Whether to show a progress bar.
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -114,15 +121,15 @@ def load_bp4d(
 
 
 def load_bp4d_plus(
-    root,
+    root: str | Path,
     *,
-    aus=DATASET_AUS["bp4d_plus"],
-    landmarks="auto",
-    first_frame="auto",
-    index="auto",
-    n_jobs=-1,
-    verbose=False,
-):
+    aus: Sequence[int] = DATASET_AUS["bp4d_plus"],
+    landmarks: Any = "auto",
+    first_frame: Any = "auto",
+    index: Any = "auto",
+    n_jobs: int | None = -1,
+    verbose: bool = False,
+) -> Bunch:
     """Load BP4D+ as lazy faces with labels, matched by frame number.
 
     Parameters

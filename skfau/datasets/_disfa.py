@@ -1,9 +1,13 @@
 """DISFA from the folders in which it is distributed, or as images."""
 
+from __future__ import annotations
+
 import os
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -37,6 +41,9 @@ from skfau.datasets._text_files import (
 from skfau.exceptions import DatasetError, LabelError
 from skfau.facs import DATASET_AUS
 
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
 _SUBJECT = re.compile(r"SN\d{3}")
 _AU_FILE = re.compile(r"(SN\d{3})_au0*(\d{1,2})\.txt", re.IGNORECASE)
 _LABEL_FOLDERS = ("ActionUnit_Labels", ".")
@@ -48,18 +55,18 @@ expert for the intensity (0 to 5) of 12 action units.
 
 
 def load_disfa(
-    root,
+    root: str | Path,
     *,
-    aus=DATASET_AUS["disfa"],
-    threshold=2,
-    images="auto",
-    camera="left",
-    landmarks="auto",
-    first_frame="auto",
-    index="auto",
-    n_jobs=-1,
-    verbose=False,
-):
+    aus: Sequence[int] = DATASET_AUS["disfa"],
+    threshold: int = 2,
+    images: str | Path = "auto",
+    camera: Literal["left", "right"] = "left",
+    landmarks: str | Path | None = "auto",
+    first_frame: Any = "auto",
+    index: Any = "auto",
+    n_jobs: int | None = -1,
+    verbose: bool = False,
+) -> Bunch:
     """Load DISFA as lazy faces with labels: video frame i has label line i + 1.
 
     Parameters

@@ -1,10 +1,13 @@
 """EmotioNet: images from the Internet, matched to their labels by file name."""
 
+from __future__ import annotations
+
 import os
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -42,15 +45,15 @@ class _Row(NamedTuple):
 
 
 def load_emotionet(
-    root,
+    root: str | Path,
     *,
-    subset="auto",
-    aus=DATASET_AUS["emotionet"],
-    images="auto",
-    index="auto",
-    n_jobs=-1,
-    verbose=False,
-):
+    subset: Literal["auto", "manual", "automatic"] = "auto",
+    aus: Sequence[int] = DATASET_AUS["emotionet"],
+    images: str | Path = "auto",
+    index: str | Path | None = "auto",
+    n_jobs: int | None = -1,
+    verbose: bool = False,
+) -> Bunch:
     """Load EmotioNet as lazy faces with labels, matched by file name.
 
     Parameters

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from skfau import __version__
 from skfau._arrays import stamp
 from skfau._cache_files import cache_path, read_arrays, settled, write_arrays
+from skfau._progress import Progress
 from skfau._warn import warn
 from skfau.exceptions import DatasetWarning
 
@@ -36,7 +36,7 @@ def read_indexed(recordings, *, index, name, n_jobs, verbose):
     n_jobs : int or None
         Number of processes that read what is not in the index, as in joblib.
     verbose : bool
-        Whether to show a progress bar.
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def _read_all(recordings, title, n_jobs, verbose):
     names, reads = [r.name for r in recordings], [r.read for r in recordings]
     records = []
     began = time.monotonic()
-    with tqdm(total=len(reads), desc=title, disable=not verbose, unit="file") as bar:
+    with Progress(f"Reading {title}", len(reads), "files", __name__, verbose) as bar:
         for read in reads:
             if time.monotonic() - began > _SERIAL_SECONDS:
                 break

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skfau._landmark_layouts import in_other_order
 from skfau.datasets._landmark_matlab import read_frame_files, read_tracked
 from skfau.datasets._landmark_pts import read_pts_folder
 from skfau.datasets._landmark_tables import is_tool_header, read_plain, read_tool
@@ -172,11 +173,7 @@ def known_layout(path, points, five):
             "68, or pass landmarks=None and add a column: "
             "faces.with_columns(five_points=...), by which FaceAligner aligns"
         )
-    eyes, mouth = points[:, 1] - points[:, 0], points[:, 3:].mean(axis=1)
-    down = mouth - points[:, :2].mean(axis=1)
-    turns = eyes[:, 0] * down[:, 1] - eyes[:, 1] * down[:, 0]
-    known = np.isfinite(turns)
-    if 2 * (turns[known] < 0).sum() > known.sum():
+    if in_other_order(points):
         raise DatasetError(
             f"{path} has 5 points a face in another order than the eye on the left of "
             "the image, the other eye, nose, the corner of the mouth on the left, the "

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from skfau._landmark_layouts import COUNTS, POINT_COUNTS
 from skfau.datasets._number_texts import to_float
 from skfau.datasets._text_files import read_lines
 from skfau.exceptions import DatasetError
-from skfau.facs import _POINT_COUNTS
 
 _HEADER = re.compile(r"\s*n_points\s*:\s*(\d+)\s*", re.IGNORECASE)
 _NUMBERED = re.compile(r".*?(\d+)")
@@ -37,9 +37,9 @@ def read_pts(path):
             f"{path} must hold {counts[0] if counts else 68} points, a line 'x y' "
             f"each, got {len(points)}; the file may be truncated"
         )
-    if len(points) not in _POINT_COUNTS:
+    if len(points) not in POINT_COUNTS:
         raise DatasetError(
-            f"{path} has {len(points)} points, expected 5, 49, 51, 66, 68, 468 or 478: "
+            f"{path} has {len(points)} points, expected {COUNTS}: "
             "where others lie on the face is not known"
         )
     points[np.isinf(points).any(axis=1)] = np.nan

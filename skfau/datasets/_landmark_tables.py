@@ -7,11 +7,11 @@ import re
 
 import numpy as np
 
+from skfau._landmark_layouts import COUNTS, POINT_COUNTS
 from skfau.datasets._landmark_people import follow_one
 from skfau.datasets._number_texts import plain_number, to_float
 from skfau.datasets._text_files import check_frames, csv_rows
 from skfau.exceptions import DatasetError
-from skfau.facs import _POINT_COUNTS
 
 _NAME = re.compile(r"[ \t]*[A-Za-z_]")
 _COORDINATE = re.compile(r"([xy])_(\d+)")
@@ -19,7 +19,6 @@ _COORDINATE = re.compile(r"([xy])_(\d+)")
 _NUMBER = re.compile(
     r"[ \t]*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[nN][aA][nN])[ \t]*"
 )
-_COUNTS = "5, 49, 51, 66, 68, 468 or 478"
 
 
 def is_tool_header(header):
@@ -33,10 +32,10 @@ def read_plain(path, lines, header, first):
     Returns frames (n,) and points (n, n_points, 2).
     """
     n_columns = len(header)
-    if (n_columns - 1) / 2 not in _POINT_COUNTS:
+    if (n_columns - 1) / 2 not in POINT_COUNTS:
         raise DatasetError(
             f"{path} must have 137 columns (frame, x1, y1, ..., x68, y68) or those of "
-            f"{_COUNTS} points, or the header of OpenFace or py-feat; got {n_columns} "
+            f"{COUNTS} points, or the header of OpenFace or py-feat; got {n_columns} "
             f"columns: {','.join(header)[:60]!r}"
         )
     skip = int(_NAME.match(header[0]) is not None)
@@ -146,10 +145,10 @@ def _point_columns(path, header):
             f"{path}, line 1: expected x_0, x_1, ... and as many y_0, y_1, ...; of "
             f"point {min(odd)} a column lacks"
         )
-    if n_points not in _POINT_COUNTS:
+    if n_points not in POINT_COUNTS:
         raise DatasetError(
             f"{path} has {n_points} points a face (x_0 to x_{n_points - 1}), expected "
-            f"{_COUNTS}: where others lie on the face is not known. Leave the columns "
+            f"{COUNTS}: where others lie on the face is not known. Leave the columns "
             "of the 68 points of iBUG, in their order"
         )
     if "frame" not in column:

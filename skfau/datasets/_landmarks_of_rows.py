@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skfau._progress import Progress
 from skfau.datasets._image_files import read_images
 from skfau.datasets._landmark_files import (
     known_layout,
@@ -15,7 +16,7 @@ from skfau.datasets._landmark_pts import read_pts
 from skfau.exceptions import DatasetError
 
 
-def landmarks_of_rows(landmarks, root, paths, columns, first):
+def landmarks_of_rows(landmarks, root, paths, columns, first, verbose=False):
     """Find the landmarks of each row.
 
     Parameters
@@ -30,6 +31,8 @@ def landmarks_of_rows(landmarks, root, paths, columns, first):
         Columns of the rows: ``video`` and ``frame``, where files are by video.
     first : int or None
         What the frames of the table count from.
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -48,18 +51,21 @@ def landmarks_of_rows(landmarks, root, paths, columns, first):
     else:
         found = _by_image(folders, root, paths)
     points, source = None, None
-    for path, rows, part, crowded in found:
-        several[crowded] = True
-        if not len(rows):
-            continue
-        if points is None:
-            points, source = np.full((len(paths), *part.shape[1:]), np.nan), path
-        if points.shape[1:] != part.shape[1:]:
-            raise DatasetError(
-                f"{source} and {path} hold {points.shape[1]} and {part.shape[1]} "
-                "points a face; give all rows the same"
-            )
-        points[rows] = part
+    shown = "Reading landmarks", len(paths), "rows", __name__, verbose
+    with Progress(*shown) as progress:
+        for path, rows, part, crowded in found:
+            several[crowded] = True
+            if not len(rows):
+                continue
+            if points is None:
+                points, source = np.full((len(paths), *part.shape[1:]), np.nan), path
+            if points.shape[1:] != part.shape[1:]:
+                raise DatasetError(
+                    f"{source} and {path} hold {points.shape[1]} and {part.shape[1]} "
+                    "points a face; give all rows the same"
+                )
+            points[rows] = part
+            progress.update(len(rows))
     if points is None:
         raise _nothing(folders[0], paths, columns)
     name = "five_points" if points.shape[1] == 5 else "landmarks"

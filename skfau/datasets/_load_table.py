@@ -1,9 +1,14 @@
 """Faces and labels from a table of one's own."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from skfau._warn import warn
@@ -26,6 +31,9 @@ from skfau.exceptions import (
 )
 from skfau.faces import Faces
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 _DESCR = """\
 Faces from {source}: {n_rows} rows with an image. Left out: {n_lost} rows without an
 image; {n_unlabelled} rows have no label, {n_bare} no landmarks; in {n_several} the file
@@ -34,15 +42,16 @@ of landmarks shows several faces. `report` names them.
 
 
 def load_table(
-    source,
+    source: str | Path | DataFrame | Mapping[str, ArrayLike],
     *,
-    root=None,
-    aus=None,
-    threshold=None,
-    unknown=(),
-    landmarks=None,
-    first_frame="auto",
-):
+    root: str | Path | None = None,
+    aus: Sequence[int] | None = None,
+    threshold: float | None = None,
+    unknown: float | tuple[float, ...] = (),
+    landmarks: str | Path | None = None,
+    first_frame: Literal["auto", 0, 1] = "auto",
+    verbose: bool = False,
+) -> Bunch:
     """Load faces and labels from a CSV file or a DataFrame.
 
     Parameters
@@ -66,6 +75,8 @@ def load_table(
     first_frame : {"auto", 0, 1}, default="auto"
         What the table calls the first frame of a video; "auto" is 0 if it has a frame
         0 or no column ``frame``, else 1, with a `DatasetWarning` if it has no frame 1.
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -91,10 +102,11 @@ def load_table(
     >>> load_table({"path": [image], "AU1": [0], "AU12": [np.nan]}).target
     array([[ 0., nan]], dtype=float32)
     """
-    return _load(source, root, aus, threshold, unknown, landmarks, first_frame)
+    files = landmarks, first_frame, verbose
+    return _load(source, root, aus, threshold, unknown, *files)
 
 
-def _load(source, root, aus, threshold, unknown, landmarks, first_frame):
+def _load(source, root, aus, threshold, unknown, landmarks, first_frame, verbose):
     if first_frame not in ("auto", 0, 1):
         raise ValueError(f"first_frame must be 'auto', 0 or 1, got {first_frame!r}")
     intense = threshold is not None
@@ -114,11 +126,13 @@ def _load(source, root, aus, threshold, unknown, landmarks, first_frame):
     first = _first(name, columns.get("frame"), first_frame)
     found = None
     if are_videos(paths):
-        here, paths, found = _find_frames(name, here, paths, columns, first, where)
+        here, paths, found = _find_frames(
+            name, here, paths, columns, first, where, verbose
+        )
     kept = {c: typed(c, np.asarray(values)[here]) for c, values in columns.items()}
     if found is not None:
         kept = with_keys(found, kept, [where[k] for k in np.flatnonzero(here)])
-    points, several = landmarks_of_rows(landmarks, root, paths, kept, first)
+    points, several = landmarks_of_rows(landmarks, root, paths, kept, first, verbose)
     if several.any():
         warn(
             f"in {several.sum()} of {len(several)} rows of {name} the file of "
@@ -211,11 +225,12 @@ def _find_images(name, root, paths, where):
     return here, [path for path, found in zip(full, here, strict=True) if found]
 
 
-def _find_frames(name, here, paths, columns, first, where):
+def _find_frames(name, here, paths, columns, first, where, verbose):
     """Return which rows have a frame, its video, and the frames; warn of others."""
     rows = np.flatnonzero(here)
     given = {c: columns[c][rows] for c in ("frame", "time", "person") if c in columns}
-    found = find_frames(paths, given, min(first, 1), [where[row] for row in rows])
+    places = [where[row] for row in rows]
+    found = find_frames(paths, given, min(first, 1), places, verbose)
     if first > 1:
         warn(
             f"{name} has neither a frame 0 nor a frame 1: its frames are taken to "

@@ -1,6 +1,8 @@
 """Published partitions of subjects, and the frames that a whole data set holds."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
 
 from skfau._warn import warn
 from skfau.exceptions import DatasetWarning
@@ -31,7 +33,10 @@ _SHOWN = 12  # names in a warning
 _LONGER = "have more images than labels, which are of other frames if the rate differs"
 
 
-def published_folds(name, numbering="jaa"):
+def published_folds(
+    name: Literal["bp4d", "disfa"],
+    numbering: Literal["jaa", "me-graphau", "au-net"] = "jaa",
+) -> tuple[tuple[str, ...], ...]:
     """Return the test subjects of each fold of a published partition.
 
     JAA-Net, ME-GraphAU and AU-Net use the same three parts of BP4D's 41 and DISFA's

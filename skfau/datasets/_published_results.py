@@ -1,10 +1,15 @@
 """Results that papers print, with the table of each and its misprints."""
 
+from __future__ import annotations
+
 import csv
 from importlib.resources import files
+from typing import Literal
 
 import numpy as np
 from sklearn.utils import Bunch
+
+from skfau._pandas import import_pandas
 
 _FILE = "_published_results.csv"
 _DESCR = """Published results of AU detection
@@ -31,7 +36,13 @@ printed; their note says what the AUs average to.
 """
 
 
-def published_results(dataset=None, *, metric="f1", as_frame=False):
+def published_results(
+    dataset: Literal["bp4d", "bp4d_plus", "disfa", "emotionet", "affwild2_2020"]
+    | None = None,
+    *,
+    metric: Literal["f1", "accuracy"] = "f1",
+    as_frame: bool = False,
+) -> Bunch:
     """Return the results that papers report: a row per method, with its source.
 
     Parameters
@@ -85,9 +96,7 @@ default=None
     codes = [name for name in codes if name.startswith("AU")]
     data = _as_records(chosen, codes)
     if as_frame:
-        import pandas as pd
-
-        data = pd.DataFrame(data)
+        data = import_pandas("as_frame=True").DataFrame(data)
     aus = tuple(int(code[2:]) for code in codes)
     return Bunch(data=data, aus=aus, DESCR=_DESCR.format(n_rows=len(chosen)))
 

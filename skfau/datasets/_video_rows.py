@@ -47,7 +47,7 @@ def are_videos(paths):
     return any(videos)
 
 
-def find_frames(paths, columns, first, where):
+def find_frames(paths, columns, first, where, verbose=False):
     """Find the frame of each row.
 
     Parameters
@@ -61,6 +61,8 @@ def find_frames(paths, columns, first, where):
         Number of the first frame of a video.
     where : sequence of str
         Place of each row in the table, for errors.
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def find_frames(paths, columns, first, where):
         frame of a video.
     """
     names, video = np.unique(paths, return_inverse=True)
-    store = VideoStore(names.tolist())
+    store = VideoStore(names.tolist(), verbose)
     if "frame" in columns:
         frames = np.asarray(columns["frame"]) - first
         inside = (frames >= 0) & (frames < store.counts[video])

@@ -1,9 +1,13 @@
 """Random changes to a batch of faces: geometry, light, and mixtures of two faces."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from skfau._validation import Interval
@@ -104,6 +108,14 @@ class FaceAugmentation(BaseEstimator):
         Probability of each of the network's three colour planes to be black.
     label_smoothing : float, default=0.0
         How far training labels move to one half: 0.1 makes them 0.05 and 0.95.
+    colour_transform : callable, default=None
+        A change of colours by another library, as ``v2.ColorJitter``,
+        ``v2.GaussianBlur`` or ``v2.RandomErasing`` of torchvision, or several in
+        ``v2.Compose``. It is called with one face at a time, a uint8 tensor (3, H, W),
+        RGB, of the faces' own size, on the CPU, and returns one of the same type and
+        size. What it draws from torch's generator follows from ``random_state``. What
+        moves pixels is refused as far as its name tells; so is what scales them to
+        floats or resizes.
 
     Examples
     --------
@@ -125,24 +137,26 @@ class FaceAugmentation(BaseEstimator):
         "mixup": [Interval(Real, 0, None, closed="left")],
         "channel_drop": [Interval(Real, 0, 1, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "colour_transform": [callable, None],
     }
 
     def __init__(
         self,
         *,
-        flip=0.5,
-        rotation=0.0,
-        scale=0.0,
-        shift=0.0,
-        crop=0.0,
-        brightness=0.0,
-        contrast=0.0,
-        cutmix=0.0,
-        cutmix_overlap=0.0,
-        mixup=0.0,
-        channel_drop=0.0,
-        label_smoothing=0.0,
-    ):
+        flip: float = 0.5,
+        rotation: float = 0.0,
+        scale: float = 0.0,
+        shift: float = 0.0,
+        crop: float = 0.0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        cutmix: float = 0.0,
+        cutmix_overlap: float = 0.0,
+        mixup: float = 0.0,
+        channel_drop: float = 0.0,
+        label_smoothing: float = 0.0,
+        colour_transform: Callable[..., Any] | None = None,
+    ) -> None:
         self.flip = flip
         self.rotation = rotation
         self.scale = scale
@@ -155,8 +169,9 @@ class FaceAugmentation(BaseEstimator):
         self.mixup = mixup
         self.channel_drop = channel_drop
         self.label_smoothing = label_smoothing
+        self.colour_transform = colour_transform
 
-    def draw(self, n_faces, rng):
+    def draw(self, n_faces: int, rng: np.random.Generator) -> Geometry:
         """Draw the geometry, light and mixture of `n_faces` faces.
 
         Parameters
@@ -193,7 +208,9 @@ class FaceAugmentation(BaseEstimator):
             share = np.float32(rng.beta(self.mixup, self.mixup, size=n_faces))
         return Geometry(flip, warp, gain, bias, planes, partner, share)
 
-    def soften(self, labels, geometry):
+    def soften(
+        self, labels: NDArray[np.float32], geometry: Geometry
+    ) -> NDArray[np.float32]:
         """Return the labels of faces that were mixed, and smooth them.
 
         Parameters
@@ -213,7 +230,7 @@ class FaceAugmentation(BaseEstimator):
             labels = share * labels + (1 - share) * labels[geometry.partner]
         return (1 - self.label_smoothing) * labels + self.label_smoothing / 2
 
-    def centre(self, n_faces):
+    def centre(self, n_faces: int) -> Geometry:
         """Return the geometry at test time: the central window, nothing random."""
         side = 1 - self.crop
         return Geometry(

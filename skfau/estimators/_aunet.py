@@ -1,6 +1,10 @@
 """`AUNetClassifier`: the system of Yang, Hristov, Shen, Lin and Pantic."""
 
+from __future__ import annotations
+
 import copy
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -147,7 +151,7 @@ class AUNetClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -157,8 +161,8 @@ class AUNetClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -254,45 +258,45 @@ class AUNetClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        backbone="fan",
-        weights=None,
-        fan_weights=None,
-        fan_width=None,
-        fan_stacks=None,
-        fan_epochs=40,
-        temporal=True,
-        interval=10,
-        static_share=0.9,
-        motion_share=0.1,
-        label_vae=True,
-        latent_dim=None,
-        kl_weight=0.3,
-        consistency_weight=1.0,
-        class_weight="inverse_rate",
-        feature_cache=None,
-        lr_decay=0.3,
-        lr_decay_epochs=4,
-        aus=DATASET_AUS["bp4d"],
-        image_size=256,
-        grayscale=False,
-        augmentation="published",
-        lr=1e-4,
-        weight_decay=0.0,
-        batch_size=64,
-        max_epochs=12,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: Literal["fan", "resnet18", "resnet34", "resnet50", "tiny"] = "fan",
+        weights: str | Path | None = None,
+        fan_weights: str | Path | None = None,
+        fan_width: int | None = None,
+        fan_stacks: int | None = None,
+        fan_epochs: int = 40,
+        temporal: bool = True,
+        interval: int = 10,
+        static_share: float = 0.9,
+        motion_share: float = 0.1,
+        label_vae: bool = True,
+        latent_dim: int | None = None,
+        kl_weight: float = 0.3,
+        consistency_weight: float = 1.0,
+        class_weight: Literal["soft_balance", "inverse_rate"] | None = "inverse_rate",
+        feature_cache: str | Path | None = None,
+        lr_decay: float = 0.3,
+        lr_decay_epochs: int = 4,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 256,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 1e-4,
+        weight_decay: float = 0.0,
+        batch_size: int = 64,
+        max_epochs: int = 12,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: AUNetClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):
@@ -422,6 +426,7 @@ class AUNetClassifier(BaseAUClassifier):
             interval=self._interval,
             augmentation=self._augmentation,
             cache_dir=self.feature_cache,
+            **self._shown("Applying"),
         )
 
     def _exported(self, face_size):
@@ -429,7 +434,7 @@ class AUNetClassifier(BaseAUClassifier):
             return super()._exported(face_size)
         return ExportedFrames(self.net_.module_, face_size, self._augmentation)
 
-    def load_published(self, path):
+    def load_published(self, path: str | Path) -> Self:
         """Load the weights that the authors published.
 
         Parameters

@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import torch
-from tqdm import trange
 
 from skfau._columns import names_of
+from skfau._progress import Progress
 from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._batches import FaceBatches, PreparedNetwork
-from skfau.estimators._callbacks import ProgressBar, plain_history
+from skfau.estimators._callbacks import plain_history
 from skfau.estimators._neighbours import Neighbourhood
 from skfau.estimators._torch_state import PrivateStream, derive_seed
 from skfau.estimators._training import make_training_net
@@ -72,7 +72,7 @@ def train_fan(module, faces, *, n_epochs, batch_size, device, seed, verbose):
     seed : int
         Fixes everything random.
     verbose : int
-        1 shows a progress bar.
+        1 shows progress on standard error.
 
     Returns
     -------
@@ -104,11 +104,9 @@ def train_fan(module, faces, *, n_epochs, batch_size, device, seed, verbose):
         learning_rate_factor=lambda e: (1 + math.cos(math.pi * e / n_epochs)) / 2,
         lr_factors={},
     )
-    bar = None
-    if verbose:
-        bar = ProgressBar(n_epochs, -(-len(faces) // batch_size), "FAN")
     try:
-        net.run_epochs(batches, n_epochs, bar=bar)
+        title = "Training the alignment network"
+        net.run_epochs(batches, n_epochs, title=title, verbose=verbose)
     finally:
         fan.requires_grad_(False).eval()
     return plain_history(net.history)
@@ -157,7 +155,7 @@ def fit_label_vaes(labels, dataset, aus, *, latent_dim, kl_weight, seed, verbose
     seed : int
         Fixes everything random.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress on standard error.
 
     Returns
     -------
@@ -200,9 +198,12 @@ def latent_dim_of(aus):
 
 def _train_label_vae(vae, labels, kl_weight, generator, verbose):
     optimizer = torch.optim.Adam(vae.parameters(), lr=_VAE_LR)
-    for _ in trange(_VAE_EPOCHS, desc="label VAE", unit="epoch", disable=not verbose):
-        order = torch.randperm(len(labels), generator=generator)
-        for rows in order.split(_VAE_BATCH_SIZE):
-            optimizer.zero_grad()
-            vae.loss(labels[rows], generator, kl_weight=kl_weight).backward()
-            optimizer.step()
+    shown = "Training a label VAE", _VAE_EPOCHS, "epochs", __name__, verbose
+    with Progress(*shown) as progress:
+        for _ in range(_VAE_EPOCHS):
+            order = torch.randperm(len(labels), generator=generator)
+            for rows in order.split(_VAE_BATCH_SIZE):
+                optimizer.zero_grad()
+                vae.loss(labels[rows], generator, kl_weight=kl_weight).backward()
+                optimizer.step()
+            progress.update()

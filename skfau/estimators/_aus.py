@@ -53,14 +53,6 @@ def au_number(name):
     return number
 
 
-def two_classes(n_aus):
-    """Return `classes_`: two for every AU, as one 2-D array.
-
-    All scorers of scikit-learn accept this form, for one, two or more AUs.
-    """
-    return np.tile([0, 1], (n_aus, 1))
-
-
 def count_labels(labels, aus, weights=None, kept=None):
     """Return positive and known labels per AU, int64 (2, n_aus).
 

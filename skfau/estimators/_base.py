@@ -1,17 +1,23 @@
 """The base of the AU classifiers: data, training, persistence and prediction, once."""
 
-from copy import deepcopy
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skfau import _single_au as single
 from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
+from skfau._unwrap import is_binary
 from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _bounds, _fitting, _persistence
-from skfau.estimators._aus import count_labels, drop_rows, resolve_aus, two_classes
+from skfau.estimators._aus import count_labels, drop_rows, resolve_aus
 from skfau.estimators._batches import FaceBatches, apply_network, logits_of, window_of
 from skfau.estimators._callbacks import check_callbacks, plain_history
 from skfau.estimators._checkpoint import fit_fingerprint
@@ -27,14 +33,20 @@ from skfau.estimators._parameters import (
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
 from skfau.estimators._training import INIT
+from skfau.faces import Faces
 from skfau.metrics import au_f1_score
 
 _TRIED = 8  # faces on which a fit tries its network
 
 
 class BaseAUClassifier(
-    *(SharedParameters, RemembersSubjects, TableOutput, WritesONNX, FitsTogether),
-    *(ClassifierMixin, BaseEstimator),
+    SharedParameters,
+    RemembersSubjects,
+    TableOutput,
+    WritesONNX,
+    FitsTogether,
+    ClassifierMixin,
+    BaseEstimator,
 ):
     """Base of the AU classifiers: data, training, persistence and prediction, once.
 
@@ -52,8 +64,8 @@ class BaseAUClassifier(
         AU numbers, in the order of the columns.
     n_aus_ : int
         Their number.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows; with
         ``sample_weight`` float64, the sums of weights of mean 1.
@@ -189,24 +201,36 @@ class BaseAUClassifier(
             augmentation=self._augmentation,
             method=method,
             columns=self.net_.system.inputs,
+            **self._shown("Applying"),
         )
+
+    def _shown(self, doing):
+        """Return how progress is shown, as arguments of what trains or applies."""
+        return {"title": f"{doing} {type(self).__name__}", "verbose": self.verbose}
 
     # -- fitting ------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train the network on faces whose AUs are known.
 
         Parameters
         ----------
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB. Rows without a face (all landmarks NaN) are left out.
-        y : array-like of shape (n_samples, n_aus)
-            1 where the AU occurs, 0 where it does not, NaN where that is unknown. A
-            column may be all NaN if the classifier that training starts from
-            (`init_from`, `warm_start`) knows that AU: it keeps its branch, which no
-            label of its own teaches, and is predicted as the others are. Layers that
-            it shares with other AUs go on learning.
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
+            1 where the AU occurs, 0 where it does not, NaN where that is unknown. After
+            labels of a single AU of shape (n_samples,) `classes_`, `predict` and
+            `predict_proba` have the shapes of scikit-learn's two classes. A column may
+            be all NaN if the classifier that training starts from (`init_from`,
+            `warm_start`) knows that AU: it keeps its branch, which no label of its own
+            teaches, and is predicted as the others are. Layers that it shares with
+            other AUs go on learning.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each face in all parts of the loss, at least 0; only their ratios
             count. Rows of weight 0 are left out. A face weighs as much where another
@@ -262,21 +286,27 @@ class BaseAUClassifier(
             held_out = _fitting.EarlyStopping(self._probabilities, *test, self.patience)
         with threads(self.n_threads):
             net, fresh = self._start(*train, aus, seed, going_on, held_out)
+            self.classes_ = single.classes_of(y)
             state = _fitting.saved_state(checkpoint, net)
             self._pretrain(net, *train[:2], fresh=() if state else fresh)
             self.net_ = net
             # Resume first: cached features are keyed by the weights.
             n_left = _fitting.resume(net, self.max_epochs, held_out, state)
             batches = self._make_batches(net, *train)
-            how = n_left, self.max_epochs, held_out, checkpoint
-            bar_name = type(self).__name__ if self.verbose else None
+            how = n_left, held_out, checkpoint, self._shown("Fitting")
             with self._remembering(everyone, taught):
-                _fitting.train(net, batches, train[:2], *how, bar_name)
+                _fitting.train(net, batches, train[:2], *how)
         self._refuse_divergence(train[0])
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         """Train one epoch more on these faces, keeping optimiser and history.
 
         The first call also decides the class weights, from its own labels. There
@@ -288,10 +318,14 @@ class BaseAUClassifier(
         ----------
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB.
-        y : array-like of shape (n_samples, n_aus)
-            1, 0, or NaN where unknown.
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
+            1, 0, or NaN where unknown. The first call decides the shapes of what is
+            predicted.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             As in `fit`; their ratios count within one call.
+        classes : array-like or None, default=None
+            Ignored: scikit-learn names here what labels there are, which for AUs is
+            always 0, 1 and NaN.
 
         Returns
         -------
@@ -299,7 +333,7 @@ class BaseAUClassifier(
             The classifier.
         """
         if several(self.device):
-            return self._fit_together("partial_fit", X, y, sample_weight)
+            return self._fit_together("partial_fit", X, y, sample_weight, classes)
         going_on = hasattr(self, "net_")
         *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
         taught = _persistence.subjects_of(self if going_on else self.init_from)
@@ -311,10 +345,12 @@ class BaseAUClassifier(
             else:
                 seed = _fitting.draw_seed(self.random_state)
                 net, fresh = self._start(*train, aus, seed)
+                self.classes_ = single.classes_of(y)
             self._pretrain(net, *train[:2], fresh=fresh)
             self.net_ = net
+            batches = self._make_batches(net, *train)
             with self._remembering(train[0], taught):
-                net.run_epochs(self._make_batches(net, *train), 1, data=train[:2])
+                net.run_epochs(batches, 1, data=train[:2], **self._shown("Fitting"))
         self._refuse_divergence(train[0])
         return self
 
@@ -346,7 +382,8 @@ class BaseAUClassifier(
         kept = aus if going_on else _persistence.aus_of(self.init_from)
         task = Task(aus, count_labels(labels, aus, weights, kept), labels)
         net = self._make_net(task, seed)
-        _fitting.training_columns(net.system, faces, self._augmentation)
+        columns = _fitting.training_columns(net.system, faces, self._augmentation)
+        _fitting.warn_few_landmarks(faces, columns)
         check_callbacks(net, held_out is not None)
         network = net.module_.network
         fresh = list(network.state_dict())
@@ -386,7 +423,6 @@ class BaseAUClassifier(
     def _describe(self, net, task):
         """Set the fitted attributes that say what was learned, but not `net_`."""
         self.aus_, self.n_aus_ = tuple(task.aus), task.n_aus
-        self.classes_ = two_classes(task.n_aus)
         self.label_counts_ = task.label_counts
         for name, value in net.system.attributes.items():
             setattr(self, name, value)
@@ -415,7 +451,7 @@ class BaseAUClassifier(
 
     # -- predicting ----------------------------------------------------------------
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probability of every AU in every face.
 
         Parameters
@@ -428,7 +464,8 @@ class BaseAUClassifier(
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
             In [0, 1], columns in the order of `aus_`; NaN in rows without a face. A
             DataFrame with columns ``AU1``, ... and rows named as the faces are, after
-            ``set_output(predict_proba="pandas")``.
+            ``set_output(predict_proba="pandas")``. Of shape (n_samples, 2), without
+            the AU and with it, after labels of shape (n_samples,).
 
         Raises
         ------
@@ -438,6 +475,9 @@ class BaseAUClassifier(
 
         Warns
         -----
+        MissingFaceWarning
+            After labels of shape (n_samples,), if a row is NaN: scikit-learn's tools
+            for two classes take that for an absent AU.
         UnlikeTrainingWarning
             If the faces are not aligned, not square or grey, those of the training were
             aligned, square or in colours.
@@ -447,7 +487,7 @@ class BaseAUClassifier(
     def _probabilities(self, X):
         return self._run(X, lambda outputs: torch.sigmoid(logits_of(outputs)))
 
-    def predict(self, X):
+    def predict(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return which AUs occur: 1 where the probability is at least 0.5.
 
         Parameters
@@ -459,12 +499,19 @@ class BaseAUClassifier(
         -------
         occurrence : ndarray of shape (n_samples, n_aus), dtype float32
             0 or 1; NaN in rows without a face. `AUThresholdClassifier` learns other
-            thresholds.
+            thresholds. Of shape (n_samples,) after labels of that shape, and int64
+            where all rows have a face.
         """
-        probabilities = self._probabilities(X)
-        return np.where(np.isnan(probabilities), probabilities, probabilities >= 0.5)
+        called = self._probabilities(X)
+        called = np.where(np.isnan(called), called, called >= 0.5)
+        return single.as_occurrence(called, binary=is_binary(self))
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Return the mean F1 over the AUs, over frames whose label is known.
 
         It is `skfau.metrics.au_f1_score` with its defaults, not the exact-match
@@ -475,7 +522,7 @@ class BaseAUClassifier(
         ----------
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces, RGB.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             1, 0, or NaN where unknown.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             How often each row counts, at least 0; None is once.
@@ -493,7 +540,8 @@ class BaseAUClassifier(
             ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
         warn_of_training_subjects(self, X)
-        predicted, labels = self.predict(X), check_au_labels(y)
+        predicted, y = single.as_columns(self.predict(X)), single.as_columns(y)
+        labels = check_au_labels(y)
         resolve_aus(self.aus_, y, labels.shape[1])
         return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
 
@@ -507,7 +555,7 @@ class BaseAUClassifier(
         refuse_broken_values(values, faces)
         return values
 
-    def input_window(self, image_shape):
+    def input_window(self, image_shape: tuple[int, int]) -> tuple[float, ...]:
         """Return which part of a face the network sees when it predicts.
 
         Maps of the network, such as ``attention_maps``, cover this window.
@@ -529,12 +577,12 @@ class BaseAUClassifier(
     # -- keeping --------------------------------------------------------------------
 
     @property
-    def history_(self):
+    def history_(self) -> list[dict[str, Any]]:
         """List of one dict per epoch: ``train_loss``, its parts, ``valid_f1``."""
         check_is_fitted(self, "net_")
         return plain_history(self.net_.history)
 
-    def network_state(self):
+    def network_state(self) -> dict[str, NDArray[Any]]:
         """Return the network's weights and buffers as NumPy arrays by name.
 
         Returns
@@ -546,7 +594,7 @@ class BaseAUClassifier(
         state = self.net_.module_.network.state_dict()
         return {k: v.cpu().numpy().copy(order="C") for k, v in state.items()}
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write the fitted classifier to one file that runs no code when read.
 
         Parameters
@@ -579,6 +627,7 @@ class BaseAUClassifier(
         header = {
             "class": type(self).__name__,
             "aus": self.aus_,
+            "binary": is_binary(self),
             "label_counts": self.label_counts_.tolist(),
             "constants": self.net_.system.given,
             "history": self.history_,
@@ -589,7 +638,7 @@ class BaseAUClassifier(
         return header, self.network_state()
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> Any:
         """Read a classifier written by `save`.
 
         Parameters
@@ -623,6 +672,8 @@ class BaseAUClassifier(
             net = new._remake_net({name: state[name] for name in header["constants"]})
         _persistence.fill(net, header, state)
         new._describe(net, Task(new.aus_, new.label_counts_))
+        binary = _bounds.read_binary(header)
+        new.classes_ = single.two_classes(new.n_aus_, binary=binary)
         new.net_ = net
         new.train_subjects_ = _persistence.subjects_in(header)
         new._trained_on = kind_in(header)
@@ -641,22 +692,6 @@ class BaseAUClassifier(
             return
         nets = self.net_, self._remake_net(self.net_.system.buffers)
         _persistence.check_same_shapes(*(net.module_.network for net in nets), changed)
-
-    def __sklearn_clone__(self):
-        # `init_from` is where a fit starts, not a part of it: cloned, it would lose
-        # its weights in every fold.
-        parameters = self.get_params(deep=False)
-        new = type(self)(
-            **{
-                name: value if name == "init_from" else clone(value, safe=False)
-                for name, value in parameters.items()
-            }
-        )
-        # As scikit-learn's own clone: what set_output and set_fit_request chose.
-        for name in ("_sklearn_output_config", "_metadata_request"):
-            if hasattr(self, name):
-                setattr(new, name, deepcopy(getattr(self, name)))
-        return new
 
     def __getstate__(self):
         state = dict(super().__getstate__())
@@ -682,9 +717,4 @@ class BaseAUClassifier(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
-        tags.target_tags.two_d_labels = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = False
-        tags.classifier_tags.multi_label = True
-        tags.classifier_tags.multi_class = False
         return tags

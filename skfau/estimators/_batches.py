@@ -7,8 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from skfau._progress import Progress
 from skfau.estimators._augmentation import CutMix, still
 from skfau.estimators._aus import rows_with_face
+from skfau.estimators._pixel_transforms import transform_faces
 from skfau.estimators._shares import own_rows
 from skfau.faces import Faces
 from skfau.facs import FLIP_68, FLIP_AUS
@@ -48,6 +50,9 @@ class FaceBatches(torch.utils.data.Dataset):
         How much each face counts in the loss, also where another is mixed in; None
         weighs all alike.
     """
+
+    # Which inputs are pixels.
+    image_names = ("images",)
 
     def __init__(
         self,
@@ -103,6 +108,16 @@ class FaceBatches(torch.utils.data.Dataset):
             own=own,
         )
         inputs |= self._beside(rows, geometry, mix, own)
+        if getattr(self.augmentation, "colour_transform", None) is not None:
+            # A face and its neighbours change in the same way.
+            seeds = self.rng.integers(2**63, size=len(rows))
+            seeds_of = dict.fromkeys(self.image_names, seeds[own])
+            if "others" in inputs:
+                seeds_of["others"] = seeds[geometry.partner[own]]
+            for name in inputs.keys() & seeds_of.keys():
+                inputs[name] = transform_faces(
+                    self.augmentation.colour_transform, inputs[name], seeds_of[name]
+                )
         inputs |= {name: columns.pop(name)[own] for name in self.inputs}
         return inputs, self._targets(rows, labels, columns)
 
@@ -456,6 +471,8 @@ def apply_network(
     augmentation=None,
     method="forward",
     columns=(),
+    title="Applying a network",
+    verbose=0,
 ):
     """Return `select` of the network's outputs for every face.
 
@@ -477,6 +494,10 @@ def apply_network(
         Method of the network to call.
     columns : tuple of str, default=()
         What the network takes beside the images: ``("landmarks",)`` or nothing.
+    title : str, default="Applying a network"
+        What the progress says is done.
+    verbose : int, default=0
+        Whether to show it on standard error.
 
     Returns
     -------
@@ -493,12 +514,14 @@ def apply_network(
         shape = forward(blank, np.arange(1)).shape[1:]
         return np.full((len(faces), *shape), np.nan, np.float32)
     out = None
-    for start in range(0, len(found), batch_size):
-        rows = found[start : start + batch_size]
-        values = forward(faces, rows)
-        if out is None:
-            out = np.full((len(faces), *values.shape[1:]), np.nan, np.float32)
-        out[rows] = values
+    with Progress(title, len(found), "faces", __name__, verbose) as progress:
+        for start in range(0, len(found), batch_size):
+            rows = found[start : start + batch_size]
+            values = forward(faces, rows)
+            if out is None:
+                out = np.full((len(faces), *values.shape[1:]), np.nan, np.float32)
+            out[rows] = values
+            progress.update(len(rows))
     return out
 
 

@@ -50,6 +50,15 @@ def read_labels(header):
     return tuple(aus), counts
 
 
+def read_binary(header):
+    """Return whether a file's classifier was fitted to labels of shape (n,)."""
+    # Older files do not say.
+    binary = header.get("binary", False)
+    if type(binary) is not bool or (binary and len(header["aus"]) > 1):
+        raise ValueError(f"its 'binary' is {str(binary)[:60]}, expected a bool")
+    return binary
+
+
 class Bounded(TorchDispatchMode):
     """Stop the making of a network that is larger than a state that is to fill it.
 

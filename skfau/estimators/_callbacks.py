@@ -10,7 +10,6 @@ import torch
 from skorch import callbacks as skorch_callbacks
 from skorch.callbacks import (
     BatchScoring,
-    Callback,
     Checkpoint,
     EarlyStopping,
     EpochScoring,
@@ -21,7 +20,6 @@ from skorch.callbacks import (
     PassthroughScoring,
     TrainEndCheckpoint,
 )
-from tqdm import tqdm
 
 REFUSED = {
     BatchScoring: "a batch holds pixels and what the loss takes, and no X and y to "
@@ -277,34 +275,6 @@ def noted_interrupts():
         yield came
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-class ProgressBar(Callback):
-    """A bar over the batches of all epochs, with the last epoch's loss beside it."""
-
-    def __init__(self, n_epochs, n_batches, description):
-        self.n_epochs = n_epochs
-        self.n_batches = n_batches
-        self.description = description
-
-    def on_train_begin(self, net, **kwargs):
-        """Open the bar where a resumed run left it."""
-        self.bar_ = tqdm(
-            total=self.n_epochs * self.n_batches,
-            initial=len(net.history) * self.n_batches,
-            desc=self.description,
-            unit="batch",
-        )
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        """Advance by one batch."""
-        self.bar_.update(1)
-
-    def on_epoch_end(self, net, **kwargs):
-        """Show the epoch's figures."""
-        last = plain_history(net.history)[-1]
-        shown = {k: f"{last[k]:.3f}" for k in ("train_loss", "valid_f1") if k in last}
-        self.bar_.set_postfix(shown)
 
 
 def plain_history(history):

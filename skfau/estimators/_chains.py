@@ -5,8 +5,12 @@ name, its parameters and its fitted attributes, in JSON; arrays lie beside it. O
 classes that are listed here are written and made again.
 """
 
+from __future__ import annotations
+
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
@@ -62,7 +66,7 @@ _LEFT_OUT = {*NOT_SAVED, "memory"}
 _CHOICES = {"default", "pandas", "polars"}
 
 
-def save(model, path):
+def save(model: Any, path: str | Path) -> None:
     """Write a model to one file that runs no code when read.
 
     Parameters
@@ -118,7 +122,7 @@ def save(model, path):
     _persistence.write_file(path, header, writer.arrays)
 
 
-def load(path, *, classes=()):
+def load(path: str | Path, *, classes: Sequence[type] = ()) -> Any:
     """Read a model written by `save`, or by the method ``save`` of a classifier.
 
     Parameters

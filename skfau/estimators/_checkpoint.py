@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import torch
@@ -67,7 +68,10 @@ def _update(digest, value):
         for name, array in value.network_state().items():
             digest.update(name.encode() + array.tobytes())
     elif hasattr(value, "get_params"):
-        digest.update(repr(sorted(value.get_params().items())).encode())
+        _update(digest, dict(sorted(value.get_params(deep=False).items())))
+    elif isinstance(value, FunctionType) and "<" not in value.__qualname__:
+        # A name lasts, unlike an address; <lambda> is the name of many.
+        digest.update(f"{value.__module__}.{value.__qualname__}".encode())
     elif isinstance(value, (str, Path)) and Path(value).is_file():
         # Stamp the file, not its path: one file may be given as several paths.
         digest.update(repr(stamp(str(Path(value).resolve()))).encode())

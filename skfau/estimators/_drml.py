@@ -1,8 +1,13 @@
 """`DRMLClassifier`: the system of Zhao et al. (CVPR 2016)."""
 
+from __future__ import annotations
+
 from functools import partial
 from numbers import Real
+from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from skfau._validation import Interval
@@ -82,7 +87,7 @@ class DRMLClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -92,8 +97,8 @@ class DRMLClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -151,32 +156,32 @@ class DRMLClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        channels=16,
-        dropout=0.5,
-        region_layer=True,
-        lr_decay=0.1,
-        lr_decay_epochs=5,
-        aus=DATASET_AUS["bp4d"],
-        image_size=170,
-        grayscale=False,
-        augmentation="published",
-        lr=1e-3,
-        weight_decay=5e-4,
-        batch_size=128,
-        max_epochs=20,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        channels: int = 16,
+        dropout: float = 0.5,
+        region_layer: bool = True,
+        lr_decay: float = 0.1,
+        lr_decay_epochs: int = 5,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 170,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 1e-3,
+        weight_decay: float = 5e-4,
+        batch_size: int = 128,
+        max_epochs: int = 20,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: DRMLClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):

@@ -1,9 +1,15 @@
 """`EACNetClassifier`: the system of Li et al. (FG 2017, TPAMI 2018)."""
 
+from __future__ import annotations
+
 from functools import partial
 from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from skfau._validation import Interval, StrOptions, check_faces
 from skfau.estimators._augmentation import FaceAugmentation
@@ -13,6 +19,9 @@ from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import EACNetLoss
 from skfau.nn import EACNet
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 
 class EACNetClassifier(BaseAUClassifier):
@@ -95,7 +104,7 @@ class EACNetClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -105,8 +114,8 @@ class EACNetClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -167,35 +176,35 @@ class EACNetClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        weights=None,
-        enhancing=True,
-        cropping=True,
-        channels=64,
-        embedding_dim=150,
-        dropout=0.5,
-        roi_convention="eac",
-        smoothing=0.05,
-        aus=DATASET_AUS["bp4d"],
-        image_size=224,
-        grayscale=False,
-        augmentation=None,
-        lr=1e-4,
-        weight_decay=0.0,
-        batch_size=50,
-        max_epochs=10,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        weights: str | Path | None = None,
+        enhancing: bool = True,
+        cropping: bool = True,
+        channels: int = 64,
+        embedding_dim: int = 150,
+        dropout: float = 0.5,
+        roi_convention: Literal["jaa", "eac", "aunet"] = "eac",
+        smoothing: float = 0.05,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 224,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | None = None,
+        lr: float = 1e-4,
+        weight_decay: float = 0.0,
+        batch_size: int = 50,
+        max_epochs: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: EACNetClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _check_training_faces(self, faces, *, going_on):
@@ -222,7 +231,7 @@ class EACNetClassifier(BaseAUClassifier):
             inputs=("landmarks",),
         )
 
-    def attention_maps(self, X):
+    def attention_maps(self, X: Faces) -> NDArray[np.float32]:
         """Return the places that the network enhances for every AU.
 
         Parameters

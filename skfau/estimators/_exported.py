@@ -14,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.nn import functional as F
 
 from skfau._unwrap import find_aus
 from skfau.estimators._augmentation import still
@@ -92,7 +93,10 @@ class Prepared(nn.Module):
 
     def forward(self, images):
         """Return the network's input (n, 3, s, s) for uint8 RGB (n, H, W, 3)."""
-        planes = self.module.planes(images)
+        planes = images.permute(0, 3, 1, 2).float()
+        if self.module.grayscale:
+            # A convolution: onnxruntime is slow at products of a tensor and a vector.
+            planes = F.conv2d(planes, self.module.luma.view(1, 3, 1, 1))
         if hasattr(self, "rows"):
             planes = self.rows @ planes @ self.columns
         return self.module.normalised(planes)

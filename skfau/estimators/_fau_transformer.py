@@ -1,9 +1,15 @@
 """`FAUTransformerClassifier`: the system of Jacob and Stenger (CVPR 2021)."""
 
+from __future__ import annotations
+
 import copy
 from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from skfau._validation import Interval, StrOptions
@@ -17,6 +23,9 @@ from skfau.facs import DATASET_AUS
 from skfau.losses import FAUTransformerLoss
 from skfau.nn import FAUTransformer, feature_map_size
 from skfau.preprocessing import roi_heatmaps
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 
 class FAUTransformerClassifier(BaseAUClassifier):
@@ -143,7 +152,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -153,8 +162,8 @@ class FAUTransformerClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -253,54 +262,60 @@ class FAUTransformerClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        backbone="inception_v3",
-        weights=None,
-        backbone_cut="12x12",
-        embedding_dim=128,
-        branch_channels=None,
-        attention_channels=None,
-        multi_task=True,
-        attention=True,
-        attention_supervision=True,
-        roi_convention="jaa",
-        encoder_layers=3,
-        n_heads=8,
-        feed_forward=True,
-        positional_encoding="relative",
-        class_weight="soft_balance",
-        class_weight_power=0.7,
-        attention_losses=("wce", "tversky"),
-        classifier_losses=("wce", "tversky"),
-        tversky_alpha=0.25,
-        tversky_beta=0.75,
-        tversky_eps=1.0,
-        map_loss="huber",
-        map_delta=0.5,
-        map_target="active",
-        center_loss="contrastive",
-        loss_weights=(0.33, 0.33, 0.15, 0.15),
-        balance="scaled",
-        aus=DATASET_AUS["bp4d"],
-        image_size=224,
-        grayscale=True,
-        augmentation=None,
-        lr=1e-4,
-        weight_decay=0.0,
-        batch_size=32,
-        max_epochs=20,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: str | nn.Module = "inception_v3",
+        weights: str | Path | None = None,
+        backbone_cut: Literal["12x12", "full"] = "12x12",
+        embedding_dim: int = 128,
+        branch_channels: tuple[tuple[int, int], ...] | None = None,
+        attention_channels: int | None = None,
+        multi_task: bool = True,
+        attention: bool = True,
+        attention_supervision: bool = True,
+        roi_convention: Literal["jaa", "eac", "aunet"] = "jaa",
+        encoder_layers: int = 3,
+        n_heads: int = 8,
+        feed_forward: bool = True,
+        positional_encoding: Literal["relative", "trigonometric"] | None = "relative",
+        class_weight: Literal["soft_balance", "inverse_rate"] | None = "soft_balance",
+        class_weight_power: float = 0.7,
+        attention_losses: tuple[Literal["wce", "tversky", "dice"], ...] = (
+            "wce",
+            "tversky",
+        ),
+        classifier_losses: tuple[Literal["wce", "tversky", "dice"], ...] = (
+            "wce",
+            "tversky",
+        ),
+        tversky_alpha: float = 0.25,
+        tversky_beta: float = 0.75,
+        tversky_eps: float = 1.0,
+        map_loss: Literal["huber", "l1", "l2"] = "huber",
+        map_delta: float = 0.5,
+        map_target: Literal["active", "all"] = "active",
+        center_loss: Literal["contrastive", "center"] | None = "contrastive",
+        loss_weights: tuple[float, float, float, float] = (0.33, 0.33, 0.15, 0.15),
+        balance: Literal["scaled", "printed"] = "scaled",
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 224,
+        grayscale: bool = True,
+        augmentation: FaceAugmentation | None = None,
+        lr: float = 1e-4,
+        weight_decay: float = 0.0,
+        batch_size: int = 32,
+        max_epochs: int = 20,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: FAUTransformerClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):
@@ -364,7 +379,11 @@ class FAUTransformerClassifier(BaseAUClassifier):
         if self._supervises_maps:
             find_map_column(faces)
 
-    def predict_proba(self, X, head="classifier"):
+    def predict_proba(
+        self,
+        X: Faces | NDArray[np.uint8],
+        head: Literal["classifier", "attention"] = "classifier",
+    ) -> NDArray[np.float32]:
         """Return the probability of every AU in every face.
 
         Parameters
@@ -396,7 +415,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
         )
         return self._as_output(probabilities, X)
 
-    def attention_maps(self, X):
+    def attention_maps(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return where the network looks for every AU (Figures 5 and 6).
 
         Parameters
@@ -418,7 +437,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
         self._need_attention("attention_maps")
         return self._run(X, lambda outputs: outputs[1]["attention_maps"])
 
-    def au_relations(self, X):
+    def au_relations(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return how much each AU attends to each other one (Figure 1).
 
         Parameters

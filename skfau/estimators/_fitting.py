@@ -10,11 +10,13 @@ import torch
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_random_state
 
+from skfau._single_au import as_columns
 from skfau._validation import check_au_labels, check_faces, check_sample_weight
+from skfau._warn import warn
 from skfau.estimators._aus import relative_weights, resolve_aus
 from skfau.estimators._batches import PreparedNetwork
-from skfau.estimators._callbacks import ProgressBar
 from skfau.estimators._checkpoint import Checkpoint
+from skfau.estimators._pixel_transforms import check_transform
 from skfau.estimators._system import LabelTargets
 from skfau.estimators._torch_state import autocast_dtype
 from skfau.estimators._training import make_training_net
@@ -30,7 +32,7 @@ def draw_seed(random_state):
 
 def check_data(X, y, sample_weight, aus):
     """Return faces, labels, weights and the AU numbers of the labels' columns."""
-    faces = check_faces(X)
+    faces, y = check_faces(X), as_columns(y)
     labels = check_au_labels(y, n_samples=len(faces))
     weights = check_sample_weight(sample_weight, len(faces))
     return faces, labels, weights, resolve_aus(aus, y, labels.shape[1])
@@ -45,10 +47,16 @@ def check_same_aus(aus, fitted):
         )
 
 
+# The layouts that `skfau.facs.to_68` knows have as many at least, or three.
+_FEWEST_LANDMARKS = 49
+_LOOKED_AT = 4096  # rows
+
+
 def check_augmentation(augmentation, faces):
     """Raise if an augmentation is not valid, or needs what the faces lack."""
     if augmentation is not None:
         augmentation._validate_params()
+        check_transform(augmentation.colour_transform)
         if augmentation.cutmix:
             faces.column("landmarks", slice(0, 0))
 
@@ -65,6 +73,21 @@ def training_columns(system, faces, augmentation):
     for name in columns:
         faces.column(name, slice(0, 0))
     return columns
+
+
+def warn_few_landmarks(faces, columns):
+    """Warn if what is learned from landmarks has next to none, as of five points."""
+    if not columns or "landmarks" not in faces.columns:
+        return
+    some = np.isfinite(faces.column("landmarks", slice(0, _LOOKED_AT)))
+    known = int(some.all(axis=2).any(axis=0).sum())
+    if 0 < known < _FEWEST_LANDMARKS:
+        warn(
+            f"only {known} of 68 landmarks are known, as of five points: what this "
+            f"classifier learns from {' and '.join(columns)} it learns from these "
+            "alone. Detect all 68: faces.with_columns(five_points=None), then "
+            "FaceAligner()."
+        )
 
 
 def hold_out_subjects(faces, labels, weights, fraction, seed):
@@ -172,10 +195,10 @@ def resume(net, n_epochs, held_out, state):
     return 0 if state["stopped"] else n_epochs - len(net.history)
 
 
-def train(net, batches, data, n_left, n_epochs, held_out, checkpoint, bar_name=None):
-    """Train a net for the epochs that are left of all, keeping each one.
+def train(net, batches, data, n_left, held_out, checkpoint, shown):
+    """Train a net for the epochs that are left, keeping each one.
 
-    `bar_name` stands before a progress bar; None shows none.
+    `shown` are ``title`` and ``verbose`` of `TrainingNet.run_epochs`.
     """
 
     def keep(stopped):
@@ -185,12 +208,8 @@ def train(net, batches, data, n_left, n_epochs, held_out, checkpoint, bar_name=N
         state["rates"] = net.planned_rates(len(net.history))
         checkpoint.save(state)
 
-    bar = None
-    if bar_name and n_left:
-        n_batches = -(-len(batches) // net.batch_size)
-        bar = ProgressBar(n_epochs, n_batches, bar_name)
     keep = keep if checkpoint else None
-    net.run_epochs(batches, n_left, data=data, held_out=held_out, keep=keep, bar=bar)
+    net.run_epochs(batches, n_left, data=data, held_out=held_out, keep=keep, **shown)
 
 
 class EarlyStopping:

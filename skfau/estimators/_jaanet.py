@@ -1,9 +1,15 @@
 """`JAANetClassifier`: the system of Shao et al. (ECCV 2018, IJCV 2021)."""
 
+from __future__ import annotations
+
 from functools import partial
 from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from skfau._validation import Options, StrOptions, check_faces
 from skfau.estimators._augmentation import FaceAugmentation, still
@@ -15,6 +21,9 @@ from skfau.estimators._system import LabelTargets, System
 from skfau.facs import DATASET_AUS, to_68
 from skfau.losses import JAANetLoss
 from skfau.nn import JAANet
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 # Weights of the refinement loss in the released code; the paper sums over cells.
 _REFINEMENT_WEIGHTS = {"ijcv": 0.0, "eccv": 2e-4}
@@ -98,7 +107,7 @@ class JAANetClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -108,8 +117,8 @@ class JAANetClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -173,35 +182,35 @@ class JAANetClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        variant="ijcv",
-        channels=8,
-        n_landmarks=49,
-        roi_convention="jaa",
-        landmark_weight=0.5,
-        class_weight="inverse_rate",
-        lr_decay=0.3,
-        lr_decay_epochs=2,
-        aus=DATASET_AUS["bp4d"],
-        image_size=176,
-        grayscale=False,
-        augmentation="published",
-        lr=0.01,
-        weight_decay=5e-4,
-        batch_size=8,
-        max_epochs=12,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        variant: Literal["ijcv", "eccv"] = "ijcv",
+        channels: int = 8,
+        n_landmarks: Literal[49, 68] = 49,
+        roi_convention: Literal["jaa", "eac", "aunet"] = "jaa",
+        landmark_weight: float = 0.5,
+        class_weight: Literal["soft_balance", "inverse_rate"] | None = "inverse_rate",
+        lr_decay: float = 0.3,
+        lr_decay_epochs: int = 2,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 176,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 0.01,
+        weight_decay: float = 5e-4,
+        batch_size: int = 8,
+        max_epochs: int = 12,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: JAANetClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _check_training_faces(self, faces, *, going_on):
@@ -229,7 +238,9 @@ class JAANetClassifier(BaseAUClassifier):
             targets=LandmarkTargets(),
         )
 
-    def attention_maps(self, X, refined=True):
+    def attention_maps(
+        self, X: Faces | NDArray[np.uint8], refined: bool = True
+    ) -> NDArray[np.float32]:
         """Return where the network looks for every AU.
 
         Parameters
@@ -249,7 +260,7 @@ class JAANetClassifier(BaseAUClassifier):
         name = "refined_maps" if refined else "attention_maps"
         return self._run(X, lambda outputs: outputs[1][name])
 
-    def predict_landmarks(self, X):
+    def predict_landmarks(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the landmarks that the network finds.
 
         Parameters

@@ -1,8 +1,15 @@
 """ML-GCN and MS-CAM, two networks over a graph of labels, to compare SEV-Net with."""
 
-import copy
-from numbers import Real
+from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from skfau._validation import HasMethods, Interval, StrOptions
@@ -15,6 +22,9 @@ from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
 from skfau.nn import MLGCN, MSCAM, label_graph
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 
 class _LabelGraphClassifier(BaseAUClassifier):
@@ -38,37 +48,44 @@ class _LabelGraphClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        backbone="resnet18",
-        weights=None,
-        descriptions=None,
-        text_encoder=None,
-        graph="correlation",
-        positive_threshold=0.2,
-        negative_threshold=-0.03,
-        conditional_threshold=0.4,
-        hidden_dim=1024,
-        aus=DATASET_AUS["bp4d"],
-        image_size=224,
-        grayscale=False,
-        augmentation="published",
-        lr=1e-3,
-        lr_decay=0.85,
-        weight_decay=0.0,
-        batch_size=100,
-        max_epochs=50,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: str | nn.Module = "resnet18",
+        weights: str | Path | None = None,
+        descriptions: dict[str, Any]
+        | Sequence[str]
+        | Literal["intensity"]
+        | None = None,
+        text_encoder: str
+        | Callable[..., Any]
+        | dict[str, Any]
+        | ArrayLike
+        | None = None,
+        graph: Literal["correlation", "conditional"] = "correlation",
+        positive_threshold: float = 0.2,
+        negative_threshold: float = -0.03,
+        conditional_threshold: float = 0.4,
+        hidden_dim: int = 1024,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 224,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 1e-3,
+        lr_decay: float = 0.85,
+        weight_decay: float = 0.0,
+        batch_size: int = 100,
+        max_epochs: int = 50,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: MLGCNClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):
@@ -203,7 +220,7 @@ class MLGCNClassifier(_LabelGraphClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -213,8 +230,8 @@ class MLGCNClassifier(_LabelGraphClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -368,7 +385,7 @@ class MSCAMClassifier(_LabelGraphClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -378,8 +395,8 @@ class MSCAMClassifier(_LabelGraphClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -446,38 +463,45 @@ class MSCAMClassifier(_LabelGraphClassifier):
     def __init__(
         self,
         *,
-        backbone="resnet18",
-        weights=None,
-        descriptions=None,
-        text_encoder=None,
-        graph="correlation",
-        positive_threshold=0.2,
-        negative_threshold=-0.03,
-        conditional_threshold=0.4,
-        hidden_dim=1024,
-        aus=DATASET_AUS["bp4d"],
-        image_size=224,
-        grayscale=False,
-        augmentation="published",
-        lr=1e-3,
-        text_lr_factor=0.1,
-        lr_decay=0.85,
-        weight_decay=0.0,
-        batch_size=100,
-        max_epochs=50,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: str | nn.Module = "resnet18",
+        weights: str | Path | None = None,
+        descriptions: dict[str, Any]
+        | Sequence[str]
+        | Literal["intensity"]
+        | None = None,
+        text_encoder: str
+        | Callable[..., Any]
+        | dict[str, Any]
+        | ArrayLike
+        | None = None,
+        graph: Literal["correlation", "conditional"] = "correlation",
+        positive_threshold: float = 0.2,
+        negative_threshold: float = -0.03,
+        conditional_threshold: float = 0.4,
+        hidden_dim: int = 1024,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 224,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 1e-3,
+        text_lr_factor: float = 0.1,
+        lr_decay: float = 0.85,
+        weight_decay: float = 0.0,
+        batch_size: int = 100,
+        max_epochs: int = 50,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: MSCAMClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):
@@ -485,7 +509,7 @@ class MSCAMClassifier(_LabelGraphClassifier):
         factors = slow_text_parts(system.network, self.text_lr_factor)
         return system._replace(lr_factors=factors)
 
-    def attention_maps(self, X):
+    def attention_maps(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return where the network looks for every AU.
 
         Parameters

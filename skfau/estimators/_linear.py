@@ -1,9 +1,13 @@
 """A linear classifier per AU, on rows of features whose label is known."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from numbers import Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
@@ -12,8 +16,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skfau._single_au import (
+    as_columns,
+    as_occurrence,
+    classes_of,
+    warn_of_missing,
+)
 from skfau._subjects import RemembersSubjects, warn_of_training_subjects
 from skfau._tables import TableOutput
+from skfau._unwrap import is_binary
 from skfau._validation import (
     Interval,
     StrOptions,
@@ -22,7 +33,7 @@ from skfau._validation import (
     check_au_names,
     check_sample_weight,
 )
-from skfau.estimators._aus import count_labels, resolve_aus, two_classes
+from skfau.estimators._aus import count_labels, resolve_aus
 from skfau.exceptions import LabelError
 from skfau.faces import Faces
 from skfau.facs import DATASET_AUS
@@ -51,15 +62,19 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
         """Return the unfitted classifier of one AU."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit one classifier per AU.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Features; rows that are not finite, which have no face, are left out.
-        y : array-like of shape (n_samples, n_aus)
-            1 where the AU occurs, 0 where it does not, NaN where that is unknown.
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
+            1 where the AU occurs, 0 where it does not, NaN where that is unknown. After
+            labels of a single AU of shape (n_samples,) `classes_`, `predict` and
+            `predict_proba` have the shapes of scikit-learn's two classes.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             How often each row counts, at least 0; None is once. Rows of weight 0 are
             left out. As in scikit-learn's own classifiers all weights times 2 are
@@ -79,7 +94,7 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
             If `X` is no table of numbers, or `sample_weight` has another shape or
             other values.
         """
-        table = X
+        table, given, y = X, y, as_columns(y)
         X = self._check_features(X, reset=True)
         labels = check_au_labels(y, n_samples=len(X))
         aus = resolve_aus(self.aus, y, labels.shape[1])
@@ -98,7 +113,7 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
             weights = None
         self.label_counts_ = count_labels(labels, aus, weights)
         self.aus_, self.n_aus_ = aus, len(aus)
-        self.classes_ = two_classes(self.n_aus_)
+        self.classes_ = classes_of(given)
         self.coef_ = np.zeros((self.n_aus_, X.shape[1]))
         self.intercept_ = np.zeros(self.n_aus_)
         for au, column in enumerate(labels.T):
@@ -115,7 +130,7 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
         machine = self._make_machine().fit(X, label, weights)
         self.coef_[au], self.intercept_[au] = machine.coef_[0], machine.intercept_[0]
 
-    def decision_function(self, X):
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
         """Return the margin of every AU.
 
         Parameters
@@ -125,14 +140,22 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
 
         Returns
         -------
-        margins : ndarray of shape (n_samples, n_aus), dtype float32
-            Positive where the AU is called; NaN in rows that are not finite.
+        margins : ndarray of shape (n_samples, n_aus) or (n_samples,), dtype float32
+            Positive where the AU is called; NaN in rows that are not finite. Of shape
+            (n_samples,) after labels of that shape.
 
         Raises
         ------
         TypeError, ValueError
             If `X` is not a table of numbers, or has other columns than in `fit`.
         """
+        margins = self._margins(X)
+        if not is_binary(self):
+            return margins
+        warn_of_missing(margins)
+        return margins[:, 0]
+
+    def _margins(self, X):
         check_is_fitted(self)
         X = self._check_features(X, reset=False)
         margins = X @ self.coef_.T + self.intercept_
@@ -151,7 +174,7 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
             self, X, reset=reset, dtype=dtypes, ensure_all_finite=False
         )
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Return the sigmoid of the margins.
 
         They rank the faces as the margins do, and the prediction changes at 0.5. Only
@@ -168,11 +191,12 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
         probabilities : ndarray of shape (n_samples, n_aus), dtype float32
             In [0, 1]; NaN in rows that are not finite. A DataFrame with columns
             ``AU1``, ... and the index of `X` after
-            ``set_output(predict_proba="pandas")``.
+            ``set_output(predict_proba="pandas")``. Of shape (n_samples, 2), without
+            the AU and with it, after labels of shape (n_samples,).
         """
-        return self._as_output(expit(self.decision_function(X)), X)
+        return self._as_output(expit(self._margins(X)), X)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[np.float32]:
         """Return which AUs occur.
 
         Parameters
@@ -183,19 +207,23 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
         Returns
         -------
         occurrence : ndarray of shape (n_samples, n_aus), dtype float32
-            0 or 1; NaN in rows that are not finite.
+            0 or 1; NaN in rows that are not finite. Of shape (n_samples,) after labels
+            of that shape, and int64 where all rows are finite.
         """
-        margins = self.decision_function(X)
-        return np.where(np.isnan(margins), margins, margins >= 0).astype(np.float32)
+        margins = self._margins(X)
+        called = np.where(np.isnan(margins), margins, margins >= 0).astype(np.float32)
+        return as_occurrence(called, binary=is_binary(self))
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Return the mean F1 over the AUs, over rows whose label is known.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             1, 0, or NaN where unknown.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             How often each row counts, at least 0; None is once.
@@ -213,7 +241,7 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
             ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
         warn_of_training_subjects(self, X)
-        predicted = self.predict(X)
+        predicted, y = as_columns(self.predict(X)), as_columns(y)
         check_au_names(y, self.aus_, "the classifier")
         labels = check_au_labels(y)
         return float(au_f1_score(labels, predicted, sample_weight=sample_weight))
@@ -221,11 +249,6 @@ class _LinearPerAU(RemembersSubjects, TableOutput, ClassifierMixin, BaseEstimato
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
-        tags.target_tags.two_d_labels = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = False
-        tags.classifier_tags.multi_label = True
-        tags.classifier_tags.multi_class = False
         return tags
 
 
@@ -256,8 +279,8 @@ class AULinearSVC(_LinearPerAU):
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X was a DataFrame with names.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows; with
         ``sample_weight`` float64, the sums of weights.
@@ -287,7 +310,13 @@ class AULinearSVC(_LinearPerAU):
            [1., 1.]], dtype=float32)
     """
 
-    def __init__(self, *, C=1e-4, class_weight="balanced", aus=DATASET_AUS["bp4d"]):
+    def __init__(
+        self,
+        *,
+        C: float = 1e-4,
+        class_weight: Literal["balanced"] | None = "balanced",
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+    ) -> None:
         self.C = C
         self.class_weight = class_weight
         self.aus = aus
@@ -323,8 +352,8 @@ class AULogisticRegression(_LinearPerAU):
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X was a DataFrame with names.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows; with
         ``sample_weight`` float64, the sums of weights.
@@ -355,7 +384,13 @@ class AULogisticRegression(_LinearPerAU):
            [1., 1.]], dtype=float32)
     """
 
-    def __init__(self, *, C=0.1, class_weight="balanced", aus=DATASET_AUS["bp4d"]):
+    def __init__(
+        self,
+        *,
+        C: float = 0.1,
+        class_weight: Literal["balanced"] | None = "balanced",
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+    ) -> None:
         self.C = C
         self.class_weight = class_weight
         self.aus = aus
@@ -379,8 +414,13 @@ class FacePipeline(Pipeline):
 
 
 def hog_baseline(
-    features="hog", *, output_size=112, C=1e-4, aus=DATASET_AUS["bp4d"], **options
-):
+    features: Literal["hog", "lbp"] = "hog",
+    *,
+    output_size: int = 112,
+    C: float = 1e-4,
+    aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+    **options: Any,
+) -> Pipeline:
     """Return the classical chain: align, describe, standardise, one machine per AU.
 
     AUs were detected like this before there were networks, and networks have to be
@@ -431,7 +471,9 @@ def hog_baseline(
     )
 
 
-def landmark_baseline(*, C=0.1, aus=DATASET_AUS["bp4d"]):
+def landmark_baseline(
+    *, C: float = 0.1, aus: tuple[int, ...] | None = DATASET_AUS["bp4d"]
+) -> Pipeline:
     """Return the chain of shape: align, landmarks, standardise, one model per AU.
 
     It uses the positions of the landmarks alone. It sees no wrinkles, and a network

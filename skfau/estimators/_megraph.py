@@ -1,9 +1,14 @@
 """`MEGraphClassifier`: the system of Luo et al. (IJCAI 2022)."""
 
+from __future__ import annotations
+
 import copy
 import math
 from numbers import Integral
+from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from sklearn.base import clone
 from torch import nn
@@ -103,7 +108,7 @@ class MEGraphClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -113,8 +118,8 @@ class MEGraphClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -197,37 +202,37 @@ class MEGraphClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        backbone="resnet50",
-        weights=None,
-        embedding_dim=512,
-        edge_features=True,
-        n_neighbors=4,
-        graph_layers=2,
-        class_weight="inverse_rate",
-        edge_weight=0.05,
-        node_epochs=20,
-        schedule="cosine",
-        aus=DATASET_AUS["bp4d"],
-        image_size=224,
-        grayscale=False,
-        augmentation="published",
-        lr=1e-4,
-        weight_decay=5e-4,
-        batch_size=64,
-        max_epochs=20,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: str | nn.Module = "resnet50",
+        weights: str | Path | None = None,
+        embedding_dim: int = 512,
+        edge_features: bool = True,
+        n_neighbors: int = 4,
+        graph_layers: int = 2,
+        class_weight: Literal["soft_balance", "inverse_rate"] | None = "inverse_rate",
+        edge_weight: float = 0.05,
+        node_epochs: int = 20,
+        schedule: Literal["cosine"] | None = "cosine",
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 224,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 1e-4,
+        weight_decay: float = 5e-4,
+        batch_size: int = 64,
+        max_epochs: int = 20,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: MEGraphClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):

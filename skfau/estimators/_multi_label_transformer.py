@@ -1,9 +1,15 @@
 """`MultiLabelTransformerClassifier`: the system of Tallec et al. (2022)."""
 
+from __future__ import annotations
+
 import copy
 from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from skfau._validation import Interval, StrOptions
@@ -15,6 +21,9 @@ from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import MultiLabelTransformerLoss
 from skfau.nn import MultiLabelTransformer
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 # Released learning rate of the backbone, and divisor in the rates of other parts.
 _RELEASED_LR = 5e-5
@@ -119,7 +128,7 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -129,8 +138,8 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -221,42 +230,42 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        backbone="inception_v3",
-        weights=None,
-        embedding_dim=128,
-        encoder_layers=1,
-        decoder_layers=2,
-        n_heads=8,
-        feed_forward_dim=None,
-        decoder="paper",
-        head="shared",
-        dropout=0.1,
-        class_weight=None,
-        dice_weight=0.0,
-        schedule="released",
-        warmup_epochs=2.5,
-        lr_decay=0.99,
-        aus=DATASET_AUS["bp4d"],
-        image_size=299,
-        grayscale=False,
-        augmentation="published",
-        lr=5e-5,
-        weight_decay=1.0,
-        batch_size=64,
-        max_epochs=10,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: str | nn.Module = "inception_v3",
+        weights: str | Path | None = None,
+        embedding_dim: int = 128,
+        encoder_layers: int = 1,
+        decoder_layers: int = 2,
+        n_heads: int = 8,
+        feed_forward_dim: int | None = None,
+        decoder: Literal["paper", "released"] = "paper",
+        head: Literal["shared", "per_label"] = "shared",
+        dropout: float = 0.1,
+        class_weight: Literal["soft_balance", "inverse_rate"] | None = None,
+        dice_weight: float = 0.0,
+        schedule: Literal["released"] | None = "released",
+        warmup_epochs: float = 2.5,
+        lr_decay: float = 0.99,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 299,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 5e-5,
+        weight_decay: float = 1.0,
+        batch_size: int = 64,
+        max_epochs: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: MultiLabelTransformerClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):
@@ -301,7 +310,7 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
 
         return factor
 
-    def attention_maps(self, X):
+    def attention_maps(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return how much each AU's token attends to each patch (equation 6).
 
         Parameters
@@ -320,7 +329,7 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
             X, lambda layers: layers.mean(dim=(1, 2)), method="attention_maps"
         )
 
-    def au_relations(self, X):
+    def au_relations(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return how much each AU's token attends to each other one (equation 5).
 
         Parameters

@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from skfau._progress import Progress
 from skfau.estimators._augmentation import still
 from skfau.estimators._aus import rows_with_face
 from skfau.estimators._batches import (
@@ -161,6 +162,8 @@ class FrameBatches(FaceBatches):
         The other parameters of `FaceBatches`.
     """
 
+    image_names = ("images", *SIDES)
+
     def __init__(self, faces, labels, *, neighbourhood, datasets, **parameters):
         super().__init__(faces, labels, **parameters)
         self.neighbourhood = neighbourhood
@@ -270,7 +273,16 @@ class FrameNetwork(PreparedNetwork):
 
 
 def apply_to_frames(
-    module, faces, select, *, batch_size, interval, augmentation=None, cache_dir=None
+    module,
+    faces,
+    select,
+    *,
+    batch_size,
+    interval,
+    augmentation=None,
+    cache_dir=None,
+    title="Applying a network",
+    verbose=0,
 ):
     """Return `select` of the network's logits for every face and its neighbours.
 
@@ -290,6 +302,8 @@ def apply_to_frames(
         Its ``crop`` says which central window the network was trained on.
     cache_dir : path or None, default=None
         Folder of the feature cache.
+    title, verbose
+        As in `apply_network`.
 
     Returns
     -------
@@ -302,8 +316,8 @@ def apply_to_frames(
     around = Neighbourhood(faces[found], interval)
     summary = _summaries(module, around, augmentation, cache_dir, batch_size)
     order = _video_order(around.faces)
-    out = None
-    with torch.inference_mode():
+    out, shown = None, (title, len(found), "faces", __name__, verbose)
+    with torch.inference_mode(), Progress(*shown) as progress:
         for rows, parts in _windows(summary, around.rows, order, batch_size):
             moves = None
             if around.has_sides:
@@ -317,6 +331,7 @@ def apply_to_frames(
                 shape = (len(faces), *values.shape[1:])
                 out = np.full(shape, np.nan, np.float32)
             out[found[rows]] = values
+            progress.update(len(rows))
     return out
 
 

@@ -1,14 +1,19 @@
 """Fitted models as ONNX files, which run without torch and scikit-learn."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import logging
 import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
+from torch.torch_version import TorchVersion
 
 from skfau import __version__
 from skfau._files import write_atomically
@@ -17,6 +22,7 @@ from skfau.estimators._exported import Network, part_of
 from skfau.preprocessing import FaceAligner
 
 _INSTALL = "pip install 'skfau[onnx]'"
+_LOWEST_TORCH = "2.8"
 # Loggers of the exporter; the first tells of every step of a trace.
 _TALKERS = ("torch.__trace", "torch.onnx", "onnxscript")
 _N_POINTS = {"mesh": (468, 3)}
@@ -25,7 +31,13 @@ _N_POINTS = {"mesh": (468, 3)}
 class WritesONNX:
     """Mixin of the classifiers that `to_onnx` writes."""
 
-    def to_onnx(self, path, *, face_size=None, licence=None):
+    def to_onnx(
+        self,
+        path: str | Path,
+        *,
+        face_size: int | tuple[int, int] | None = None,
+        licence: str | None = None,
+    ) -> None:
         """Write the fitted classifier as an ONNX file; see `skfau.to_onnx`.
 
         Parameters
@@ -41,7 +53,7 @@ class WritesONNX:
         Raises
         ------
         ImportError
-            If ``onnx`` or ``onnxscript`` is not installed.
+            If ``onnx`` or ``onnxscript`` is not installed, or torch is older than 2.8.
         TypeError, ValueError
             If the network cannot be exported, or the size of the faces is not known.
         OSError
@@ -56,7 +68,13 @@ class WritesONNX:
         return Network(self.net_.module_, face_size, self._augmentation, inputs)
 
 
-def to_onnx(model, path, *, face_size=None, licence=None):
+def to_onnx(
+    model: Any,
+    path: str | Path,
+    *,
+    face_size: int | tuple[int, int] | None = None,
+    licence: str | None = None,
+) -> None:
     """Write a fitted classifier as one ONNX file, which other programs can run.
 
     The file takes aligned faces and gives the probabilities that ``predict_proba``
@@ -82,7 +100,7 @@ def to_onnx(model, path, *, face_size=None, licence=None):
     Raises
     ------
     ImportError
-        If ``onnx`` or ``onnxscript`` is not installed.
+        If ``onnx`` or ``onnxscript`` is not installed, or torch is older than 2.8.
     TypeError
         If a part of the model cannot go into the file, such as HOG or a smoother.
     ValueError
@@ -157,6 +175,11 @@ def _import_onnx():
             "to_onnx needs the packages onnx and onnxscript, and "
             f"{error.name or 'one of them'} is not installed: {_INSTALL}."
         ) from error
+    if TorchVersion(torch.__version__) < _LOWEST_TORCH:
+        raise ImportError(
+            f"to_onnx needs torch {_LOWEST_TORCH} or later, whose exporter fits this "
+            f"onnxscript, and torch {torch.__version__} is installed: {_INSTALL}."
+        )
     return onnx
 
 

@@ -178,7 +178,15 @@ def check_same_shapes(fitted, described, changed):
 
 def _to_json(name, value):
     if isinstance(value, FaceAugmentation):
-        value = {"FaceAugmentation": value.get_params()}
+        parts = value.get_params()
+        if parts["colour_transform"] is not None:
+            raise TypeError(
+                "save writes no functions and objects, as the augmentation's "
+                "colour_transform is, which is for training only. Use pickle, or set "
+                "it to None: "
+                "set_params(augmentation__colour_transform=None)."
+            )
+        value = {"FaceAugmentation": parts}
     try:
         return json.loads(json.dumps(value, default=_plain))
     except TypeError:

@@ -1,6 +1,9 @@
 """The model that the package ships."""
 
+from __future__ import annotations
+
 from importlib.resources import as_file, files
+from typing import Any
 
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -14,7 +17,7 @@ from skfau.model_selection import AdaptedAUClassifier
 _FILES = {"rendered-1": "rendered-1.safetensors"}
 
 
-def load_pretrained(name="rendered-1"):
+def load_pretrained(name: str = "rendered-1") -> Pipeline:
     """Return the shipped model, which finds AUs in photographs and videos.
 
     It was trained on rendered faces only, so that anybody may use it, also in a
@@ -73,8 +76,13 @@ def load_pretrained(name="rendered-1"):
 
 
 def pretrained_classifier(
-    aus=DATASET_AUS["bp4d"], *, name="rendered-1", lr=5e-5, max_epochs=4, **settings
-):
+    aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+    *,
+    name: str = "rendered-1",
+    lr: float = 5e-5,
+    max_epochs: int = 4,
+    **settings: Any,
+) -> Pipeline:
     """Return a chain to fit on your own labels, which starts from the shipped model.
 
     It learns your labels without forgetting what the shipped model knows, see

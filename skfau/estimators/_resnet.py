@@ -1,7 +1,12 @@
 """`ResNetClassifier`: the plain network that the systems are compared with."""
 
-import copy
+from __future__ import annotations
 
+import copy
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
 from torch import nn
 
 from skfau.estimators._augmentation import FaceAugmentation
@@ -78,7 +83,7 @@ class ResNetClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -88,8 +93,8 @@ class ResNetClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -148,30 +153,30 @@ class ResNetClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        backbone="resnet18",
-        weights=None,
-        aus=DATASET_AUS["bp4d"],
-        image_size=224,
-        grayscale=False,
-        augmentation="published",
-        lr=1e-3,
-        lr_decay=0.85,
-        weight_decay=0.0,
-        batch_size=100,
-        max_epochs=50,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: str | nn.Module = "resnet18",
+        weights: str | Path | None = None,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 224,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 1e-3,
+        lr_decay: float = 0.85,
+        weight_decay: float = 0.0,
+        batch_size: int = 100,
+        max_epochs: int = 50,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: ResNetClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):

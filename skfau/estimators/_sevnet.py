@@ -1,11 +1,16 @@
 """`SEVNetClassifier`: the system of Yang, Yin, Zhou and Gu (CVPR 2021)."""
 
+from __future__ import annotations
+
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -25,6 +30,9 @@ from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WeightedBCE
 from skfau.nn import SEVNet
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 
 class SEVNetClassifier(BaseAUClassifier):
@@ -137,7 +145,7 @@ class SEVNetClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -147,8 +155,8 @@ class SEVNetClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -238,41 +246,48 @@ class SEVNetClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        backbone="resnet18",
-        weights=None,
-        descriptions=None,
-        text_encoder=None,
-        text_level="sentence",
-        described_aus=None,
-        encoder_layers=2,
-        n_heads=6,
-        hidden_dim=768,
-        feed_forward_dim=1024,
-        dropout=0.0,
-        attention_eps=0.01,
-        aus=DATASET_AUS["bp4d"],
-        image_size=224,
-        grayscale=False,
-        augmentation="published",
-        lr=1e-3,
-        text_lr_factor=0.1,
-        lr_decay=0.85,
-        weight_decay=0.0,
-        batch_size=100,
-        max_epochs=50,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        backbone: str | nn.Module = "resnet18",
+        weights: str | Path | None = None,
+        descriptions: dict[str, Any]
+        | Sequence[str]
+        | Literal["intensity"]
+        | None = None,
+        text_encoder: str
+        | Callable[..., Any]
+        | dict[str, Any]
+        | ArrayLike
+        | None = None,
+        text_level: Literal["sentence", "word"] | None = "sentence",
+        described_aus: tuple[int, ...] | None = None,
+        encoder_layers: int = 2,
+        n_heads: int = 6,
+        hidden_dim: int = 768,
+        feed_forward_dim: int = 1024,
+        dropout: float = 0.0,
+        attention_eps: float = 0.01,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 224,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 1e-3,
+        text_lr_factor: float = 0.1,
+        lr_decay: float = 0.85,
+        weight_decay: float = 0.0,
+        batch_size: int = 100,
+        max_epochs: int = 50,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: SEVNetClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):
@@ -336,7 +351,7 @@ class SEVNetClassifier(BaseAUClassifier):
         words = self.text_level == "word"
         return describe_as_vectors(aus, descriptions, text_encoder, words)
 
-    def attention_maps(self, X):
+    def attention_maps(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return where the network looks for every AU (Figure 4).
 
         Parameters
@@ -352,7 +367,7 @@ class SEVNetClassifier(BaseAUClassifier):
         """
         return self._run(X, lambda outputs: outputs[1]["attention_maps"])
 
-    def au_relations(self, X=None):
+    def au_relations(self, X: Faces | NDArray[Any] | None = None) -> NDArray[Any]:
         """Return how much each AU attends to each other one.
 
         Parameters
@@ -382,7 +397,16 @@ class SEVNetClassifier(BaseAUClassifier):
         seen = rows_with_face(check_faces(X))
         return np.where(seen[:, None, None], relations, np.float32(np.nan))
 
-    def zero_shot_proba(self, X, aus, descriptions=None):
+    def zero_shot_proba(
+        self,
+        X: Faces | NDArray[np.uint8],
+        aus: Sequence[int],
+        descriptions: dict[str, Any]
+        | Sequence[Any]
+        | ArrayLike
+        | Literal["intensity"]
+        | None = None,
+    ) -> NDArray[np.float32]:
         """Return probabilities of AUs that had no training labels.
 
         The network needs nothing but a description to look for an AU, but

@@ -1,5 +1,7 @@
 """A published system as plain values, and the task that it is made for."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -134,6 +136,6 @@ class System(NamedTuple):
     prepare: Callable | None = None
 
     @property
-    def given(self):
+    def given(self) -> list[str]:
         """Names of the buffers that the network has."""
         return [name for name, value in self.buffers.items() if value is not None]

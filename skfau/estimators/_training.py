@@ -8,6 +8,7 @@ from skorch import NeuralNet
 from skorch.callbacks import LRScheduler
 from skorch.dataset import Dataset, get_len
 
+from skfau._progress import Progress
 from skfau.estimators._batches import keep_batch
 from skfau.estimators._callbacks import (
     callback_state,
@@ -188,7 +189,8 @@ class TrainingNet(NeuralNet):
         data=(None, None),
         held_out=None,
         keep=None,
-        bar=None,
+        title="Training",
+        verbose=0,
     ):
         """Train `n_epochs`.
 
@@ -208,21 +210,26 @@ class TrainingNet(NeuralNet):
             Called after each epoch; True ends the training.
         keep : callable or None
             ``keep(stopped)`` is called last in each epoch.
-        bar : ProgressBar or None
-            Shows how far the training is.
+        title : str, default="Training"
+            What the progress says is done.
+        verbose : int, default=0
+            Whether to show it on standard error.
         """
-        usual = self.callbacks_
-        if bar is not None:
-            self.callbacks_ = [*usual, ("progress", bar.initialize())]
-        try:
-            with noted_interrupts() as self.interrupts_:
-                self._run_epochs(batches, n_epochs, data, held_out, keep)
-        finally:
-            self.callbacks_ = usual
-            if bar is not None:
-                bar.bar_.close()
+        n_batches, n_done = -(-len(batches) // self.batch_size), len(self.history)
+        total, done = (n_done + n_epochs) * n_batches, n_done * n_batches
+        shown = title, total, "batches", __name__, verbose
+        with (
+            Progress(*shown, done=done) as progress,
+            noted_interrupts() as self.interrupts_,
+        ):
+            self._run_epochs(batches, n_epochs, data, held_out, keep, progress)
 
-    def _run_epochs(self, batches, n_epochs, data, held_out, keep):
+    def _run_epochs(self, batches, n_epochs, data, held_out, keep, progress):
+        def counted_step(batch, **fit_params):
+            step = self.train_step(batch, **fit_params)
+            progress.update()
+            return step
+
         self.stopped_, self.rates_ = False, {}
         if self.team is not None:
             self.team.begin_alike(self.module_, self.criterion_)
@@ -236,11 +243,12 @@ class TrainingNet(NeuralNet):
             with self.stream():
                 self.notify("on_epoch_begin", **on_epoch)
             self.run_single_epoch(
-                iterator, training=True, prefix="train", step_fn=self.train_step
+                iterator, training=True, prefix="train", step_fn=counted_step
             )
             self.record_epoch_means()
             self.refuse_divergence()
             stopped = held_out is not None and held_out(self)
+            progress.note = figures_of(self.history)
             self.notify("on_epoch_end", **on_epoch)
             stopped = stopped or self.stopped_
             if self.team is not None:
@@ -368,6 +376,14 @@ def batch_weight(targets):
     this factor a batch of faces of little weight would move the network as far as any.
     """
     return float(targets["weight"].mean()) if "weight" in targets else 1.0
+
+
+def figures_of(history):
+    """Return the number of the last epoch and its figures, as text."""
+    last = history[-1]
+    names = [name for name in ("train_loss", "valid_f1") if name in last]
+    figures = [f"{name} {last[name]:.3f}" for name in names]
+    return ", ".join([f"epoch {len(history)}", *figures])
 
 
 def make_training_net(

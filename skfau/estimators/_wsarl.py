@@ -1,8 +1,14 @@
 """`WSARLClassifier`: the system of Shao et al. (2018)."""
 
-from functools import partial
+from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from skfau._validation import StrOptions
@@ -14,6 +20,9 @@ from skfau.estimators._system import System
 from skfau.facs import DATASET_AUS
 from skfau.losses import WSARLLoss
 from skfau.nn import WSARL
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 
 class WSARLClassifier(BaseAUClassifier):
@@ -115,7 +124,7 @@ class WSARLClassifier(BaseAUClassifier):
         Number of torch threads; None keeps torch's own. Only equal numbers give
         bit-equal results.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows progress of fit and prediction on standard error.
     random_state : int, RandomState instance or None, default=None
         Fixes everything random in a fit, without touching global generators.
 
@@ -125,8 +134,8 @@ class WSARLClassifier(BaseAUClassifier):
         AU numbers, in the order of the columns.
     n_aus_ : int
         Number of AUs.
-    classes_ : ndarray of shape (n_aus, 2)
-        ``[0, 1]`` for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        ``[0, 1]`` for every AU; (2,) after labels of shape (n_samples,).
     label_counts_ : ndarray of shape (2, n_aus)
         Positive and known labels of every AU in the training rows.
     train_subjects_ : tuple of str
@@ -211,42 +220,42 @@ class WSARLClassifier(BaseAUClassifier):
     def __init__(
         self,
         *,
-        variant="wsarl",
-        channels=8,
-        region_layer="auto",
-        channel_attention=True,
-        spatial_attention=True,
-        crf=True,
-        crf_iterations=None,
-        crf_scale=None,
-        crf_widths=None,
-        crf_weights=None,
-        class_weight="inverse_rate",
-        energy_weight=0.0,
-        reduction="mean",
-        lr_decay=0.3,
-        lr_decay_epochs=2,
-        aus=DATASET_AUS["bp4d"],
-        image_size=176,
-        grayscale=False,
-        augmentation="published",
-        lr=0.006,
-        weight_decay=5e-4,
-        batch_size=8,
-        max_epochs=12,
-        early_stopping=False,
-        validation_fraction=0.2,
-        patience=5,
-        init_from=None,
-        warm_start=False,
-        checkpoint_dir=None,
-        callbacks=None,
-        device="auto",
-        precision="auto",
-        n_threads=None,
-        verbose=0,
-        random_state=None,
-    ):
+        variant: Literal["wsarl", "arl"] = "wsarl",
+        channels: int = 8,
+        region_layer: Literal["auto", "parallel", "hierarchical"] | None = "auto",
+        channel_attention: bool = True,
+        spatial_attention: bool = True,
+        crf: bool = True,
+        crf_iterations: int | None = None,
+        crf_scale: int | None = None,
+        crf_widths: tuple[float, float, float] | None = None,
+        crf_weights: tuple[float, float] | None = None,
+        class_weight: Literal["soft_balance", "inverse_rate"] | None = "inverse_rate",
+        energy_weight: float = 0.0,
+        reduction: Literal["mean", "sum"] = "mean",
+        lr_decay: float = 0.3,
+        lr_decay_epochs: int = 2,
+        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
+        image_size: int = 176,
+        grayscale: bool = False,
+        augmentation: FaceAugmentation | Literal["published"] | None = "published",
+        lr: float = 0.006,
+        weight_decay: float = 5e-4,
+        batch_size: int = 8,
+        max_epochs: int = 12,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.2,
+        patience: int = 5,
+        init_from: WSARLClassifier | str | Path | None = None,
+        warm_start: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        callbacks: list[Any] | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        n_threads: int | None = None,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self._set_parameters(locals())
 
     def _system(self, task):
@@ -277,7 +286,9 @@ class WSARLClassifier(BaseAUClassifier):
             optimizer=partial(torch.optim.SGD, momentum=0.9, nesterov=nesterov),
         )
 
-    def attention_maps(self, X, refined=True):
+    def attention_maps(
+        self, X: Faces | NDArray[np.uint8], refined: bool = True
+    ) -> NDArray[np.float32]:
         """Return where the network looks for every AU (Figure 5).
 
         Parameters
@@ -304,7 +315,7 @@ class WSARLClassifier(BaseAUClassifier):
         name = "refined_maps" if refined and self.crf else "attention_maps"
         return self._run(X, lambda outputs: outputs[1][name])
 
-    def gating_maps(self, X):
+    def gating_maps(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return what weighs the positions of every AU's maps (Figures 5 to 7).
 
         These are the maps of `attention_maps` at the size of the maps that they weigh,
@@ -330,7 +341,7 @@ class WSARLClassifier(BaseAUClassifier):
         self._need("gating_maps", "spatial_attention")
         return self._run(X, lambda outputs: outputs[1]["gates"])
 
-    def channel_weights(self, X):
+    def channel_weights(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the weight of every channel of every AU's maps (equation 3).
 
         Parameters
@@ -351,7 +362,9 @@ class WSARLClassifier(BaseAUClassifier):
         self._need("channel_weights", "channel_attention")
         return self._run(X, lambda outputs: outputs[1]["channel_attention"])
 
-    def channel_maps(self, X, au):
+    def channel_maps(
+        self, X: Faces | NDArray[np.uint8], au: int | str
+    ) -> NDArray[np.float32]:
         """Return one AU's maps, each times the weight of its channel (Figure 4).
 
         They are f(c) of equation 4, before the batch norm and the ReLU that follow.

@@ -1,9 +1,14 @@
 """`AttentionMapDisplay`: where a network looks for every AU."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from skfau._single_au import as_columns
 from skfau._unwrap import apply_steps, find_having
 from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.exceptions import FaceImageError
@@ -14,6 +19,12 @@ from skfau.inspection._plotting import (
     columns_of,
     need_matplotlib,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+    from skfau.faces import Faces
 
 _MAX_OPACITY = 0.8  # of a map, so that the face below it can be seen
 _LUMA = (0.299, 0.587, 0.114)
@@ -85,7 +96,15 @@ class AttentionMapDisplay:
     (2, 12, 12)
     """
 
-    def __init__(self, images, maps, aus, *, active=None, window=None):
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        maps: NDArray[np.float32],
+        aus: tuple[int, ...],
+        *,
+        active: NDArray[np.float32] | None = None,
+        window: tuple[float, ...] | None = None,
+    ) -> None:
         self.images = images
         self.maps = maps
         self.aus = aus
@@ -94,8 +113,15 @@ class AttentionMapDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y=None, *, shown=None, combined=False, ax=None
-    ):
+        cls,
+        estimator: Any,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike | None = None,
+        *,
+        shown: Sequence[int] | None = None,
+        combined: bool = False,
+        ax: Axes | None = None,
+    ) -> Self:
         """Compute the attention maps of a fitted classifier and draw them.
 
         Parameters
@@ -131,7 +157,7 @@ class AttentionMapDisplay:
         need_matplotlib(f"{cls.__name__}.from_estimator")
         model, steps = find_having(estimator, "attention_maps")
         faces = check_faces(apply_steps(steps, X))
-        y = estimator.predict(X) if y is None else y
+        y = as_columns(estimator.predict(X) if y is None else y)
         images = faces.images[...]
         return cls.from_predictions(
             images,
@@ -147,16 +173,16 @@ class AttentionMapDisplay:
     @classmethod
     def from_predictions(
         cls,
-        images,
-        maps,
-        aus,
+        images: ArrayLike,
+        maps: ArrayLike,
+        aus: Sequence[int],
         *,
-        y=None,
-        window=None,
-        shown=None,
-        combined=False,
-        ax=None,
-    ):
+        y: ArrayLike | None = None,
+        window: tuple[float, ...] | None = None,
+        shown: Sequence[int] | None = None,
+        combined: bool = False,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw maps that are computed already, or ROI heatmaps.
 
         Parameters
@@ -213,7 +239,7 @@ class AttentionMapDisplay:
         display = cls(images, maps, aus, active=y, window=window)
         return display.plot(ax=ax, shown=shown, combined=combined)
 
-    def combined_maps(self):
+    def combined_maps(self) -> NDArray[np.float32]:
         """Return the pixel-wise maximum over the maps of active AUs, as in Figure 5.
 
         Returns
@@ -235,7 +261,14 @@ class AttentionMapDisplay:
         # Rows without a face stay NaN whatever their labels are, since 0 * NaN is NaN.
         return np.max(self.maps * active, axis=1)
 
-    def plot(self, ax=None, *, shown=None, combined=False, cmap="plasma"):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        shown: Sequence[int] | None = None,
+        combined: bool = False,
+        cmap: str | Colormap = "plasma",
+    ) -> Self:
         """Draw the maps over the faces; active AUs have a frame.
 
         Parameters

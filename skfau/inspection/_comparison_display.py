@@ -1,6 +1,9 @@
 """`ComparisonDisplay`: the scores of several systems beside each other."""
 
+from __future__ import annotations
+
 from itertools import cycle
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -12,6 +15,11 @@ from skfau.inspection._plotting import (
     need_matplotlib,
     with_names,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from skfau.metrics import Comparison
 
 _MARKERS = "osD^v"
 _PUBLISHED_MARKERS = "x+1234|_"
@@ -52,11 +60,13 @@ class ComparisonDisplay:
     ['AU12 lip corner puller', 'mean']
     """
 
-    def __init__(self, comparison):
+    def __init__(self, comparison: Comparison) -> None:
         self.comparison = comparison
 
     @classmethod
-    def from_comparison(cls, comparison, *, published=True, ax=None):
+    def from_comparison(
+        cls, comparison: Comparison, *, published: bool = True, ax: Axes | None = None
+    ) -> Self:
         """Draw a comparison.
 
         Parameters
@@ -80,7 +90,7 @@ class ComparisonDisplay:
         need_matplotlib(f"{cls.__name__}.from_comparison")
         return cls(comparison).plot(ax=ax, published=published)
 
-    def plot(self, ax=None, *, published=True):
+    def plot(self, ax: Axes | None = None, *, published: bool = True) -> Self:
         """Draw a row per AU and one for the mean, from top to bottom.
 
         Parameters

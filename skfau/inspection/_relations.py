@@ -1,11 +1,23 @@
 """`AURelationsDisplay`: how AUs depend on each other, learned or in the labels."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skfau._unwrap import apply_steps, find_having
 from skfau._validation import check_au_labels, check_au_names
 from skfau.inspection._plotting import au_codes, axes_for, need_matplotlib
 from skfau.metrics import au_adjacency
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+    from skfau.faces import Faces
 
 _STYLE = {
     "attention": {
@@ -75,13 +87,21 @@ class AURelationsDisplay:
            [-1.  , -0.5 ,  1.  ]])
     """
 
-    def __init__(self, matrix, aus, *, kind="attention"):
+    def __init__(
+        self,
+        matrix: NDArray[np.float64],
+        aus: tuple[int, ...],
+        *,
+        kind: Literal["attention", "phi"] = "attention",
+    ) -> None:
         self.matrix = matrix
         self.aus = aus
         self.kind = kind
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, ax=None):
+    def from_estimator(
+        cls, estimator: Any, X: Faces | NDArray[np.uint8], *, ax: Axes | None = None
+    ) -> Self:
         """Average a fitted classifier's attention between AUs over faces; draw it.
 
         Parameters
@@ -120,7 +140,9 @@ class AURelationsDisplay:
         return cls(matrix, tuple(model.aus_)).plot(ax=ax)
 
     @classmethod
-    def from_labels(cls, y, aus, *, ax=None):
+    def from_labels(
+        cls, y: ArrayLike, aus: Sequence[int], *, ax: Axes | None = None
+    ) -> Self:
         """Compute the phi coefficients between the labels of AUs and draw them.
 
         Parameters
@@ -151,7 +173,13 @@ class AURelationsDisplay:
         matrix = au_adjacency(check_au_labels(y, n_aus=len(aus)))
         return cls(matrix, aus, kind="phi").plot(ax=ax)
 
-    def plot(self, ax=None, *, cmap=None, annotate=True):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        cmap: str | Colormap | None = None,
+        annotate: bool = True,
+    ) -> Self:
         """Draw the matrix.
 
         Parameters

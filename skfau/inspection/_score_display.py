@@ -1,7 +1,14 @@
 """`AUScoreDisplay`: F1 of every AU beside what chance gives."""
 
-import numpy as np
+from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skfau._single_au import as_columns
 from skfau._subjects import warn_of_training_subjects
 from skfau._unwrap import find_having
 from skfau.inspection._plotting import (
@@ -13,6 +20,12 @@ from skfau.inspection._plotting import (
     with_names,
 )
 from skfau.metrics import score_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from skfau.faces import Faces
+    from skfau.metrics import ScoreTable
 
 _ENDS = ("f1_low", "f1_high")
 
@@ -53,21 +66,21 @@ class AUScoreDisplay:
     array([0.8, 0.8, 0.8])
     """
 
-    def __init__(self, table):
+    def __init__(self, table: ScoreTable) -> None:
         self.table = table
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike,
         *,
-        subjects=None,
-        n_resamples=1000,
-        random_state=None,
-        ax=None,
-    ):
+        subjects: ArrayLike | None = None,
+        n_resamples: int = 1000,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Score a fitted classifier on faces and draw the result.
 
         Parameters
@@ -76,7 +89,7 @@ class AUScoreDisplay:
             Fitted AU classifier, or a pipeline or search around one.
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces of subjects that `estimator` was not trained on.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             1 where the AU occurs, 0 where not, NaN where unknown.
         subjects : array-like of shape (n_samples,), default=None
             Subject of every row, ``X.subject``: adds 95 % intervals over subjects.
@@ -109,8 +122,8 @@ class AUScoreDisplay:
         model, _ = find_having(estimator, "aus_")
         warn_of_training_subjects(estimator, X)
         return cls.from_predictions(
-            y,
-            estimator.predict(X),
+            as_columns(y),
+            as_columns(estimator.predict(X)),
             model.aus_,
             subjects=subjects,
             n_resamples=n_resamples,
@@ -121,15 +134,15 @@ class AUScoreDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_pred,
-        aus=None,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        aus: Sequence[int] | None = None,
         *,
-        subjects=None,
-        n_resamples=1000,
-        random_state=None,
-        ax=None,
-    ):
+        subjects: ArrayLike | None = None,
+        n_resamples: int = 1000,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Score predictions and draw the result.
 
         Parameters
@@ -171,7 +184,7 @@ class AUScoreDisplay:
         )
         return cls(table).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw a bar per AU, and their mean at the bottom.
 
         Parameters

@@ -1,7 +1,14 @@
 """`AUTimelineDisplay`: the probability of every AU along one video."""
 
-import numpy as np
+from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skfau._single_au import as_columns, au_probabilities
 from skfau._unwrap import find_having, find_thresholds
 from skfau._validation import check_au_labels, check_au_names, check_faces
 from skfau.inspection._plotting import (
@@ -15,6 +22,11 @@ from skfau.inspection._plotting import (
     need_matplotlib,
     with_names,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from skfau.faces import Faces
 
 _HEIGHT = 0.8  # of a row; the rest is the gap to the next one
 _OVER = {"color": BLUE, "alpha": 0.35, "linewidth": 0}
@@ -64,14 +76,14 @@ class AUTimelineDisplay:
 
     def __init__(
         self,
-        frames,
-        probabilities,
-        aus,
+        frames: NDArray[np.number],
+        probabilities: NDArray[np.float32],
+        aus: tuple[int, ...],
         *,
-        occurrence=None,
-        thresholds=None,
-        title="",
-    ):
+        occurrence: NDArray[np.float32] | None = None,
+        thresholds: NDArray[np.float64] | None = None,
+        title: str = "",
+    ) -> None:
         self.frames = frames
         self.probabilities = probabilities
         self.aus = aus
@@ -80,7 +92,16 @@ class AUTimelineDisplay:
         self.title = title
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, video=None, shown=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Faces | NDArray[np.uint8],
+        y: ArrayLike | None = None,
+        *,
+        video: Any = None,
+        shown: Sequence[int] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Predict the frames of one video and draw them.
 
         Parameters
@@ -90,7 +111,7 @@ class AUTimelineDisplay:
             are its ``thresholds_`` (`AUThresholdClassifier`), or else 0.5.
         X : Faces or ndarray of shape (n_samples, height, width, 3), dtype uint8
             Faces. Without the column ``frame`` rows count as successive frames.
-        y : array-like of shape (n_samples, n_aus), default=None
+        y : array-like of shape (n_samples, n_aus) or (n_samples,), default=None
             True labels, drawn as bands: 1, 0, or NaN where unknown.
         video : object, default=None
             Value of the column ``video`` whose rows are drawn; None takes all rows.
@@ -118,10 +139,11 @@ class AUTimelineDisplay:
         model, _ = find_having(estimator, "aus_")
         faces = check_faces(X, need=() if video is None else ("video",))
         rows, title = _rows_of_video(faces, video)
+        y = None if y is None else as_columns(y)
         check_au_names(y, model.aus_, "the classifier")
         y = None if y is None else check_au_labels(y, len(faces))[rows]
         return cls.from_predictions(
-            estimator.predict_proba(faces[rows]),
+            au_probabilities(estimator, faces[rows], len(model.aus_)),
             model.aus_,
             frames=None if faces.frame is None else faces.frame[rows],
             y=y,
@@ -134,16 +156,16 @@ class AUTimelineDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_proba,
-        aus,
+        y_proba: ArrayLike,
+        aus: Sequence[int],
         *,
-        frames=None,
-        y=None,
-        thresholds=None,
-        title="",
-        shown=None,
-        ax=None,
-    ):
+        frames: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        thresholds: float | ArrayLike | None = None,
+        title: str = "",
+        shown: Sequence[int] | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw probabilities that are computed already, for instance out of fold.
 
         Parameters
@@ -191,7 +213,9 @@ class AUTimelineDisplay:
         display = cls(frames, y_proba, aus, **more)
         return display.plot(ax=ax, shown=shown)
 
-    def plot(self, ax=None, *, shown=None):
+    def plot(
+        self, ax: Axes | None = None, *, shown: Sequence[int] | None = None
+    ) -> Self:
         """Draw a row per AU, from probability 0 to 1.
 
         Parameters

@@ -1,7 +1,13 @@
 """The training objectives of AUNet and of its face alignment network."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import torch
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from skfau.losses._inputs import (
     at_least_float32,
@@ -59,14 +65,16 @@ class AUNetLoss(nn.Module):
     tensor(0.6931)
     """
 
-    def __init__(self, class_weight=None, consistency_weight=1.0):
+    def __init__(
+        self, class_weight: ArrayLike | None = None, consistency_weight: float = 1.0
+    ) -> None:
         super().__init__()
         self.label_loss = WeightedBCE(class_weight)
         self.consistency_weight = consistency_weight
         self.encoders = nn.ModuleList()
         self.parts = {}
 
-    def set_encoders(self, encoders):
+    def set_encoders(self, encoders: Sequence[nn.Module]) -> None:
         """Take the data sets' encoders, in the order of their numbers in the targets.
 
         Parameters
@@ -77,7 +85,9 @@ class AUNetLoss(nn.Module):
         """
         self.encoders = nn.ModuleList(encoders).requires_grad_(False)
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: Tensor | tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss and keep its parts.
 
         Parameters
@@ -148,12 +158,12 @@ class LandmarkMapLoss(nn.Module):
     torch.Size([1, 1, 4, 4])
     """
 
-    def __init__(self, image_size, sigma=1.0):
+    def __init__(self, image_size: int, sigma: float = 1.0) -> None:
         super().__init__()
         self.image_size = image_size
         self.sigma = sigma
 
-    def maps(self, landmarks, size):
+    def maps(self, landmarks: Tensor, size: tuple[int, ...]) -> Tensor:
         """Return the Gaussians.
 
         Parameters
@@ -178,7 +188,7 @@ class LandmarkMapLoss(nn.Module):
         )
         return along_y[..., :, None] * along_x[..., None, :]
 
-    def forward(self, outputs, targets):
+    def forward(self, outputs: Tensor, targets: dict[str, Any]) -> Tensor:
         """Return the loss.
 
         Parameters

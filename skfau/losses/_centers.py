@@ -1,7 +1,11 @@
 """Losses that pull embeddings of active AUs towards a centre per AU."""
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.losses._inputs import aux_of, known_labels, mean_of_known, weights_of
 
@@ -17,7 +21,13 @@ class _CenterBase(nn.Module):
     `after_step` uses and clears. So gradients may be accumulated over several batches.
     """
 
-    def __init__(self, n_aus, embedding_dim, rate, reduction):
+    def __init__(
+        self,
+        n_aus: int,
+        embedding_dim: int,
+        rate: float,
+        reduction: Literal["mean", "sum"],
+    ) -> None:
         super().__init__()
         if reduction not in _REDUCTIONS:
             raise ValueError(
@@ -27,7 +37,9 @@ class _CenterBase(nn.Module):
         self.register_buffer("centers", torch.zeros(n_aus, embedding_dim))
         self._tally = None
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss.
 
         Parameters
@@ -70,12 +82,12 @@ class _CenterBase(nn.Module):
             totals, counts = totals + self._tally[0], counts + self._tally[1]
         self._tally = totals, counts
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return the axes of the state's entries along which AUs lie."""
         return {"centers": (0,)}
 
     @torch.no_grad()
-    def after_step(self):
+    def after_step(self) -> None:
         """Move the centres, once per optimiser step and after it."""
         if self._tally is None:
             return
@@ -143,7 +155,14 @@ class CenterContrastive(_CenterBase):
     tensor([[0.2500, 0.0000]])
     """
 
-    def __init__(self, n_aus, embedding_dim, rate=0.5, eps=1e-6, reduction="mean"):
+    def __init__(
+        self,
+        n_aus: int,
+        embedding_dim: int,
+        rate: float = 0.5,
+        eps: float = 1e-6,
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> None:
         super().__init__(n_aus, embedding_dim, rate, reduction)
         self.eps = eps
 
@@ -191,7 +210,13 @@ class CenterLoss(_CenterBase):
     tensor(2.5000)
     """
 
-    def __init__(self, n_aus, embedding_dim, rate=0.5, reduction="mean"):
+    def __init__(
+        self,
+        n_aus: int,
+        embedding_dim: int,
+        rate: float = 0.5,
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> None:
         super().__init__(n_aus, embedding_dim, rate, reduction)
 
     def _combine(self, pulled, pushed, contrasted):

@@ -1,11 +1,17 @@
 """Weights of AUs from how often they occur."""
 
+from __future__ import annotations
+
 import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 __all__ = ["inverse_rate_weights", "soft_balance_weights"]
 
 
-def soft_balance_weights(positives, power=0.7, normalize=True):
+def soft_balance_weights(
+    positives: ArrayLike, power: float = 0.7, normalize: bool = True
+) -> Tensor:
     """Return the soft-balance weights of AUs (section 3.2 of [1]_, after [2]_).
 
     Parameters
@@ -49,7 +55,7 @@ def soft_balance_weights(positives, power=0.7, normalize=True):
     return _scaled(soft.sum() / soft, normalize)
 
 
-def inverse_rate_weights(rates, normalize=True):
+def inverse_rate_weights(rates: ArrayLike, normalize: bool = True) -> Tensor:
     """Return weights in inverse proportion to how often AUs occur.
 
     Parameters

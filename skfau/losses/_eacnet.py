@@ -1,7 +1,11 @@
 """The training objective of Li et al. for EAC-Net."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.losses._inputs import (
     at_least_float32,
@@ -51,12 +55,14 @@ class EACNetLoss(nn.Module):
     tensor(0.6466)
     """
 
-    def __init__(self, smoothing=0.05):
+    def __init__(self, smoothing: float = 0.05) -> None:
         super().__init__()
         self.smoothing = smoothing
         self.parts = {}
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: Tensor | tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss and keep its parts.
 
         Parameters

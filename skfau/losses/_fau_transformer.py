@@ -1,6 +1,11 @@
 """The training objective of Jacob and Stenger for FAU-Transformer (CVPR 2021)."""
 
-from torch import nn
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from skfau.losses._centers import CenterContrastive, CenterLoss
 from skfau.losses._inputs import aux_of
@@ -84,22 +89,28 @@ class FAUTransformerLoss(nn.Module):
 
     def __init__(
         self,
-        n_aus,
-        embedding_dim,
+        n_aus: int,
+        embedding_dim: int,
         *,
-        class_weight=None,
-        attention_losses=("wce", "tversky"),
-        classifier_losses=("wce", "tversky"),
-        tversky_alpha=0.25,
-        tversky_beta=0.75,
-        tversky_eps=1.0,
-        map_loss="huber",
-        map_delta=0.5,
-        map_target="active",
-        center_loss="contrastive",
-        center_reduction="mean",
-        loss_weights=(0.33, 0.33, 0.15, 0.15),
-    ):
+        class_weight: ArrayLike | None = None,
+        attention_losses: tuple[Literal["wce", "tversky", "dice"], ...] = (
+            "wce",
+            "tversky",
+        ),
+        classifier_losses: tuple[Literal["wce", "tversky", "dice"], ...] = (
+            "wce",
+            "tversky",
+        ),
+        tversky_alpha: float = 0.25,
+        tversky_beta: float = 0.75,
+        tversky_eps: float = 1.0,
+        map_loss: Literal["huber", "l1", "l2"] | None = "huber",
+        map_delta: float = 0.5,
+        map_target: Literal["active", "all"] = "active",
+        center_loss: Literal["contrastive", "center"] | None = "contrastive",
+        center_reduction: Literal["mean", "sum"] = "mean",
+        loss_weights: tuple[float, float, float, float] = (0.33, 0.33, 0.15, 0.15),
+    ) -> None:
         super().__init__()
         label_losses = {
             "wce": WeightedBCE(class_weight),
@@ -133,7 +144,9 @@ class FAUTransformerLoss(nn.Module):
         )
         self.parts = {}
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss and keep its parts.
 
         Parameters
@@ -165,12 +178,12 @@ class FAUTransformerLoss(nn.Module):
         self.parts = {name: value.detach() for name, value in parts.items()}
         return sum(parts.values())
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return the axes of the state's entries along which AUs lie: the centres'."""
         own = self.center_loss.au_axes() if self.center_loss is not None else {}
         return {f"center_loss.{name}": axes for name, axes in own.items()}
 
-    def after_step(self):
+    def after_step(self) -> None:
         """Move the centres, once per optimiser step and after it."""
         if self.center_loss is not None:
             self.center_loss.after_step()

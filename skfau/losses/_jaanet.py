@@ -1,10 +1,15 @@
 """The training objective of Shao et al. for JAA-Net: labels, landmarks, attention."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
-from skfau.facs import _LAYOUTS
+from skfau._landmark_layouts import PARTS
 from skfau.losses._inputs import aux_of, mean_of_known, weights_of
 from skfau.losses._label_losses import WeightedBCE, WeightedDice
 
@@ -41,10 +46,12 @@ class LandmarkLoss(nn.Module):
     tensor(1.3600)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss.
 
         Parameters
@@ -66,7 +73,7 @@ class LandmarkLoss(nn.Module):
                 f"targets with {sorted(targets)}."
             )
         truth = targets["landmarks"].to(predicted)
-        if truth.shape[1:] != (68, 2) or predicted.shape[1] not in _LAYOUTS:
+        if truth.shape[1:] != (68, 2) or predicted.shape[1] not in PARTS:
             raise ValueError(
                 "Landmarks must have shape (n, 68, 2) in the targets and be 49, 51, 66 "
                 f"or 68 in the outputs. Got {tuple(truth.shape)} and "
@@ -75,7 +82,7 @@ class LandmarkLoss(nn.Module):
         left, right = (truth[:, eye].mean(dim=1) for eye in _EYES)
         unit = (left - right).square().sum(dim=1)
         counts = unit > 0
-        truth = truth[:, list(_LAYOUTS[predicted.shape[1]])]
+        truth = truth[:, list(PARTS[predicted.shape[1]])]
         known = ~truth.isnan() & counts.view(-1, 1, 1)
         error = predicted - torch.where(known, truth, 0.0)
         error = torch.where(known, error, 0.0).square().sum(dim=(1, 2))
@@ -128,7 +135,12 @@ class JAANetLoss(nn.Module):
     ['dice', 'landmarks', 'wce']
     """
 
-    def __init__(self, class_weight=None, landmark_weight=0.5, refinement_weight=0.0):
+    def __init__(
+        self,
+        class_weight: ArrayLike | None = None,
+        landmark_weight: float = 0.5,
+        refinement_weight: float = 0.0,
+    ) -> None:
         super().__init__()
         self.label_losses = nn.ModuleDict(
             {"wce": WeightedBCE(class_weight), "dice": WeightedDice(class_weight)}
@@ -138,7 +150,9 @@ class JAANetLoss(nn.Module):
         self.refinement_weight = refinement_weight
         self.parts = {}
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss and keep its parts.
 
         Parameters

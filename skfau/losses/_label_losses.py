@@ -1,8 +1,13 @@
 """Losses between logits and labels: weighted cross entropy, Tversky and Dice."""
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from skfau.losses._inputs import (
     as_class_weight,
@@ -56,7 +61,11 @@ class WeightedBCE(nn.Module):
     tensor(0.6931)
     """
 
-    def __init__(self, class_weight=None, reduction="mean"):
+    def __init__(
+        self,
+        class_weight: ArrayLike | None = None,
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> None:
         super().__init__()
         if reduction not in ("mean", "sum"):
             raise ValueError(f"reduction must be 'mean' or 'sum'. Got {reduction!r}.")
@@ -64,7 +73,9 @@ class WeightedBCE(nn.Module):
         weight = as_class_weight(class_weight)
         self.register_buffer("class_weight", weight, persistent=False)
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: Tensor | tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss.
 
         Parameters
@@ -129,13 +140,21 @@ class WeightedTversky(nn.Module):
     tensor(0.7500)
     """
 
-    def __init__(self, class_weight=None, alpha=0.25, beta=0.75, eps=1.0):
+    def __init__(
+        self,
+        class_weight: ArrayLike | None = None,
+        alpha: float = 0.25,
+        beta: float = 0.75,
+        eps: float = 1.0,
+    ) -> None:
         super().__init__()
         self.alpha, self.beta, self.eps = alpha, beta, eps
         weight = as_class_weight(class_weight)
         self.register_buffer("class_weight", weight, persistent=False)
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: Tensor | tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss.
 
         Parameters
@@ -199,13 +218,15 @@ class WeightedDice(nn.Module):
     tensor(0.1111)
     """
 
-    def __init__(self, class_weight=None, eps=1.0):
+    def __init__(self, class_weight: ArrayLike | None = None, eps: float = 1.0) -> None:
         super().__init__()
         self.eps = eps
         weight = as_class_weight(class_weight)
         self.register_buffer("class_weight", weight, persistent=False)
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: Tensor | tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss.
 
         Parameters

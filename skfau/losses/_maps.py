@@ -1,8 +1,12 @@
 """Loss between attention maps and ROI heatmaps."""
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.losses._inputs import aux_of, known_labels, mean_of_known, weights_of
 
@@ -19,7 +23,7 @@ class MapLoss(nn.Module):
     ----------
     distance : {"huber", "l1", "l2"}, default="huber"
         Per position, with d the difference: Huber's function, d² / 2 up to `delta` and
-        ``delta * (|d| - delta / 2)`` beyond; |d|; d².
+        ``delta * (|d| - delta / 2)`` beyond; ``|d|``; d².
     delta : float, default=0.5
         Where Huber's function turns linear.
     target : {"active", "all"}, default="active"
@@ -54,7 +58,12 @@ class MapLoss(nn.Module):
     0.5
     """
 
-    def __init__(self, distance="huber", delta=0.5, target="active"):
+    def __init__(
+        self,
+        distance: Literal["huber", "l1", "l2"] = "huber",
+        delta: float = 0.5,
+        target: Literal["active", "all"] = "active",
+    ) -> None:
         super().__init__()
         for name, value, known in (
             ("distance", distance, _DISTANCES),
@@ -64,7 +73,9 @@ class MapLoss(nn.Module):
                 raise ValueError(f"{name} must be one of {known}. Got {value!r}.")
         self.distance, self.delta, self.target = distance, delta, target
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss.
 
         Parameters

@@ -1,8 +1,13 @@
 """The losses of Luo et al. (IJCAI 2022): weighted asymmetric, and of pairs of AUs."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from skfau.losses._inputs import (
     as_class_weight,
@@ -49,12 +54,14 @@ class WeightedAsymmetric(nn.Module):
     tensor(0.5199)
     """
 
-    def __init__(self, class_weight=None):
+    def __init__(self, class_weight: ArrayLike | None = None) -> None:
         super().__init__()
         weight = as_class_weight(class_weight)
         self.register_buffer("class_weight", weight, persistent=False)
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: Tensor | tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss.
 
         Parameters
@@ -116,13 +123,17 @@ class MEGraphLoss(nn.Module):
     {'label': tensor(0.6931), 'edge': tensor(0.1386)}
     """
 
-    def __init__(self, class_weight=None, edge_weight=0.05):
+    def __init__(
+        self, class_weight: ArrayLike | None = None, edge_weight: float = 0.05
+    ) -> None:
         super().__init__()
         self.label_loss = WeightedAsymmetric(class_weight)
         self.edge_weight = edge_weight
         self.parts = {}
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss and keep its parts.
 
         Parameters

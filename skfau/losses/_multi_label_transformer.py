@@ -1,6 +1,11 @@
 """The training objective of the multi-label transformer, as printed and as released."""
 
-from torch import nn
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from skfau.losses._label_losses import WeightedBCE, WeightedDice
 
@@ -44,14 +49,18 @@ class MultiLabelTransformerLoss(nn.Module):
     {'wce': tensor(0.6931), 'dice': tensor(0.0556)}
     """
 
-    def __init__(self, class_weight=None, dice_weight=0.0):
+    def __init__(
+        self, class_weight: ArrayLike | None = None, dice_weight: float = 0.0
+    ) -> None:
         super().__init__()
         self.label_loss = WeightedBCE(class_weight)
         self.dice = WeightedDice(class_weight) if dice_weight else None
         self.dice_weight = dice_weight
         self.parts = {}
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: Tensor | tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss and keep its parts.
 
         Parameters

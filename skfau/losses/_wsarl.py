@@ -1,6 +1,11 @@
 """The training objective of Shao et al. for WSARL."""
 
-from torch import nn
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from skfau.losses._inputs import aux_of, mean_of_known, weights_of
 from skfau.losses._label_losses import WeightedBCE
@@ -71,13 +76,20 @@ class WSARLLoss(nn.Module):
     tensor(0.0750)
     """
 
-    def __init__(self, class_weight=None, energy_weight=0.0, reduction="mean"):
+    def __init__(
+        self,
+        class_weight: ArrayLike | None = None,
+        energy_weight: float = 0.0,
+        reduction: Literal["mean", "sum"] = "mean",
+    ) -> None:
         super().__init__()
         self.label_loss = WeightedBCE(class_weight, reduction)
         self.energy_weight, self.reduction = energy_weight, reduction
         self.parts = {}
 
-    def forward(self, outputs, targets):
+    def forward(
+        self, outputs: tuple[Tensor, dict[str, Any]], targets: dict[str, Any]
+    ) -> Tensor:
         """Return the loss and keep its parts.
 
         Parameters

@@ -1,12 +1,17 @@
 """Confidence intervals that resample subjects, not frames."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skfau._progress import Progress
 from skfau._random import as_generator
 from skfau.metrics._counts import (
     check_rules,
@@ -49,18 +54,19 @@ class BootstrapInterval(NamedTuple):
 
 
 def bootstrap_ci(
-    metric,
-    y_true,
-    y_pred,
-    subjects,
+    metric: str | Callable[..., Any],
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    subjects: ArrayLike,
     *,
-    baseline=None,
-    average="macro",
-    absent="skip",
-    n_resamples=1000,
-    confidence_level=0.95,
-    random_state=None,
-):
+    baseline: ArrayLike | None = None,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+    n_resamples: int = 1000,
+    confidence_level: float = 0.95,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    verbose: bool = False,
+) -> BootstrapInterval:
     """Percentile interval of a score under resampling of subjects.
 
     A resample draws subjects, each with all its frames. Frames of one subject are
@@ -87,6 +93,8 @@ def bootstrap_ci(
     n_resamples : int, default=1000
     confidence_level : float, default=0.95
     random_state : int, RandomState, Generator or None, default=None
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -102,7 +110,7 @@ def bootstrap_ci(
     y_true, y_pred, baseline = common_entries(y_true, y_pred, baseline)
     rows_of = rows_by_subject(subjects, len(y_true))
     weights = subject_weights(len(rows_of), n_resamples, random_state)
-    score = Resampler(metric, average, absent, y_true, rows_of, weights)
+    score = Resampler(metric, average, absent, y_true, rows_of, weights, verbose)
     estimate, values = score(y_pred)
     if baseline is not None:
         others = score(baseline)
@@ -156,8 +164,10 @@ def subject_weights(n_subjects, n_resamples, random_state):
 class Resampler:
     """Score predictions on all rows, and on every resample of the subjects."""
 
-    def __init__(self, metric, average, absent, y_true, rows_of, weights):
-        self.average, self.absent = average, absent
+    def __init__(
+        self, metric, average, absent, y_true, rows_of, weights, verbose=False
+    ):
+        self.average, self.absent, self.verbose = average, absent, verbose
         self.y_true, self.rows_of, self.weights = y_true, rows_of, weights
         self.kernel = self.of_pairs = None
         self.of_rows = self.of_resample = metric
@@ -199,8 +209,15 @@ class Resampler:
             subjects = np.repeat(subjects, y_pred.shape[1])
             y_true, y_pred = y_true.reshape(-1, 1), y_pred.reshape(-1, 1)
         columns = zip(y_true.T, y_pred.T, strict=True)
-        scored = [self.of_pairs(*pair, subjects, self.weights) for pair in columns]
+        scored = []
+        with self._progress(y_true.shape[1], "AUs") as progress:
+            for pair in columns:
+                scored.append(self.of_pairs(*pair, subjects, self.weights))
+                progress.update()
         return self._averaged(*np.stack(scored, axis=-1))
+
+    def _progress(self, total, unit):
+        return Progress("Resampling subjects", total, unit, __name__, self.verbose)
 
     def _averaged(self, values, n_known):
         if self.absent == "zero":
@@ -209,8 +226,10 @@ class Resampler:
 
     def _from_rows(self, y_pred):
         values = []
-        for times in self.weights:
-            drawn = [np.tile(r, t) for r, t in zip(self.rows_of, times, strict=True)]
-            rows = np.concatenate(drawn)
-            values.append(self.of_resample(self.y_true[rows], y_pred[rows]))
+        with self._progress(len(self.weights), "resamples") as progress:
+            for times in self.weights:
+                pairs = zip(self.rows_of, times, strict=True)
+                rows = np.concatenate([np.tile(r, t) for r, t in pairs])
+                values.append(self.of_resample(self.y_true[rows], y_pred[rows]))
+                progress.update()
         return np.array(values, dtype=np.float64)

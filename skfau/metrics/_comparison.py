@@ -1,9 +1,13 @@
 """`compare_predictions`: systems scored on the same faces, and tested in pairs."""
 
+from __future__ import annotations
+
 import itertools
 import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau._columns import names_of
@@ -28,16 +32,17 @@ _FEW_SUBJECTS = 12
 
 
 def compare_predictions(
-    y_true,
-    predictions,
-    subjects,
+    y_true: ArrayLike,
+    predictions: Mapping[str, ArrayLike],
+    subjects: ArrayLike,
     *,
-    aus=None,
-    metric="f1",
-    published=None,
-    n_resamples=10_000,
-    random_state=None,
-):
+    aus: Sequence[int] | None = None,
+    metric: str = "f1",
+    published: str | ArrayLike | None = None,
+    n_resamples: int = 10_000,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    verbose: bool = False,
+) -> Comparison:
     """Tabulate the scores of several systems on the same faces, and test them in pairs.
 
     The predictions may come from anywhere; `skfau.model_selection.compare` makes them,
@@ -61,6 +66,8 @@ def compare_predictions(
         or a data set, for those that papers report of their own systems.
     n_resamples : int, default=10000
     random_state : int, RandomState, Generator or None, default=None
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -83,18 +90,19 @@ def compare_predictions(
     index = (*au_labels(aus, y_true.shape[1]), "mean")
     rows_of = rows_by_subject(subjects, len(y_true))
     weights = subject_weights(len(rows_of), n_resamples, random_state)
-    table = _tabulate(index, metric, published, y_true, predictions, rows_of, weights)
+    how = y_true, predictions, rows_of, weights, verbose
+    table = _tabulate(index, metric, published, *how)
     return Comparison(
         **table, y_true=y_true, predictions=predictions, subjects=names_of(subjects)[0]
     )
 
 
-def _tabulate(index, metric, published, y_true, predictions, people, weights):
+def _tabulate(index, metric, published, y_true, predictions, people, weights, verbose):
     unscored = np.any([np.isnan(p) for p in predictions.values()], axis=0)
     y_scored = np.where(unscored, np.nan, y_true)
     # Check the published figures first: the resamples take long.
     published_columns(published, metric, index)
-    score = Resampler(metric, None, "skip", y_scored, people, weights)
+    score = Resampler(metric, None, "skip", y_scored, people, weights, verbose)
     with warnings.catch_warnings():
         # Do not warn of undefined scores: the notes name these AUs.
         warnings.simplefilter("ignore", UndefinedMetricWarning)

@@ -1,13 +1,22 @@
 """`Comparison`: one table of systems by AUs, to print, test, save and draw."""
 
+from __future__ import annotations
+
 import csv
 from dataclasses import dataclass
 from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skfau._files import write_atomically
+from skfau._pandas import import_pandas
 from skfau.metrics._paired_tests import holm
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _TITLES = {"f1": "F1", "skew_normalized_f1": "Skew-normalised F1", "roc_auc": "ROC AUC"}
 _FOLDS = "fold mean"
@@ -83,11 +92,11 @@ class Comparison:
     failures: dict | None = None
 
     @property
-    def confidence_level(self):
+    def confidence_level(self) -> float:
         """Level of all intervals, 0.95; p-values below ``1 - 0.95`` are marked."""
         return LEVEL
 
-    def adjusted_p_values(self, baseline=None):
+    def adjusted_p_values(self, baseline: str | None = None) -> dict[str, NDArray[Any]]:
         """Test every other system against one, corrected for the number of tests.
 
         Parameters
@@ -119,7 +128,7 @@ class Comparison:
         adjusted = np.column_stack([holm(raw[:, :-1]), holm(raw[:, -1])])
         return dict(zip(names, adjusted, strict=True))
 
-    def records(self):
+    def records(self) -> list[dict[str, Any]]:
         """Return one dict per system and AU; the first system is the baseline.
 
         Returns
@@ -152,7 +161,7 @@ class Comparison:
             cells = {column: values[j] for column, values in columns.items()}
             yield _record(name, source, au, **cells)
 
-    def to_frame(self):
+    def to_frame(self) -> DataFrame:
         """Return `records` as a :class:`pandas.DataFrame`.
 
         Raises
@@ -160,11 +169,10 @@ class Comparison:
         ImportError
             If pandas is not installed.
         """
-        import pandas as pd
-
+        pd = import_pandas("to_frame")
         return pd.DataFrame(self.records())
 
-    def to_csv(self, path):
+    def to_csv(self, path: str | Path) -> None:
         """Write `records` to a file; NaN become empty cells.
 
         Parameters

@@ -1,6 +1,11 @@
 """Scores of dependencies: whether predicted AUs occur together as in the labels."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skfau._validation import check_au_labels
@@ -10,7 +15,7 @@ from skfau.metrics._counts import check_same_shape, confusion
 _AVERAGES = ("macro", None)
 
 
-def au_adjacency(y):
+def au_adjacency(y: ArrayLike) -> NDArray[np.float64]:
     """Correlate every AU with every other: the adjacency matrix of AUs.
 
     Figure 8 of [1]_. Entries are correlation coefficients of two columns, which for
@@ -60,7 +65,7 @@ def au_adjacency(y):
     return np.divide(difference, spread, out=phi, where=spread > 0)
 
 
-def au_adjacency_distance(y_true, y_pred):
+def au_adjacency_distance(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """L2 distance of the predictions' adjacency matrix from the labels'.
 
     Table X of [1]_ uses it to measure how well predictions reproduce the dependencies
@@ -111,7 +116,9 @@ def _known_in_both(y_true, y_pred):
     return np.where(unknown, np.nan, y_true), np.where(unknown, np.nan, y_pred)
 
 
-def au_dependency_f1_score(y_true, y_pred, *, average="macro"):
+def au_dependency_f1_score(
+    y_true: ArrayLike, y_pred: ArrayLike, *, average: Literal["macro", None] = "macro"
+) -> float | NDArray[np.float64]:
     """F1 of each AU on the frames in which another AU is present.
 
     The action-conditional scores of [1]_ within a frame (tau = 0), as in Table X of

@@ -1,8 +1,12 @@
 """Paired tests of two systems: bootstrap over subjects, Student's and McNemar's."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import bdtr, stdtr
 
 from skfau._validation import check_au_labels
@@ -102,18 +106,19 @@ class McNemarTest(NamedTuple):
 
 
 def paired_bootstrap_test(
-    metric,
-    y_true,
-    y_pred,
-    baseline,
-    subjects,
+    metric: str | Callable[..., Any],
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    baseline: ArrayLike,
+    subjects: ArrayLike,
     *,
-    average="macro",
-    absent="skip",
-    n_resamples=1000,
-    confidence_level=0.95,
-    random_state=None,
-):
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+    n_resamples: int = 1000,
+    confidence_level: float = 0.95,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    verbose: bool = False,
+) -> PairedBootstrap:
     """Compare two systems on the same faces by resampling subjects.
 
     Both systems are scored on the same resamples. Frames of one person are alike, so a
@@ -134,6 +139,8 @@ def paired_bootstrap_test(
     n_resamples : int, default=1000
     confidence_level : float, default=0.95
     random_state : int, RandomState, Generator or None, default=None
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -158,7 +165,7 @@ def paired_bootstrap_test(
     y_true, y_pred, baseline = common_entries(y_true, y_pred, baseline)
     rows_of = rows_by_subject(subjects, len(y_true))
     weights = subject_weights(len(rows_of), n_resamples, random_state)
-    score = Resampler(metric, average, absent, y_true, rows_of, weights)
+    score = Resampler(metric, average, absent, y_true, rows_of, weights, verbose)
     return paired_bootstrap(score(y_pred), score(baseline), confidence_level)
 
 
@@ -194,7 +201,14 @@ def holm(p_values):
     return adjusted.reshape(np.shape(p_values))
 
 
-def paired_t_test(y_pred, baseline, *, y_true=None, subjects=None, average="pooled"):
+def paired_t_test(
+    y_pred: ArrayLike,
+    baseline: ArrayLike,
+    *,
+    y_true: ArrayLike | None = None,
+    subjects: ArrayLike | None = None,
+    average: Literal["pooled", None] = "pooled",
+) -> PairedTTest:
     """Student's t-test of paired differences between two systems.
 
     The default is the test of Table XII of [1]_, over the predictions of all frames and
@@ -280,7 +294,13 @@ def _check_average(average):
         raise ValueError(f"average must be one of {_AVERAGES}, got {average!r}")
 
 
-def mcnemar_test(y_true, y_pred, baseline, *, average="pooled"):
+def mcnemar_test(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    baseline: ArrayLike,
+    *,
+    average: Literal["pooled", None] = "pooled",
+) -> McNemarTest:
     """Test by McNemar's exact test whether two systems err equally often.
 
     Entries on which both are right, or both wrong, do not count. On the others, equal

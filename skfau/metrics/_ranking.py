@@ -1,6 +1,11 @@
 """Scores of probabilities: area under the ROC curve and average precision per AU."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skfau._validation import check_au_labels
 from skfau.metrics._counts import check_rules, check_same_shape, summarize
@@ -66,7 +71,13 @@ def _score(kernel, name, y_true, y_score, average, absent):
     return summarize(values, n_known, average, absent, name)
 
 
-def au_roc_auc_score(y_true, y_score, *, average="macro", absent="skip"):
+def au_roc_auc_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+) -> float | NDArray[np.float64]:
     """Area under the ROC curve of every AU, and its mean over AUs.
 
     It is the probability that a random frame with the AU scores higher than a random
@@ -106,7 +117,13 @@ def au_roc_auc_score(y_true, y_score, *, average="macro", absent="skip"):
     return _score(_roc_auc, "ROC AUC", y_true, y_score, average, absent)
 
 
-def au_average_precision_score(y_true, y_score, *, average="macro", absent="skip"):
+def au_average_precision_score(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+) -> float | NDArray[np.float64]:
     """Area under the precision-recall curve (average precision) of every AU.
 
     ``sum_k (recall_k - recall_{k-1}) precision_k`` over the distinct scores, equal

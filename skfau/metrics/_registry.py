@@ -1,6 +1,7 @@
 """Scores by name, for scorers and for the bootstrap."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,10 +17,10 @@ from skfau.metrics._scores import (
 class Metric(NamedTuple):
     """A score, its forms for the bootstrap, and the method of an estimator it needs."""
 
-    function: callable
-    of_counts: callable
+    function: Callable[..., Any]
+    of_counts: Callable[..., Any]
     response: str
-    of_pairs: callable = None
+    of_pairs: Callable[..., Any] | None = None
 
 
 def resampled_auc(labels, scores, subjects, weights):

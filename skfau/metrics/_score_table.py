@@ -1,17 +1,26 @@
 """A table of per-AU scores to read, print or turn into a DataFrame."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skfau._pandas import import_pandas
 from skfau._subjects import as_names, warn_of_overlap
 from skfau._validation import check_au_names
 from skfau.metrics._bootstrap import bootstrap_ci
 from skfau.metrics._counts import au_labels, check_same_shape, nan_mean
 from skfau.metrics._ranking import au_average_precision_score, au_roc_auc_score
 from skfau.metrics._scores import au_f1_score, au_skew_normalized_f1_score
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +41,7 @@ class ScoreTable:
     columns: dict
     notes: tuple
 
-    def to_frame(self):
+    def to_frame(self) -> DataFrame:
         """Return a :class:`pandas.DataFrame` of the columns, AUs as its index.
 
         Raises
@@ -40,8 +49,7 @@ class ScoreTable:
         ImportError
             If pandas is not installed.
         """
-        import pandas as pd
-
+        pd = import_pandas("to_frame")
         return pd.DataFrame(self.columns, index=pd.Index(self.index, name="AU"))
 
     def __repr__(self):
@@ -63,16 +71,16 @@ def _text(name, value):
 
 
 def score_table(
-    y_true,
-    y_pred=None,
-    aus=None,
+    y_true: ArrayLike,
+    y_pred: ArrayLike | None = None,
+    aus: Sequence[int] | None = None,
     *,
-    y_proba=None,
-    subjects=None,
-    train_subjects=(),
-    n_resamples=1000,
-    random_state=None,
-):
+    y_proba: ArrayLike | None = None,
+    subjects: ArrayLike | None = None,
+    train_subjects: Collection[str] = (),
+    n_resamples: int = 1000,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+) -> ScoreTable:
     """Tabulate the scores of every AU, and F1 of always predicting "present".
 
     Parameters

@@ -1,7 +1,12 @@
 """Scorers for ``scoring=``: callables ``(estimator, X, y)`` that take NaN labels."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
 
+from skfau._single_au import as_columns, au_columns
 from skfau._subjects import warn_of_training_subjects
 from skfau._unwrap import find_aus
 from skfau._validation import check_au_names
@@ -18,7 +23,7 @@ class AUScorer:
         Fitted, with ``predict`` or ``predict_proba`` of shape (n_samples, n_aus).
     X : Faces or array
         What the estimator takes.
-    y : array-like of shape (n_samples, n_aus)
+    y : array-like of shape (n_samples, n_aus) or (n_samples,)
         Labels in {0, 1, NaN}.
 
     Returns
@@ -42,6 +47,11 @@ class AUScorer:
         self.average = average
         self.absent = absent
 
+    @property
+    def __name__(self):
+        """Name of the score, which scikit-learn's displays write at their axes."""
+        return self.metric
+
     def __repr__(self):
         return (
             f"au_scorer({self.metric!r}, average={self.average!r}, "
@@ -51,10 +61,10 @@ class AUScorer:
     def __call__(self, estimator, X, y):
         metric = get_metric(self.metric)
         function, response = metric.function, metric.response
-        aus = find_aus(estimator)
+        aus, y = find_aus(estimator), as_columns(y)
         check_au_names(y, aus, "the classifier")
         warn_of_training_subjects(estimator, X)
-        output = _respond(estimator, X, response)
+        output = _respond(estimator, X, response, np.shape(y)[1])
         if self.average is not None:
             return function(y, output, average=self.average, absent=self.absent)
         values = function(y, output, average=None, absent=self.absent)
@@ -63,8 +73,8 @@ class AUScorer:
         return {**scores, "mean": float(nan_mean(values))}
 
 
-def _respond(estimator, X, response):
-    output = getattr(estimator, response)(X)
+def _respond(estimator, X, response, n_aus):
+    output = au_columns(estimator, getattr(estimator, response)(X), n_aus)
     if isinstance(output, list) or np.ndim(output) != 2:
         raise TypeError(
             f"{type(estimator).__name__}.{response} must return one array of shape "
@@ -74,7 +84,14 @@ def _respond(estimator, X, response):
     return np.asarray(output)
 
 
-def au_scorer(metric="f1", *, average="macro", absent="skip"):
+def au_scorer(
+    metric: Literal[
+        "f1", "skew_normalized_f1", "accuracy", "roc_auc", "average_precision"
+    ] = "f1",
+    *,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+) -> AUScorer:
     """Make a scorer for ``scoring=`` from one of this module's scores.
 
     Works in ``cross_validate``, ``cross_val_score``, ``GridSearchCV`` and
@@ -117,5 +134,7 @@ def au_scorer(metric="f1", *, average="macro", absent="skip"):
     return AUScorer(metric, average, absent)
 
 
+#: For ``scoring=``: the mean F1 of all AUs.
 f1_scorer = au_scorer("f1")
+#: For ``scoring=`` of ``cross_validate``: the F1 of every AU, and their mean.
 per_au_f1_scorer = au_scorer("f1", average=None)

@@ -1,6 +1,11 @@
 """Per-AU scores of thresholded predictions: F1, skew-normalised F1, accuracy."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from skfau._validation import check_sample_weight
 from skfau.metrics._counts import (
@@ -29,7 +34,14 @@ def _score(kernel, name, y_true, y_pred, average, absent, sample_weight):
     return summarize(kernel(counts), n_known, average, absent, name)
 
 
-def au_f1_score(y_true, y_pred, *, average="macro", absent="skip", sample_weight=None):
+def au_f1_score(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+    sample_weight: ArrayLike | None = None,
+) -> float | NDArray[np.float64]:
     """F1 of every AU over frames, and its mean over AUs.
 
     ``F1 = 2 TP / (2 TP + FP + FN)``, counted over the known entries: an entry
@@ -86,8 +98,13 @@ def au_f1_score(y_true, y_pred, *, average="macro", absent="skip", sample_weight
 
 
 def au_skew_normalized_f1_score(
-    y_true, y_pred, *, average="macro", absent="skip", sample_weight=None
-):
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+    sample_weight: ArrayLike | None = None,
+) -> float | NDArray[np.float64]:
     """F1 as it would be with as many negatives as positives.
 
     F1 depends on how rare an AU is, so F1 of two AUs, or of one AU in two data
@@ -136,8 +153,13 @@ def au_skew_normalized_f1_score(
 
 
 def au_accuracy_score(
-    y_true, y_pred, *, average="macro", absent="skip", sample_weight=None
-):
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    average: Literal["macro", "pooled", None] = "macro",
+    absent: Literal["skip", "zero", "error"] = "skip",
+    sample_weight: ArrayLike | None = None,
+) -> float | NDArray[np.float64]:
     """Share of known entries that are predicted correctly, per AU.
 
     Predicting "absent" everywhere scores one minus the AU's rate, which is above 0.9
@@ -177,7 +199,13 @@ def au_accuracy_score(
     )
 
 
-def fold_mean_f1(y_true, y_pred, folds, *, absent="skip"):
+def fold_mean_f1(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    folds: ArrayLike,
+    *,
+    absent: Literal["skip", "zero", "error"] = "skip",
+) -> float:
     """F1 as in published tables: mean over AUs per fold, then over folds.
 
     This is not `au_f1_score` of all out-of-fold predictions together. F1 is not a mean

@@ -1,8 +1,12 @@
 """A fitted classifier and a network that goes on from it, for labels of your own."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.base import clone
@@ -10,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._single_au import as_columns, au_columns, classes_of
 from skfau._tables import like
 from skfau._unwrap import find_aus, find_thresholds
 from skfau._validation import (
@@ -20,6 +25,12 @@ from skfau._validation import (
 )
 from skfau.model_selection._out_of_fold import check_response
 from skfau.model_selection._wrapper import WrappedClassifier, log_odds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from sklearn.base import BaseEstimator
+
+    from skfau.faces import Faces
 
 # How many faces the classifier's own probabilities count as. 30 was best of 1, 3, 10
 # and 30 for 4 to 48 people of two sets of rendered faces.
@@ -66,8 +77,8 @@ class AdaptedAUClassifier(WrappedClassifier):
         where they promise the highest F1 on the rows of `fit`. 0 for new AUs.
     thresholds_ : ndarray of shape (n_aus,), dtype float64
         0.5 for every AU.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : tuple of int
         The AUs.
 
@@ -110,7 +121,13 @@ class AdaptedAUClassifier(WrappedClassifier):
         "aus": [tuple, list, None],
     }
 
-    def __init__(self, estimator, network, *, aus=None):
+    def __init__(
+        self,
+        estimator: FrozenEstimator,
+        network: BaseEstimator,
+        *,
+        aus: tuple[int, ...] | None = None,
+    ) -> None:
         self.estimator = estimator
         self.network = network
         self.aus = aus
@@ -128,14 +145,14 @@ class AdaptedAUClassifier(WrappedClassifier):
         return self.thresholds_
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, **params):
+    def fit(self, X: Faces, y: ArrayLike, **params: Any) -> Self:
         """Fit the network, and how the classifier is to be read.
 
         Parameters
         ----------
         X : Faces
             As both take them.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Labels in {0, 1, NaN}. An unknown label teaches nothing.
         **params : dict
             Passed to the network's ``fit``, such as ``sample_weight``.
@@ -161,6 +178,7 @@ class AdaptedAUClassifier(WrappedClassifier):
                 f"which AUs it finds; got {self.start_!r}."
             )
         self.aus_ = tuple(known if self.aus is None else self.aus)
+        given, y = y, as_columns(y)
         check_au_names(y, self.aus_, "the classifier")
         labels = check_au_labels(y, n_samples=len(X), n_aus=len(self.aus_))
         found = self._found_by_start(X)
@@ -180,7 +198,7 @@ class AdaptedAUClassifier(WrappedClassifier):
         lines = [_line(*pair) for pair in zip(odds.T, labels.T, strict=True)]
         self.coef_, self.intercept_ = np.array(lines).T
         self.thresholds_ = np.full(len(self.aus_), 0.5)
-        self.classes_ = np.tile([0, 1], (len(self.aus_), 1))
+        self.classes_ = classes_of(given)
         return self
 
     def _found_by_start(self, X):
@@ -196,7 +214,7 @@ class AdaptedAUClassifier(WrappedClassifier):
         new = np.full((len(probabilities), 1), np.nan)
         return log_odds(np.hstack([probabilities, new]))[:, columns]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[np.float32] | DataFrame:
         """Return the average of both log-odds, as probabilities.
 
         Parameters
@@ -252,6 +270,7 @@ class AdaptedAUClassifier(WrappedClassifier):
             As `predict_intensity` gives them.
         """
         check_is_fitted(self)
+        y_proba = au_columns(self, y_proba)
         odds = log_odds(np.asarray(y_proba, np.float64)) - self.intercept_
         known = list(find_aus(self.start_))
         mine = [column for column, au in enumerate(self.aus_) if au in known]

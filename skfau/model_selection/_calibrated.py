@@ -1,14 +1,19 @@
 """Probabilities, thresholds and intensities, learned on people held out of training."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.frozen import FrozenEstimator
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._single_au import as_columns, au_columns, classes_of
 from skfau._tables import like
 from skfau._unwrap import find_aus
 from skfau._validation import Interval, _fit_context, check_au_names
@@ -16,6 +21,11 @@ from skfau.exceptions import LabelError
 from skfau.model_selection._out_of_fold import check_response
 from skfau.model_selection._threshold import best_f1_thresholds
 from skfau.model_selection._wrapper import WrappedClassifier, log_odds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
 
 _HIGHEST = 5.0
 _N_KNOTS = 17
@@ -51,8 +61,8 @@ class CalibratedAUClassifier(WrappedClassifier):
         Probabilities from which `predict` calls AUs present.
     knots_ : ndarray of shape (n_aus, 2, n_knots), dtype float64
         Log-odds of the calibrated probability, ascending, and the intensities there.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : sequence of int
         The AUs, if the classifier has them.
 
@@ -90,12 +100,12 @@ class CalibratedAUClassifier(WrappedClassifier):
         "occurrence": [Interval(Real, 0, _HIGHEST, closed="neither")],
     }
 
-    def __init__(self, estimator, *, occurrence=2.0):
+    def __init__(self, estimator: FrozenEstimator, *, occurrence: float = 2.0) -> None:
         self.estimator = estimator
         self.occurrence = occurrence
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    def fit(self, X: Faces, y: ArrayLike) -> Self:
         """Learn the three functions of every AU.
 
         Parameters
@@ -103,7 +113,7 @@ class CalibratedAUClassifier(WrappedClassifier):
         X : Faces
             As the classifier takes them, of people that it has not seen. Rows without
             a face are left out.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Intensities in [0, 5]; NaN where unknown.
 
         Returns
@@ -119,7 +129,7 @@ class CalibratedAUClassifier(WrappedClassifier):
             If no row has a face.
         """
         self.estimator_ = self.estimator
-        aus = find_aus(self.estimator_)
+        aus, given, y = find_aus(self.estimator_), y, as_columns(y)
         check_au_names(y, aus, "the classifier")
         intensities = _check_intensities(y, len(X))
         odds = self._log_odds(X, intensities.shape[1])
@@ -129,7 +139,7 @@ class CalibratedAUClassifier(WrappedClassifier):
         odds, intensities = odds[seen], intensities[seen]
         unknown = np.isnan(intensities)
         labels = np.where(unknown, np.nan, intensities >= self.occurrence)
-        self.classes_ = np.tile([0, 1], (labels.shape[1], 1))
+        self.classes_ = classes_of(given)
         if aus is not None:
             self.aus_ = aus
         lines = [_line(*pair) for pair in zip(odds.T, labels.T, strict=True)]
@@ -144,7 +154,7 @@ class CalibratedAUClassifier(WrappedClassifier):
         response = check_response(self.estimator_, "predict_proba", X, n_aus)
         return log_odds(np.asarray(response, np.float64))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[np.float32] | DataFrame:
         """Return the calibrated probabilities.
 
         Parameters
@@ -161,7 +171,7 @@ class CalibratedAUClassifier(WrappedClassifier):
         odds = self._log_odds(X, len(self.coef_)) * self.coef_ + self.intercept_
         return self._as_output(expit(odds).astype(np.float32), X)
 
-    def predict_intensity(self, X):
+    def predict_intensity(self, X: Faces) -> NDArray[np.float32] | DataFrame:
         """Return how strong every AU is.
 
         Parameters
@@ -176,7 +186,7 @@ class CalibratedAUClassifier(WrappedClassifier):
         """
         return self.to_intensity(self.predict_proba(X))
 
-    def to_intensity(self, y_proba):
+    def to_intensity(self, y_proba: ArrayLike) -> NDArray[np.float32] | DataFrame:
         """Return the intensities that go with probabilities, without another look.
 
         Parameters
@@ -190,6 +200,7 @@ class CalibratedAUClassifier(WrappedClassifier):
             In [0, 5]; NaN where the probability is.
         """
         check_is_fitted(self)
+        y_proba = au_columns(self, y_proba)
         odds = log_odds(np.asarray(y_proba, np.float64))
         columns = [np.interp(x, *k) for x, k in zip(odds.T, self.knots_, strict=True)]
         return like(np.stack(columns, axis=1).astype(np.float32), y_proba)

@@ -1,9 +1,14 @@
 """`compare` on folds of subjects, `cross_dataset_scores` on other data sets."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch
 
@@ -24,20 +29,26 @@ from skfau.model_selection._out_of_fold import (
 )
 from skfau.model_selection._split import subjects_of
 
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from skfau.faces import Faces
+    from skfau.metrics import Comparison
+
 
 def compare(
-    estimators,
-    X,
-    y,
+    estimators: Mapping[str, BaseEstimator],
+    X: Faces | ArrayLike,
+    y: ArrayLike,
     *,
-    groups=None,
-    cv=3,
-    aus=None,
-    n_jobs=None,
-    verbose=0,
-    error_score=np.nan,
-    **table,
-):
+    groups: ArrayLike | None = None,
+    cv: Any = 3,
+    aus: Sequence[int] | None = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    error_score: Literal["raise"] | float = np.nan,
+    **table: Any,
+) -> Comparison:
     """Fit estimators on the same folds; score and test them on the same faces.
 
     Parameters
@@ -54,7 +65,8 @@ def compare(
         AU of every column; None takes those of the estimators, without `published`.
     n_jobs : int, default=None
     verbose : int, default=0
-        Fits at the same time, as in joblib; whether to print a line for each.
+        Fits at the same time, as in joblib; whether to write a line for each, and how
+        far the resampling is, to standard error.
     error_score : "raise" or nan, default=nan
         Whether an error is raised, or its estimator left out with a warning.
     **table : dict
@@ -84,6 +96,7 @@ def compare(
     splits = _splits_by_subject(cv, X, labels, groups, subjects)
     fits = [(X, keep_names(y, labels), train, [(X, test)]) for train, test in splits]
     results = fit_all(estimators, fits, error_score, n_jobs, verbose)
+    table["verbose"] = verbose
     return _join(*results, splits, labels, subjects, aus, table)
 
 
@@ -120,15 +133,15 @@ def _fold_means(joined, folds):
 
 
 def cross_dataset_scores(
-    estimators,
-    train,
-    tests,
+    estimators: Mapping[str, BaseEstimator],
+    train: Bunch,
+    tests: Mapping[str, Bunch],
     *,
-    n_jobs=None,
-    verbose=0,
-    error_score=np.nan,
-    **table,
-):
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    error_score: Literal["raise"] | float = np.nan,
+    **table: Any,
+) -> dict[str, Comparison]:
     """Fit estimators on one data set; compare them on the AUs it shares with others.
 
     As in Tables III to V of Yang et al., 2023: how much of a score depends on the data.
@@ -176,6 +189,7 @@ def cross_dataset_scores(
     rows = [(bunch.data, slice(None)) for bunch in tests.values()]
     fit = train.data, train.target, slice(None), rows
     results = fit_all(estimators, [fit], error_score, n_jobs, verbose)
+    table["verbose"] = verbose
     pairs = enumerate(tests.items())
     return {n: _score(k, train, b, shared[n], results, table) for k, (n, b) in pairs}
 

@@ -2,13 +2,16 @@
 
 import traceback
 from dataclasses import dataclass, replace
+from itertools import chain
 from time import perf_counter
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
+from skfau._parallel import run_in_any_order
+from skfau._progress import tell
 from skfau._unwrap import find_aus
 from skfau._warn import warn
 from skfau.metrics import compare_predictions
@@ -66,7 +69,7 @@ def fit_all(estimators, folds, error_score, n_jobs, verbose):
     n_jobs : int or None
         As in joblib.
     verbose : int
-        Whether to print a line per fit.
+        Whether to write a line per fit to standard error.
 
     Returns
     -------
@@ -94,13 +97,14 @@ def fit_all(estimators, folds, error_score, n_jobs, verbose):
 
 def _outcomes(estimators, folds, error_score, n_jobs, verbose):
     """Yield the outcome of every fit as it arrives."""
+    # Clusters send an argument once for all tasks, and what is inside of a list with
+    # each of them.
     jobs = [
-        delayed(_run)(name, clone(estimator), k, *fold)
+        delayed(_run)(name, clone(estimator), k, X, y, train, *chain(*tests))
         for name, estimator in estimators.items()
-        for k, fold in enumerate(folds)
+        for k, (X, y, train, tests) in enumerate(folds)
     ]
-    outcomes = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs)
-    for done, outcome in enumerate(outcomes, 1):
+    for done, outcome in enumerate(run_in_any_order(jobs, n_jobs), 1):
         label = f"{outcome.name!r}, fit {outcome.fold + 1} of {len(folds)}"
         if outcome.error and error_score == "raise":
             raise RuntimeError(f"{label} failed:\n{outcome.error}")
@@ -108,18 +112,19 @@ def _outcomes(estimators, folds, error_score, n_jobs, verbose):
             reason = outcome.error.strip().splitlines()[-1]
             text = f"{label} failed and is left out: {reason}"
             warn(text, FitFailedWarning)
-        if verbose:
-            state = "failed" if outcome.error else "done"
-            seconds = f"{outcome.seconds:.1f} s"
-            print(f"[{done}/{len(jobs)}] {label}: {state} in {seconds}", flush=True)
+        state = "failed" if outcome.error else "done"
+        seconds = f"{outcome.seconds:.1f} s"
+        text = f"[{done}/{len(jobs)}] {label}: {state} in {seconds}"
+        tell(text, __name__, verbose)
         yield outcome
 
 
-def _run(name, estimator, fold, X, y, train, tests):
+def _run(name, estimator, fold, X, y, train, *tests):
     start, responses, aus, error = perf_counter(), [], None, ""
     try:
         estimator.fit(X[train], take_labels(y, train))
-        responses = [_respond(estimator, X[rows], y.shape[1]) for X, rows in tests]
+        pairs = zip(tests[::2], tests[1::2], strict=True)
+        responses = [_respond(estimator, X[rows], y.shape[1]) for X, rows in pairs]
         aus = find_aus(estimator)
     except Exception:
         error = traceback.format_exc()

@@ -1,16 +1,27 @@
 """Out-of-fold probabilities without scikit-learn's re-encoding of the labels."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.parallel import Parallel, delayed
 
+from skfau._progress import Progress
+from skfau._single_au import as_columns, au_columns, is_vector
 from skfau._subjects import warn_of_divided_subjects
 from skfau._validation import check_au_labels
 from skfau.model_selection._split import SubjectKFold
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from skfau.faces import Faces
 
 
 def make_splits(cv, X, y, groups=None):
@@ -24,7 +35,17 @@ def make_splits(cv, X, y, groups=None):
     return list(cv.split(X, y, groups))
 
 
-def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=None):
+def oof_predict_proba(
+    estimator: BaseEstimator,
+    X: Faces | ArrayLike,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    cv: Any,
+    n_jobs: int | None = None,
+    params: dict[str, Any] | None = None,
+    verbose: int = 0,
+) -> NDArray[np.float32]:
     """Probabilities of every row from an estimator that was not fitted on its fold.
 
     Use it in place of ``cross_val_predict(method="predict_proba")``, which encodes
@@ -37,7 +58,7 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=N
         Cloned for every fold; ``predict_proba`` returns (n_samples, n_aus).
     X : Faces or array of shape (n_samples, ...)
         Indexed by integer arrays.
-    y : array-like of shape (n_samples, n_aus)
+    y : array-like of shape (n_samples, n_aus) or (n_samples,)
         Labels in {0, 1, NaN}.
     groups : array-like of shape (n_samples,), default=None
         For splitters that take groups; None means ``X.subject``.
@@ -48,11 +69,14 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=N
     params : dict, default=None
         Passed to ``fit``, such as ``{"sample_weight": weights}``. Of arrays and lists
         with one entry per row, those of the training rows.
+    verbose : int, default=0
+        1 shows on standard error how many folds are done.
 
     Returns
     -------
     y_proba : ndarray of shape (n_samples, n_aus), dtype float32
-        NaN in rows that are in no test fold, and where there was no face.
+        NaN in rows that are in no test fold, and where there was no face. Of shape
+        (n_samples, 1) for labels of shape (n_samples,).
 
     Raises
     ------
@@ -78,27 +102,44 @@ def oof_predict_proba(estimator, X, y, *, groups=None, cv, n_jobs=None, params=N
     >>> oof_predict_proba(clf, X, y, groups=subjects, cv=SubjectKFold()).shape
     (90, 3)
     """
-    labels = check_au_labels(y, n_samples=len(X))
+    labels = check_au_labels(as_columns(y), n_samples=len(X))
     splits = make_splits(cv, X, labels, groups)
     check_once(splits, len(labels))
     warn_of_divided_subjects(splits, X)
     named = keep_names(y, labels)
-    probabilities = Parallel(n_jobs=n_jobs)(
+    jobs = (
         delayed(_fit_and_predict)(clone(estimator), X, named, train, test, params or {})
         for train, test in splits
     )
+    shown = "Predicting out of fold", len(splits), "folds", __name__, verbose
+    with Progress(*shown) as progress:
+        probabilities = _CountedParallel(progress, n_jobs=n_jobs)(jobs)
     y_proba = np.full(labels.shape, np.nan, dtype=np.float32)
     for (_, test), proba in zip(splits, probabilities, strict=True):
         y_proba[test] = proba
     return y_proba
 
 
+class _CountedParallel(Parallel):
+    """Jobs of which a `Progress` knows how many are done, on any backend."""
+
+    def __init__(self, progress, **options):
+        super().__init__(**options)
+        self._progress = progress
+
+    def print_progress(self):
+        """Count; joblib calls it after each job, with its lock held."""
+        self._progress.update(self.n_completed_tasks - self._progress.n)
+
+
 def keep_names(y, labels):
-    """Return `y` itself if it is a DataFrame, else `labels`.
+    """Return `y` itself if it is a table or Series, else `labels` in its shape.
 
     Columns of a DataFrame name the AUs, so that an estimator can check their order.
     """
-    return y if hasattr(y, "iloc") else labels
+    if hasattr(y, "iloc"):
+        return y
+    return labels[:, 0] if is_vector(y) else labels
 
 
 def take_labels(y, rows):
@@ -142,7 +183,7 @@ def check_subjects_apart(splits, subjects, reason):
 
 def check_response(estimator, method, X, n_aus):
     """Return the result of a method: an array of shape (n_samples, n_aus)."""
-    response = getattr(estimator, method)(X)
+    response = au_columns(estimator, getattr(estimator, method)(X), n_aus)
     if isinstance(response, list) or np.shape(response) != (len(X), n_aus):
         raise ValueError(
             f"{type(estimator).__name__}.{method} must return one array of shape "
@@ -155,7 +196,8 @@ def check_response(estimator, method, X, n_aus):
 def _fit_and_predict(estimator, X, y, train, test, params):
     of_train = {name: _rows_of(value, train, len(y)) for name, value in params.items()}
     estimator.fit(X[train], take_labels(y, train), **of_train)
-    return check_response(estimator, "predict_proba", X[test], y.shape[1])
+    n_aus = as_columns(y).shape[1]
+    return check_response(estimator, "predict_proba", X[test], n_aus)
 
 
 def _rows_of(value, rows, n_samples):

@@ -1,10 +1,18 @@
 """The partition of subjects that published figures refer to."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import BaseCrossValidator
 
 from skfau.datasets import published_folds
 from skfau.model_selection._split import rows_of_folds, subjects_of
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 
 class PublishedKFold(BaseCrossValidator):
@@ -33,11 +41,15 @@ class PublishedKFold(BaseCrossValidator):
 
     __metadata_request__split = {"groups": True}
 
-    def __init__(self, dataset="bp4d", numbering="jaa"):
+    def __init__(
+        self,
+        dataset: Literal["bp4d", "disfa"] = "bp4d",
+        numbering: Literal["jaa", "me-graphau", "au-net"] = "jaa",
+    ) -> None:
         self.dataset = dataset
         self.numbering = numbering
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return 3; the arguments are ignored.
 
         Returns
@@ -46,7 +58,9 @@ class PublishedKFold(BaseCrossValidator):
         """
         return len(published_folds(self.dataset, self.numbering))
 
-    def test_folds(self, X, y=None, groups=None):
+    def test_folds(
+        self, X: Faces | ArrayLike, y: Any = None, groups: ArrayLike | None = None
+    ) -> NDArray[np.intp]:
         """Return the test fold of every row, from 0.
 
         Parameters

@@ -1,10 +1,16 @@
 """Moving averages of probabilities within a video, never across two."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
+from skfau._single_au import as_columns
 from skfau._tables import like
 from skfau._unwrap import find_thresholds
 from skfau._validation import (
@@ -16,6 +22,16 @@ from skfau._validation import (
 )
 from skfau.model_selection._out_of_fold import keep_names
 from skfau.model_selection._wrapper import WrappedClassifier
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
 
 _WIDTH = [Interval(Integral, 1, None, closed="left")]
 
@@ -63,11 +79,11 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {"width": _WIDTH}
 
-    def __init__(self, width=15):
+    def __init__(self, width: int = 15) -> None:
         self.width = width
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Check the parameters; there is nothing to learn.
 
         Parameters
@@ -84,7 +100,9 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         """
         return self
 
-    def transform(self, X, faces):
+    def transform(
+        self, X: ArrayLike, faces: Faces | None = None
+    ) -> NDArray[Any] | DataFrame:
         """Return the smoothed probabilities.
 
         Parameters
@@ -93,7 +111,9 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             Probabilities, NaN where there is no face.
         faces : Faces
             Faces of the rows of `X`, in any order, with the columns ``video`` and
-            ``frame``, and ``subject`` if videos are named per subject.
+            ``frame``, and ``subject`` if videos are named per subject. They are needed;
+            a pipeline hands them on by scikit-learn's metadata routing, after
+            ``set_transform_request(faces=True)``.
 
         Returns
         -------
@@ -106,7 +126,16 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             If videos or frame numbers are not known.
         ValueError
             If `X` has another shape, or two faces claim the same frame of a video.
+        TypeError
+            If there are no faces.
         """
+        if faces is None:
+            raise TypeError(
+                "ProbabilitySmoother needs the faces of the rows: pass faces=. In a "
+                "pipeline, scikit-learn's metadata routing hands them on after "
+                "set_transform_request(faces=True); SmoothedClassifier around a "
+                "classifier needs neither."
+            )
         faces = check_faces(faces, need=("video", "frame"))
         # `neighbors` raises if two recordings have one name: they would be averaged
         # together.
@@ -123,7 +152,9 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
             smoothed[rows] = _moving_average(X[rows], frames, self.width)
         return like(smoothed, table)
 
-    def fit_transform(self, X, y=None, *, faces):
+    def fit_transform(
+        self, X: ArrayLike, y: Any = None, *, faces: Faces | None = None
+    ) -> NDArray[Any] | DataFrame:
         """Return the smoothed probabilities; see `transform`.
 
         Parameters
@@ -146,6 +177,7 @@ class ProbabilitySmoother(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
@@ -163,8 +195,8 @@ class SmoothedClassifier(WrappedClassifier):
     ----------
     estimator_ : classifier
         Fitted.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : sequence of int
         The AUs, if `estimator_` has them.
 
@@ -207,19 +239,19 @@ class SmoothedClassifier(WrappedClassifier):
         "width": _WIDTH,
     }
 
-    def __init__(self, estimator, width=15):
+    def __init__(self, estimator: BaseEstimator, width: int = 15) -> None:
         self.estimator = estimator
         self.width = width
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, **params):
+    def fit(self, X: Faces, y: ArrayLike, **params: Any) -> Self:
         """Fit the classifier.
 
         Parameters
         ----------
         X : Faces
             As `estimator` takes them.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Labels in {0, 1, NaN}.
         **params : dict
             Passed to the classifier's ``fit``, such as ``sample_weight``.
@@ -230,11 +262,11 @@ class SmoothedClassifier(WrappedClassifier):
         self : SmoothedClassifier
             The fitted classifier.
         """
-        labels = check_au_labels(y, n_samples=len(X))
+        labels = check_au_labels(as_columns(y), n_samples=len(X))
         passed = self._passed_on(params)["estimator"]
         return self._fit_on_all(X, keep_names(y, labels), passed)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[Any] | DataFrame:
         """Return the smoothed probabilities.
 
         Parameters
@@ -256,9 +288,10 @@ class SmoothedClassifier(WrappedClassifier):
             If two faces claim the same frame of a video.
         """
         faces = check_faces(X, need=("video", "frame"))
-        y_proba = super().predict_proba(faces)
+        check_is_fitted(self)
+        y_proba = self._inner_proba(faces)
         smoothed = ProbabilitySmoother(self.width).transform(y_proba, faces)
-        return like(smoothed, y_proba)
+        return self._as_output(like(smoothed, y_proba), faces)
 
     @property
     def _thresholds(self):

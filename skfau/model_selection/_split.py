@@ -1,12 +1,20 @@
 """Splits that never put one person on both sides."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_consistent_length
 
 from skfau._columns import names_of
 from skfau._random import as_generator
 from skfau.exceptions import MissingColumnError
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 _N_STARTS = 10
 # At most this many subjects are exchanged, since all pairs are compared. With thousands
@@ -90,12 +98,18 @@ class SubjectKFold(BaseCrossValidator):
 
     __metadata_request__split = {"groups": True}
 
-    def __init__(self, n_splits=3, *, balance=True, random_state=None):
+    def __init__(
+        self,
+        n_splits: int = 3,
+        *,
+        balance: bool = True,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    ) -> None:
         self.n_splits = n_splits
         self.balance = balance
         self.random_state = random_state
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds; the arguments are ignored.
 
         Returns
@@ -104,7 +118,12 @@ class SubjectKFold(BaseCrossValidator):
         """
         return self.n_splits
 
-    def test_folds(self, X, y=None, groups=None):
+    def test_folds(
+        self,
+        X: Faces | ArrayLike,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> NDArray[np.intp]:
         """Return the test fold of every row.
 
         Parameters
@@ -146,7 +165,13 @@ class SubjectKFold(BaseCrossValidator):
         return rows_of_folds(self.test_folds(X, y, groups), self.n_splits)
 
 
-def subject_train_test_split(faces, y=None, *, test_fraction=0.2, random_state=None):
+def subject_train_test_split(
+    faces: Faces | ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    test_fraction: float = 0.2,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Divide the subjects in two, so that AUs are equally frequent on both sides.
 
     Parameters
@@ -199,7 +224,7 @@ def subject_train_test_split(faces, y=None, *, test_fraction=0.2, random_state=N
     return np.flatnonzero(sides == 0), np.flatnonzero(sides == 1)
 
 
-def subject_weights(faces):
+def subject_weights(faces: Faces | ArrayLike) -> NDArray[np.float64]:
     """Weights of rows with which every subject counts alike.
 
     A data set has more frames of one person than of another. With weights all alike,

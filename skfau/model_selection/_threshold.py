@@ -1,9 +1,14 @@
 """Decision thresholds per AU, learned on people the network was not fitted on."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from skfau._single_au import as_columns
 from skfau._validation import (
     HasMethods,
     StrOptions,
@@ -21,11 +26,18 @@ from skfau.model_selection._out_of_fold import (
 from skfau.model_selection._split import subjects_of
 from skfau.model_selection._wrapper import WrappedClassifier
 
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from skfau.faces import Faces
+
 _DEFAULT_FOLDS = 3
 _DEFAULT_THRESHOLD = 0.5
 
 
-def best_f1_thresholds(y_true, y_proba, *, skew_normalized=False):
+def best_f1_thresholds(
+    y_true: ArrayLike, y_proba: ArrayLike, *, skew_normalized: bool = False
+) -> NDArray[np.float64]:
     """Thresholds that give every AU its highest F1 on these rows.
 
     All distinct cuts are compared, with one sort per AU. The threshold lies midway
@@ -120,8 +132,8 @@ class AUThresholdClassifier(WrappedClassifier):
         Those given, or see `best_f1_thresholds`; 0.5 for an AU without positives.
     estimator_ : classifier
         Fitted on all rows.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : sequence of int
         The AUs, if `estimator_` has them.
 
@@ -159,8 +171,14 @@ class AUThresholdClassifier(WrappedClassifier):
     }
 
     def __init__(
-        self, estimator, *, thresholds=None, cv=None, metric="f1", n_jobs=None
-    ):
+        self,
+        estimator: BaseEstimator,
+        *,
+        thresholds: dict[str, Any] | ArrayLike | None = None,
+        cv: Any = None,
+        metric: Literal["f1", "skew_normalized_f1"] = "f1",
+        n_jobs: int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.thresholds = thresholds
         self.cv = cv
@@ -168,14 +186,14 @@ class AUThresholdClassifier(WrappedClassifier):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, **params):
+    def fit(self, X: Faces, y: ArrayLike, **params: Any) -> Self:
         """Learn thresholds on held-out subjects, if not given, then fit on all rows.
 
         Parameters
         ----------
         X : Faces
             With the column ``subject`` if thresholds are learned.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Labels in {0, 1, NaN}.
         **params : dict
             Passed to every ``fit`` of the classifier, such as ``sample_weight``.
@@ -196,7 +214,7 @@ class AUThresholdClassifier(WrappedClassifier):
             If a fold trains on a subject it tests on, or there are too few subjects;
             if given thresholds are not one per AU, outside [0, 1], or of other AUs.
         """
-        labels = check_au_labels(y, n_samples=len(X))
+        labels = check_au_labels(as_columns(y), n_samples=len(X))
         y = keep_names(y, labels)
         passed = self._passed_on(params)["estimator"]
         if self.thresholds is None:

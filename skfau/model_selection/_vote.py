@@ -1,15 +1,27 @@
 """Several AU classifiers as one."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._single_au import as_columns, classes_of
 from skfau._tables import like
-from skfau._unwrap import find_aus
+from skfau._unwrap import find_aus, is_binary
 from skfau._validation import _BaseComposition, _fit_context, check_au_labels
 from skfau.model_selection._out_of_fold import check_response, keep_names
 from skfau.model_selection._wrapper import WrappedClassifier, log_odds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from sklearn.base import BaseEstimator
+
+    from skfau.faces import Faces
 
 
 class AUVotingClassifier(_BaseComposition, WrappedClassifier):
@@ -30,8 +42,8 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
     ----------
     estimators_ : list of classifier
         Fitted classifiers, in the same order.
-    classes_ : ndarray of shape (n_aus, 2)
-        [0, 1] for every AU.
+    classes_ : ndarray of shape (n_aus, 2) or (2,)
+        [0, 1] for every AU; (2,) after labels of shape (n_samples,).
     aus_ : sequence of int
         The AUs, if a classifier has them.
 
@@ -62,19 +74,24 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
 
     _parameter_constraints = {"estimators": [list], "weights": ["array-like", None]}
 
-    def __init__(self, estimators, *, weights=None):
+    def __init__(
+        self,
+        estimators: list[tuple[str, BaseEstimator]],
+        *,
+        weights: ArrayLike | None = None,
+    ) -> None:
         self.estimators = estimators
         self.weights = weights
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, **params):
+    def fit(self, X: Faces, y: ArrayLike, **params: Any) -> Self:
         """Fit all classifiers.
 
         Parameters
         ----------
         X : Faces
             As the classifiers take them.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Labels in {0, 1, NaN}.
         **params : dict
             Passed to the ``fit`` of every classifier, such as ``sample_weight``.
@@ -92,7 +109,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
             or `weights` are not one number per classifier.
         """
         self._check_estimators()
-        labels = check_au_labels(y, n_samples=len(X))
+        labels = check_au_labels(as_columns(y), n_samples=len(X))
         y = keep_names(y, labels)
         passed = self._passed_on(params)
         self.estimators_, known = [], {}
@@ -107,7 +124,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
                     "all classifiers must be of the same AUs, in the same order. Got "
                     f"{known}; give each the same aus=."
                 )
-        self.classes_ = np.tile([0, 1], (labels.shape[1], 1))
+        self.classes_ = classes_of(y)
         if known:
             self.aus_ = next(iter(known.values()))
         return self
@@ -139,7 +156,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
                 f"and not all 0. Got {self.weights!r}."
             )
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[Any] | DataFrame:
         """Return the average of the classifiers' log-odds, as probabilities.
 
         Parameters
@@ -159,7 +176,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
             If a classifier returns something else than one array of that shape.
         """
         check_is_fitted(self)
-        n_aus = len(self.classes_)
+        n_aus = 1 if is_binary(self) else len(self.classes_)
         probabilities = [
             check_response(each, "predict_proba", X, n_aus) for each in self.estimators_
         ]
@@ -167,7 +184,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         average = like(expit(average), probabilities[0])
         return self._as_output(average, X)
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, with ``deep`` also those of the classifiers.
 
         Parameters
@@ -182,7 +199,7 @@ class AUVotingClassifier(_BaseComposition, WrappedClassifier):
         """
         return self._get_params("estimators", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, also those of the classifiers.
 
         Parameters

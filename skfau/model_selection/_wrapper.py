@@ -1,8 +1,12 @@
 """Base class of classifiers that wrap other AU classifiers."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
@@ -14,11 +18,23 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from skfau._single_au import (
+    as_columns,
+    as_occurrence,
+    au_columns,
+    au_probabilities,
+    classes_of,
+)
 from skfau._subjects import warn_of_training_subjects
 from skfau._tables import TableOutput
-from skfau._unwrap import find_aus
+from skfau._unwrap import find_aus, is_binary
 from skfau._validation import check_au_names
 from skfau.metrics import au_f1_score
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skfau.faces import Faces
 
 # Probabilities are clipped here, so that certainty stays finite and one classifier of
 # several does not decide alone.
@@ -61,7 +77,7 @@ class WrappedClassifier(
         """Return the classifiers by name."""
         return {"estimator": self.estimator}
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRouter:
         """Return what `fit` passes on to which classifier.
 
         Returns
@@ -86,13 +102,13 @@ class WrappedClassifier(
     def _fit_on_all(self, X, y, params):
         """Fit `estimator_` on all rows; set `classes_` and `aus_`."""
         self.estimator_ = clone(self.estimator).fit(X, y, **params)
-        self.classes_ = np.tile([0, 1], (y.shape[1], 1))
+        self.classes_ = classes_of(y)
         aus = find_aus(self.estimator_)
         if aus is not None:
             self.aus_ = aus
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Faces) -> NDArray[Any] | DataFrame:
         """Return the probabilities of ``estimator_``, as they are.
 
         Parameters
@@ -104,12 +120,18 @@ class WrappedClassifier(
         -------
         y_proba : ndarray or DataFrame of shape (n_samples, n_aus)
             NaN rows where there is no face; a DataFrame if ``set_output`` chose one,
-            here or of ``estimator_``.
+            here or of ``estimator_``. Of shape (n_samples, 2) after labels of shape
+            (n_samples,).
         """
         check_is_fitted(self)
-        return self._as_output(self.estimator_.predict_proba(X), X)
+        return self._as_output(self._inner_proba(X), X)
 
-    def predict(self, X):
+    def _inner_proba(self, X):
+        """Return the probabilities of `estimator_` with a column per AU."""
+        n_aus = 1 if is_binary(self) else len(self.classes_)
+        return au_probabilities(self.estimator_, X, n_aus)
+
+    def predict(self, X: Faces) -> NDArray[np.float32]:
         """Predict an AU as present if its probability reaches its threshold.
 
         Parameters
@@ -120,20 +142,24 @@ class WrappedClassifier(
         Returns
         -------
         y_pred : ndarray of shape (n_samples, n_aus), dtype float32
-            0 or 1; NaN rows where there is no face.
+            0 or 1; NaN rows where there is no face. Of shape (n_samples,) after labels
+            of that shape, and int64 where all rows have a face.
         """
-        y_proba = np.asarray(self.predict_proba(X))
+        y_proba = np.asarray(au_columns(self, self.predict_proba(X)))
         predicted = (y_proba >= self._thresholds).astype(np.float32)
-        return np.where(np.isnan(y_proba), np.float32(np.nan), predicted)
+        predicted = np.where(np.isnan(y_proba), np.float32(np.nan), predicted)
+        return as_occurrence(predicted, binary=is_binary(self))
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: Faces, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Return the mean F1 over AUs; see :func:`~skfau.metrics.au_f1_score`.
 
         Parameters
         ----------
         X : Faces
             As `estimator` takes them.
-        y : array-like of shape (n_samples, n_aus)
+        y : array-like of shape (n_samples, n_aus) or (n_samples,)
             Labels in {0, 1, NaN}.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             How often each row counts, at least 0; None is once.
@@ -151,14 +177,11 @@ class WrappedClassifier(
             ``warnings.simplefilter("ignore", SubjectOverlapWarning)``.
         """
         warn_of_training_subjects(self, X)
+        predicted, y = as_columns(self.predict(X)), as_columns(y)
         check_au_names(y, getattr(self, "aus_", None), "the classifier")
-        return au_f1_score(y, self.predict(X), sample_weight=sample_weight)
+        return float(au_f1_score(y, predicted, sample_weight=sample_weight))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags = get_tags(self._tagged).input_tags
-        tags.classifier_tags.multi_label = True
-        tags.classifier_tags.multi_class = False
-        tags.target_tags.two_d_labels = True
-        tags.target_tags.single_output = False
         return tags

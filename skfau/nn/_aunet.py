@@ -1,8 +1,13 @@
 """AUNet, the network of Yang, Hristov, Shen, Lin and Pantic (2023)."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.nn._backbones import make_backbone
 from skfau.nn._blocks import init_xavier_
@@ -93,16 +98,16 @@ class AUNet(nn.Module):
 
     def __init__(
         self,
-        n_aus,
-        backbone="fan",
-        weights=None,
+        n_aus: int,
+        backbone: Literal["fan", "resnet18", "resnet34", "resnet50", "tiny"] = "fan",
+        weights: str | Path | None = None,
         *,
-        temporal=True,
-        static_share=0.9,
-        motion_share=0.1,
-        fan_width=None,
-        fan_stacks=None,
-    ):
+        temporal: bool = True,
+        static_share: float = 0.9,
+        motion_share: float = 0.1,
+        fan_width: int | None = None,
+        fan_stacks: int | None = None,
+    ) -> None:
         super().__init__()
         if backbone not in _BACKBONES:
             raise ValueError(
@@ -157,14 +162,20 @@ class AUNet(nn.Module):
             init_kaiming_(part)
         return motion
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Self:
         """Set the training mode of all but a frozen backbone."""
         super().train(mode)
         if self.frozen:
             self.trunk.eval()
         return self
 
-    def forward(self, images, previous=None, following=None, moves=None):
+    def forward(
+        self,
+        images: Tensor,
+        previous: Tensor | None = None,
+        following: Tensor | None = None,
+        moves: Tensor | None = None,
+    ) -> Tensor:
         """Return logits.
 
         Parameters
@@ -186,7 +197,7 @@ class AUNet(nn.Module):
         sides = (self.half(self.features(each)) for each in (previous, following))
         return self.head(self.features(images), *sides, moves)
 
-    def features(self, images):
+    def features(self, images: Tensor) -> Tensor:
         """Return each image's basic features, which depend on it alone.
 
         Parameters
@@ -200,11 +211,17 @@ class AUNet(nn.Module):
         """
         return self.trunk.features(images) if self.frozen else self.trunk(images)
 
-    def half(self, features):
+    def half(self, features: Tensor) -> Tensor:
         """Return features at half the resolution, at which frames are compared."""
         return F.avg_pool2d(features, 2, ceil_mode=True)
 
-    def head(self, features, previous=None, following=None, moves=None):
+    def head(
+        self,
+        features: Tensor,
+        previous: Tensor | None = None,
+        following: Tensor | None = None,
+        moves: Tensor | None = None,
+    ) -> Tensor:
         """Return logits for basic features.
 
         Parameters
@@ -230,7 +247,7 @@ class AUNet(nn.Module):
         motion = self.reduce_motion(torch.cat([half - previous, following - half], 1))
         return self._join(self.reduce(features), motion)
 
-    def summary(self, features):
+    def summary(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return what a frame adds to comparisons with any other frame.
 
         The layer after the differences is linear, so it can be applied before them.
@@ -255,8 +272,14 @@ class AUNet(nn.Module):
         return maps, *F.conv2d(self.half(features), weight).chunk(2, dim=1)
 
     def compare(
-        self, maps, earlier=None, later=None, before=None, after=None, moves=None
-    ):
+        self,
+        maps: Tensor,
+        earlier: Tensor | None = None,
+        later: Tensor | None = None,
+        before: Tensor | None = None,
+        after: Tensor | None = None,
+        moves: Tensor | None = None,
+    ) -> Tensor:
         """Return logits for the summaries of faces and of their neighbours.
 
         Parameters
@@ -297,7 +320,7 @@ class AUNet(nn.Module):
     def _predict(self, maps):
         return self.predictor(self.rest(maps).mean(dim=(2, 3)))
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return where AUs lie in the entries of ``state_dict()``.
 
         Returns
@@ -307,7 +330,7 @@ class AUNet(nn.Module):
         """
         return declare_au_axes(self, {"predictor.3": (0,)})
 
-    def load_published(self, path):
+    def load_published(self, path: str | Path) -> None:
         """Read the layers after the FAN from a file that the authors published.
 
         The entry names in these files are not reliable. Entries are therefore taken in

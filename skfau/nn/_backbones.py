@@ -18,8 +18,12 @@ it (Inception-v3, depthwise filters). Inception-v3 was published for images scal
 stochastic depth (up to 0.2) of its training.
 """
 
+from __future__ import annotations
+
 import os
 from numbers import Integral
+from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -39,10 +43,16 @@ _BUILDERS = {
     "resnet50": resnet50,
     "tiny": tiny,
 }
+#: Names that `make_backbone` knows.
 BACKBONES = tuple(_BUILDERS)
 
 
-def make_backbone(backbone, weights=None, *, cut="12x12"):
+def make_backbone(
+    backbone: str | nn.Module,
+    weights: str | Path | None = None,
+    *,
+    cut: Literal["12x12", "full"] = "12x12",
+) -> nn.Module:
     """Return an image backbone that knows the number of channels of its maps.
 
     All named backbones, Inception-v3 too, take RGB images (n, 3, height, width), float,
@@ -106,7 +116,9 @@ def make_backbone(backbone, weights=None, *, cut="12x12"):
     return module
 
 
-def feature_map_size(backbone, image_size):
+def feature_map_size(
+    backbone: nn.Module, image_size: int | tuple[int, int]
+) -> tuple[int, int]:
     """Return the height and width of a backbone's maps for images of one size.
 
     One run on a zero image finds it, in evaluation mode and without gradient. Training

@@ -8,11 +8,15 @@ networks", ICCV 2015; Shao et al., "Weakly supervised attention and relation lea
 for facial action unit detection", 2018.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.nn._mean_field import MeanField, Settings, attention_mean_field
 
@@ -129,17 +133,17 @@ class DenseCRF(nn.Module):
 
     def __init__(
         self,
-        n_maps,
+        n_maps: int,
         *,
-        n_iter=10,
-        alpha=160.0,
-        beta=3.0,
-        gamma=3.0,
-        appearance_weight=5.0,
-        smoothness_weight=3.0,
-        include_self=True,
-        backend="auto",
-    ):
+        n_iter: int = 10,
+        alpha: float | Sequence[float] = 160.0,
+        beta: float | Sequence[float] = 3.0,
+        gamma: float | Sequence[float] = 3.0,
+        appearance_weight: float | Sequence[float] = 5.0,
+        smoothness_weight: float | Sequence[float] = 3.0,
+        include_self: bool = True,
+        backend: Literal["auto", "exact", "approximate", "attention"] = "auto",
+    ) -> None:
         super().__init__()
         _check_count("n_maps", n_maps, 1)
         _check_count("n_iter", n_iter, 0)
@@ -159,7 +163,7 @@ class DenseCRF(nn.Module):
             start = torch.tensor(_per_map(name, value, n_maps))
             self.register_parameter(name, nn.Parameter(start))
 
-    def forward(self, logits, features):
+    def forward(self, logits: Tensor, features: Tensor) -> Tensor:
         """Return refined logits.
 
         Parameters
@@ -236,7 +240,7 @@ class DenseCRF(nn.Module):
                 f"{given}. Resize one to the other's height and width."
             )
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Return the settings that are not learned."""
         names = "n_maps", "n_iter", "alpha", "beta", "gamma", "include_self", "backend"
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)

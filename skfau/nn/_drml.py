@@ -1,6 +1,8 @@
 """DRML, the network of Zhao et al. (CVPR 2016)."""
 
-from torch import nn
+from __future__ import annotations
+
+from torch import Tensor, nn
 
 from skfau.nn._blocks import check_size, init_xavier_
 from skfau.nn._region_layer import PatchConv
@@ -79,8 +81,14 @@ class DRML(nn.Module):
     """
 
     def __init__(
-        self, n_aus, *, channels=16, image_size=170, dropout=0.5, region_layer=True
-    ):
+        self,
+        n_aus: int,
+        *,
+        channels: int = 16,
+        image_size: int = 170,
+        dropout: float = 0.5,
+        region_layer: bool = True,
+    ) -> None:
         super().__init__()
         inside = image_size - 10
         if inside % _GRID or image_size < _SMALLEST:
@@ -128,7 +136,7 @@ class DRML(nn.Module):
                 # A positive bias avoids dead ReLU units.
                 nn.init.constant_(layer.bias, 0.1)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         """Return logits.
 
         Parameters
@@ -151,7 +159,7 @@ class DRML(nn.Module):
             maps = maps + self.region(maps)
         return self.classifier(self.features(maps))
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return where AUs lie in the entries of ``state_dict()``.
 
         Returns

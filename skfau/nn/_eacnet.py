@@ -1,7 +1,13 @@
 """EAC-Net, the network of Li et al. (FG 2017, TPAMI 2018)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.nn._blocks import PerAULinear, check_size, init_xavier_
 from skfau.nn._roi_maps import ROIRule, draw_diamonds, resolve_aus
@@ -218,19 +224,19 @@ class EACNet(nn.Module):
 
     def __init__(
         self,
-        n_aus,
-        aus=None,
-        weights=None,
+        n_aus: int,
+        aus: Sequence[int] | None = None,
+        weights: str | Path | None = None,
         *,
-        enhancing=True,
-        cropping=True,
-        channels=64,
-        embedding_dim=150,
-        dropout=0.5,
-        freeze=False,
-        image_size=224,
-        roi_convention="eac",
-    ):
+        enhancing: bool = True,
+        cropping: bool = True,
+        channels: int = 64,
+        embedding_dim: int = 150,
+        dropout: float = 0.5,
+        freeze: bool = False,
+        image_size: int = 224,
+        roi_convention: Literal["jaa", "eac", "aunet"] = "eac",
+    ) -> None:
         super().__init__()
         if image_size % _STEP or image_size < 32:
             raise ValueError(
@@ -255,7 +261,9 @@ class EACNet(nn.Module):
         if freeze:
             self.trunk.features[: self.trunk.groups[2][0]].requires_grad_(False)
 
-    def forward(self, images, landmarks):
+    def forward(
+        self, images: Tensor, landmarks: Tensor
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Return logits, and what the loss and inspection need.
 
         Parameters
@@ -308,7 +316,7 @@ class EACNet(nn.Module):
         cells = (centres + 0.5) / 4 - 0.5
         return draw_diamonds(cells, size, _SUPPORT * size + 0.5, _SLOPE / size)
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return where AUs lie in the entries of ``state_dict()``.
 
         Returns

@@ -1,8 +1,12 @@
 """The face alignment network that gives AUNet its features."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.nn._weights import IMAGENET_MEAN, IMAGENET_STD, init_kaiming_, load_weights
 
@@ -169,7 +173,14 @@ class FAN(nn.Module):
     unused_entries = ()
     entry_names = "the entry names of the published '2dfan2'"
 
-    def __init__(self, weights=None, *, width=None, n_stacks=None, n_landmarks=68):
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        *,
+        width: int | None = None,
+        n_stacks: int | None = None,
+        n_landmarks: int = 68,
+    ) -> None:
         super().__init__()
         width, n_stacks = _size(weights, width, n_stacks)
         self.width, self.n_stacks = width, n_stacks
@@ -205,7 +216,7 @@ class FAN(nn.Module):
         for name, layer in layers.items():
             self.add_module(name, layer)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         """Return the landmarks' heatmaps of every stack.
 
         Parameters
@@ -219,7 +230,7 @@ class FAN(nn.Module):
         """
         return torch.stack(self._run(images)[1], dim=1)
 
-    def features(self, images):
+    def features(self, images: Tensor) -> Tensor:
         """Return the basic features of AUNet.
 
         Parameters
@@ -238,7 +249,7 @@ class FAN(nn.Module):
         attention = heatmaps[-1].sum(dim=1, keepdim=True)
         return torch.cat([maps[0], *(attention * m for m in maps[1:])], dim=1)
 
-    def landmarks(self, images):
+    def landmarks(self, images: Tensor) -> Tensor:
         """Return where the landmarks are, by the heatmaps of the last hourglass.
 
         Parameters

@@ -1,7 +1,12 @@
 """FAU-Transformer, the network of Jacob and Stenger (CVPR 2021)."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.nn._backbones import make_backbone
 from skfau.nn._blocks import PerAULinear, conv_norm_relu, init_xavier_
@@ -185,22 +190,22 @@ class FAUTransformer(nn.Module):
 
     def __init__(
         self,
-        n_aus,
-        backbone="inception_v3",
-        weights=None,
+        n_aus: int,
+        backbone: str | nn.Module = "inception_v3",
+        weights: str | Path | None = None,
         *,
-        backbone_cut="12x12",
-        embedding_dim=128,
-        branch_channels=None,
-        attention_channels=None,
-        multi_task=True,
-        attention=True,
-        encoder_layers=3,
-        n_heads=8,
-        feed_forward=True,
-        positional_encoding="relative",
-        dropout=0.1,
-    ):
+        backbone_cut: Literal["12x12", "full"] = "12x12",
+        embedding_dim: int = 128,
+        branch_channels: tuple[int, int] | None = None,
+        attention_channels: int | None = None,
+        multi_task: bool = True,
+        attention: bool = True,
+        encoder_layers: int = 3,
+        n_heads: int = 8,
+        feed_forward: bool = True,
+        positional_encoding: Literal["relative", "trigonometric"] | None = "relative",
+        dropout: float = 0.1,
+    ) -> None:
         super().__init__()
         if not multi_task and (attention or encoder_layers):
             raise ValueError(
@@ -243,7 +248,7 @@ class FAUTransformer(nn.Module):
             )
         init_xavier_(self.head)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Return the classifier's logits and what the loss and inspection need.
 
         Parameters
@@ -263,7 +268,7 @@ class FAUTransformer(nn.Module):
         features, aux = self.forward_features(images)
         return self.head(features), aux
 
-    def forward_features(self, images):
+    def forward_features(self, images: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Return the input of the head, and `aux` as `forward` does.
 
         Parameters
@@ -294,7 +299,7 @@ class FAUTransformer(nn.Module):
         aux["embeddings"] = self.branches(maps, aux.get("attention_maps"))
         return aux
 
-    def relations(self, images):
+    def relations(self, images: Tensor) -> Tensor:
         """Return how much the AUs' tokens attend to each other in the encoder.
 
         Parameters
@@ -320,7 +325,7 @@ class FAUTransformer(nn.Module):
             )
         return self.encoder.relations(self._embed(images)["embeddings"])
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return where AUs lie in the entries of ``state_dict()``.
 
         Returns

@@ -1,9 +1,13 @@
 """JAA-Net, the network of Shao et al. (ECCV 2018, IJCV 2021)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.nn._blocks import PerAULinear, check_size, conv_norm_relu, init_xavier_
 from skfau.nn._region_layer import RegionBackbone
@@ -144,15 +148,15 @@ class JAANet(nn.Module):
 
     def __init__(
         self,
-        n_aus,
-        aus=None,
+        n_aus: int,
+        aus: Sequence[int] | None = None,
         *,
-        variant="ijcv",
-        channels=8,
-        image_size=176,
-        n_landmarks=49,
-        roi_convention="jaa",
-    ):
+        variant: Literal["ijcv", "eccv"] = "ijcv",
+        channels: int = 8,
+        image_size: int = 176,
+        n_landmarks: Literal[49, 68] = 49,
+        roi_convention: Literal["jaa", "eac", "aunet"] = "jaa",
+    ) -> None:
         super().__init__()
         if variant not in _VARIANTS:
             raise ValueError(f"variant must be one of {_VARIANTS}. Got {variant!r}.")
@@ -180,7 +184,7 @@ class JAANet(nn.Module):
         )
         init_xavier_(self)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Return logits, and what the loss and inspection need.
 
         Parameters
@@ -221,7 +225,7 @@ class JAANet(nn.Module):
         features = [aligned, self.overall(shared), local.mean(dim=1)]
         return self.head(torch.cat(features, dim=1)), aux
 
-    def initial_maps(self, landmarks, size):
+    def initial_maps(self, landmarks: Tensor, size: int) -> Tensor:
         """Return maps (n, n_aus, size + 8, size + 8), which reach beyond the face.
 
         Parameters
@@ -245,7 +249,7 @@ class JAANet(nn.Module):
         seen = (shared.unsqueeze(1) * refined.unsqueeze(2)).flatten(1, 2)
         return self.local(seen).unflatten(1, (self.n_aus, -1))
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return where AUs lie in the entries of ``state_dict()``.
 
         Returns

@@ -1,10 +1,15 @@
 """ML-GCN and MS-CAM, which relate AUs by a graph of their labels."""
 
+from __future__ import annotations
+
 import math
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from skfau.nn._blocks import init_xavier_
 from skfau.nn._semantic import (
@@ -22,13 +27,13 @@ _LEARNED_DIM = 300
 
 
 def label_graph(
-    labels,
-    kind="correlation",
+    labels: ArrayLike,
+    kind: Literal["correlation", "conditional"] = "correlation",
     *,
-    positive_threshold=0.2,
-    negative_threshold=-0.03,
-    conditional_threshold=0.4,
-):
+    positive_threshold: float = 0.2,
+    negative_threshold: float = -0.03,
+    conditional_threshold: float = 0.4,
+) -> Tensor:
     """Return the matrix that mixes AUs in a graph convolution, from training labels.
 
     Parameters
@@ -58,8 +63,8 @@ def label_graph(
 
     Notes
     -----
-    As in ML-GCN's code: with B the joins, A = 0.25 B / (sums of each column of |B|) + I
-    and D the sums of each row of |A|, it is D^-1/2 A^T D^-1/2: AUs with the same
+    As in ML-GCN's code: with B the joins, ``A = 0.25 B / (column sums of |B|) + I``
+    and D the row sums of ``|A|``, it is ``D^-1/2 A^T D^-1/2``: AUs with the same
     neighbours keep different vectors. No weights are published for negative joins.
 
     Examples
@@ -142,14 +147,14 @@ class _GraphNetwork(SemanticNetwork):
 
     def __init__(
         self,
-        n_aus,
-        text=None,
-        graph=None,
-        backbone="resnet18",
-        weights=None,
+        n_aus: int,
+        text: ArrayLike | None = None,
+        graph: ArrayLike | None = None,
+        backbone: str | nn.Module = "resnet18",
+        weights: str | Path | None = None,
         *,
-        hidden_dim=1024,
-    ):
+        hidden_dim: int = 1024,
+    ) -> None:
         text = None if text is None else as_text(text, n_aus, n_axes=(2,))
         super().__init__(n_aus, text, backbone, weights, _LEARNED_DIM)
         width, channels = self.text.shape[1], self.backbone.out_channels
@@ -215,7 +220,7 @@ class MLGCN(_GraphNetwork):
         with torch.no_grad():
             self.encoder.second.weight /= math.sqrt(channels)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         """Return logits.
 
         Parameters
@@ -291,7 +296,7 @@ class MSCAM(_GraphNetwork):
     (torch.Size([2, 3]), torch.Size([2, 3, 4, 4]))
     """
 
-    def text_parts(self):
+    def text_parts(self) -> tuple[str, ...]:
         """Return which submodules see the AUs' vectors and no image.
 
         Returns
@@ -305,7 +310,7 @@ class MSCAM(_GraphNetwork):
         with torch.no_grad():
             standardise_(self.attention.project, self.encoder(self.text))
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Return logits and attention maps.
 
         Parameters

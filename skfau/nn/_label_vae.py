@@ -1,8 +1,11 @@
 """A variational auto-encoder of AU labels: which AUs go together."""
 
+from __future__ import annotations
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 __all__ = ["LabelVAE"]
 
@@ -53,7 +56,7 @@ class LabelVAE(nn.Module):
     torch.Size([5, 2])
     """
 
-    def __init__(self, rates, latent_dim):
+    def __init__(self, rates: ArrayLike, latent_dim: int) -> None:
         super().__init__()
         rates = torch.as_tensor(rates, dtype=torch.float32)
         coded = rates.isfinite().nonzero().flatten()
@@ -70,7 +73,7 @@ class LabelVAE(nn.Module):
             nn.Linear(latent_dim, len(coded)),
         )
 
-    def encode(self, labels):
+    def encode(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the code's distribution.
 
         Parameters
@@ -88,7 +91,13 @@ class LabelVAE(nn.Module):
         hidden = F.relu(self.encoder(labels))
         return self.mean(hidden), self.log_variance(hidden)
 
-    def loss(self, labels, generator, noise=0.2, kl_weight=0.3):
+    def loss(
+        self,
+        labels: Tensor,
+        generator: torch.Generator,
+        noise: float = 0.2,
+        kl_weight: float = 0.3,
+    ) -> Tensor:
         """Return the training objective (equation 2), summed over the rows.
 
         Parameters

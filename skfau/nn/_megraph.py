@@ -1,10 +1,14 @@
 """MEGraph, the network of Luo, Song, Xie, Shen and Gunes (IJCAI 2022)."""
 
+from __future__ import annotations
+
 import math
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.nn._backbones import make_backbone
 from skfau.nn._blocks import conv_norm_relu, init_xavier_
@@ -237,15 +241,15 @@ class MEGraph(nn.Module):
 
     def __init__(
         self,
-        n_aus,
-        backbone="resnet50",
-        weights=None,
+        n_aus: int,
+        backbone: str | nn.Module = "resnet50",
+        weights: str | Path | None = None,
         *,
-        embedding_dim=512,
-        edge_features=True,
-        n_neighbors=4,
-        graph_layers=2,
-    ):
+        embedding_dim: int = 512,
+        edge_features: bool = True,
+        n_neighbors: int = 4,
+        graph_layers: int = 2,
+    ) -> None:
         super().__init__()
         if graph_layers < 1:
             raise ValueError(
@@ -270,7 +274,7 @@ class MEGraph(nn.Module):
             if name != "backbone":
                 init_xavier_(module)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Return logits, and those of the pairs' classes.
 
         Parameters
@@ -295,7 +299,7 @@ class MEGraph(nn.Module):
             nodes, edges = layer(nodes, edges)
         return self.similarity(nodes), {"edge_logits": self.patterns(edges)}
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return where AUs lie in the entries of ``state_dict()``.
 
         Returns

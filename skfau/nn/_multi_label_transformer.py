@@ -1,7 +1,12 @@
 """Multi-label transformer, the network of Tallec, Yvinec, Dapogny and Bailly (2022)."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.nn._backbones import feature_map_size, make_backbone
 from skfau.nn._blocks import PerAULinear, init_xavier_, start_low_
@@ -244,20 +249,20 @@ class MultiLabelTransformer(nn.Module):
 
     def __init__(
         self,
-        n_aus,
-        backbone="inception_v3",
-        weights=None,
+        n_aus: int,
+        backbone: str | nn.Module = "inception_v3",
+        weights: str | Path | None = None,
         *,
-        image_size=299,
-        embedding_dim=128,
-        encoder_layers=1,
-        decoder_layers=2,
-        n_heads=8,
-        feed_forward_dim=None,
-        decoder="paper",
-        head="shared",
-        dropout=0.1,
-    ):
+        image_size: int | tuple[int, int] = 299,
+        embedding_dim: int = 128,
+        encoder_layers: int = 1,
+        decoder_layers: int = 2,
+        n_heads: int = 8,
+        feed_forward_dim: int | None = None,
+        decoder: Literal["paper", "released"] = "paper",
+        head: Literal["shared", "per_label"] = "shared",
+        dropout: float = 0.1,
+    ) -> None:
         super().__init__()
         _check_choice("decoder", decoder, DECODERS)
         _check_choice("head", head, HEADS)
@@ -277,7 +282,7 @@ class MultiLabelTransformer(nn.Module):
             n_aus, embedding_dim, decoder_layers, *shape, decoder, head
         )
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         """Return logits.
 
         Parameters
@@ -292,7 +297,7 @@ class MultiLabelTransformer(nn.Module):
         """
         return self.decoder(self.encoder(self.backbone(images)))
 
-    def attention_maps(self, images):
+    def attention_maps(self, images: Tensor) -> Tensor:
         """Return how much each AU's token attends to each patch.
 
         Parameters
@@ -309,7 +314,7 @@ class MultiLabelTransformer(nn.Module):
         self.decoder(self.encoder(self.backbone(images)), maps=maps)
         return torch.stack(maps, dim=1).unflatten(-1, self.encoder.grid)
 
-    def relations(self, images):
+    def relations(self, images: Tensor) -> Tensor:
         """Return how much the AUs' tokens attend to each other.
 
         Parameters
@@ -328,7 +333,7 @@ class MultiLabelTransformer(nn.Module):
         self.decoder(self.encoder(self.backbone(images)), relations=relations)
         return torch.stack(relations, dim=1)
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return where AUs lie in the entries of ``state_dict()``.
 
         Returns

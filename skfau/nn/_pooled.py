@@ -1,6 +1,10 @@
 """The plain network that the published ones are compared with."""
 
-from torch import nn
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
 
 from skfau.nn._backbones import make_backbone
 from skfau.nn._blocks import init_xavier_
@@ -30,14 +34,19 @@ class PooledNet(nn.Module):
     torch.Size([2, 12])
     """
 
-    def __init__(self, n_aus, backbone="resnet18", weights=None):
+    def __init__(
+        self,
+        n_aus: int,
+        backbone: str | nn.Module = "resnet18",
+        weights: str | Path | None = None,
+    ) -> None:
         super().__init__()
         self.n_aus = n_aus
         self.backbone = make_backbone(backbone, weights, cut="full")
         self.classifier = nn.Linear(self.backbone.out_channels, n_aus)
         init_xavier_(self.classifier)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         """Return logits.
 
         Parameters
@@ -51,7 +60,7 @@ class PooledNet(nn.Module):
         """
         return self.classifier(self.backbone(images).mean(dim=(2, 3)))
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return where AUs lie in the entries of ``state_dict()``.
 
         Returns

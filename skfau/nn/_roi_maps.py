@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from skfau.facs import _LAYOUTS, DATASET_AUS, _paired_rules
+from skfau._landmark_layouts import PARTS
+from skfau.facs import DATASET_AUS, _paired_rules
 
 __all__ = ["ROIRule", "draw_diamonds", "resolve_aus"]
 
@@ -51,7 +52,7 @@ class ROIRule(nn.Module):
     def __init__(self, aus, convention, n_landmarks=68):
         super().__init__()
         points, offsets = _paired_rules(aus, convention)
-        row = {landmark: i for i, landmark in enumerate(_LAYOUTS[n_landmarks])}
+        row = {landmark: i for i, landmark in enumerate(PARTS[n_landmarks])}
         for au, numbers in zip(aus, points, strict=True):
             if not row.keys() >= {i for pair in numbers for i in pair}:
                 raise ValueError(

@@ -1,12 +1,15 @@
 """Shared parts of networks that attend to feature maps with query vectors per AU."""
 
+from __future__ import annotations
+
 import math
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from skfau.nn._backbones import make_backbone
 from skfau.nn._blocks import init_xavier_
@@ -184,7 +187,14 @@ class SemanticNetwork(nn.Module):
         Length of learned vectors.
     """
 
-    def __init__(self, n_aus, text, backbone, weights, learned_dim):
+    def __init__(
+        self,
+        n_aus: int,
+        text: Tensor | None,
+        backbone: str | nn.Module,
+        weights: str | Path | None,
+        learned_dim: int,
+    ) -> None:
         super().__init__()
         self.n_aus = n_aus
         self.backbone = make_backbone(backbone, weights, cut="full")
@@ -194,7 +204,7 @@ class SemanticNetwork(nn.Module):
             self.register_buffer("text", text)
         self._kept = None
 
-    def guides(self):
+    def guides(self) -> Tensor:
         """Return the vectors (n_aus, n_words, channels) that guide the attention."""
         if torch.compiler.is_compiling():
             return self._encode_in_float32()
@@ -233,7 +243,7 @@ class SemanticNetwork(nn.Module):
     def __getstate__(self):
         return {**self.__dict__, "_kept": None}
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return where AUs lie in the entries of ``state_dict()``.
 
         Returns

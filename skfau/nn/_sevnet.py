@@ -1,8 +1,14 @@
 """SEV-Net, the network of Yang, Yin, Zhou and Gu (CVPR 2021)."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from skfau.nn._blocks import init_xavier_
 from skfau.nn._encoder import RelationEncoder
@@ -118,19 +124,19 @@ class SEVNet(SemanticNetwork):
 
     def __init__(
         self,
-        n_aus,
-        text=None,
-        backbone="resnet18",
-        weights=None,
+        n_aus: int,
+        text: ArrayLike | None = None,
+        backbone: str | nn.Module = "resnet18",
+        weights: str | Path | None = None,
         *,
-        encoder_layers=2,
-        n_heads=6,
-        hidden_dim=768,
-        feed_forward_dim=1024,
-        dropout=0.0,
-        attention_eps=ATTENTION_EPS,
-        context=None,
-    ):
+        encoder_layers: int = 2,
+        n_heads: int = 6,
+        hidden_dim: int = 768,
+        feed_forward_dim: int = 1024,
+        dropout: float = 0.0,
+        attention_eps: float = ATTENTION_EPS,
+        context: ArrayLike | None = None,
+    ) -> None:
         if encoder_layers and hidden_dim % n_heads:
             raise ValueError(
                 "hidden_dim must be a multiple of n_heads. Got hidden_dim="
@@ -171,7 +177,7 @@ class SEVNet(SemanticNetwork):
         if text is not None and not encoder_layers:
             standardise_(self.attention.project, self.text)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Return logits and attention maps.
 
         Parameters
@@ -188,7 +194,7 @@ class SEVNet(SemanticNetwork):
         logits, maps = self.attention(self.backbone(images), self.guides())
         return logits, {"attention_maps": maps}
 
-    def guides_of(self, text):
+    def guides_of(self, text: ArrayLike) -> Tensor:
         """Return the guiding vectors of AUs that this network was not built for.
 
         Each new AU enters the encoder with the network's own AUs and its context but
@@ -235,7 +241,7 @@ class SEVNet(SemanticNetwork):
         beside = context.expand(len(new), *context.shape)
         return [beside.masked_fill(same[..., None, None], 0).flatten(1, 2)]
 
-    def relations(self):
+    def relations(self) -> Tensor:
         """Return how much the AUs attend to each other in the Inter-AU encoder.
 
         Returns
@@ -266,7 +272,7 @@ class SEVNet(SemanticNetwork):
         by_au = by_au.unflatten(-2, words.shape[:2])
         return (by_au * share.unsqueeze(-1)).sum(dim=-2)
 
-    def text_parts(self):
+    def text_parts(self) -> tuple[str, ...]:
         """Return which submodules see the AUs' vectors and no image.
 
         Returns

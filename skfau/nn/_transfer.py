@@ -1,6 +1,12 @@
 """Copy a network's weights into one for other AUs."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
+from torch import Tensor
 
 __all__ = ["declare_au_axes", "transfer_state"]
 
@@ -30,7 +36,13 @@ def declare_au_axes(network, layers):
     }
 
 
-def transfer_state(source, source_aus, target, target_aus, axes):
+def transfer_state(
+    source: Mapping[str, Tensor],
+    source_aus: Sequence[int],
+    target: Mapping[str, Tensor],
+    target_aus: Sequence[int],
+    axes: Mapping[str, tuple[int, ...]],
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return a state dict of the target that starts from another network's weights.
 
     Weights of single AUs are copied for the AUs that both networks have, each to its

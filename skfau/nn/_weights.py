@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-# Every backbone takes RGB in [0, 1] normalised with these, per channel.
+#: Mean of each channel (RGB in [0, 1]) by which every backbone's input is normalised.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
+#: Standard deviation of each channel, likewise.
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # The suffix is the start of the file's SHA-256; torch.hub checks it on download.

@@ -1,8 +1,11 @@
 """WSARL, the network of Shao et al., as first printed and as released (ARL)."""
 
-from numbers import Real
+from __future__ import annotations
 
-from torch import nn
+from numbers import Real
+from typing import Any, Literal
+
+from torch import Tensor, nn
 
 from skfau.nn._au_branches import ChannelAttention, Decision, SpatialAttention
 from skfau.nn._blocks import init_xavier_
@@ -187,20 +190,20 @@ class WSARL(nn.Module):
 
     def __init__(
         self,
-        n_aus,
-        variant="wsarl",
+        n_aus: int,
+        variant: Literal["wsarl", "arl"] = "wsarl",
         *,
-        channels=8,
-        region_layer="auto",
-        channel_attention=True,
-        spatial_attention=True,
-        crf=True,
-        crf_iterations=None,
-        crf_scale=None,
-        crf_widths=None,
-        crf_weights=None,
-        energy=False,
-    ):
+        channels: int = 8,
+        region_layer: Literal["auto", "parallel", "hierarchical"] | None = "auto",
+        channel_attention: bool = True,
+        spatial_attention: bool = True,
+        crf: bool = True,
+        crf_iterations: int | None = None,
+        crf_scale: int | None = None,
+        crf_widths: tuple[float, float, float] | None = None,
+        crf_weights: tuple[float, float] | None = None,
+        energy: bool = False,
+    ) -> None:
         super().__init__()
         _check(variant, region_layer, spatial_attention, crf, crf_widths, crf_weights)
         own = dict(_VARIANTS[variant])
@@ -230,7 +233,7 @@ class WSARL(nn.Module):
         self.decision = Decision(n_aus, width, attend_first=variant == "arl")
         init_xavier_(self)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Any]]:
         """Return logits, and what the loss and inspection need.
 
         Parameters
@@ -264,7 +267,7 @@ class WSARL(nn.Module):
             aux |= of_space
         return self.decision(maps, attention), aux
 
-    def channel_maps(self, images):
+    def channel_maps(self, images: Tensor) -> Tensor:
         """Return every AU's maps, weighted by its channel attention (equation 4).
 
         Parameters
@@ -280,7 +283,7 @@ class WSARL(nn.Module):
         maps = self.channel.weighted(self.trunk(images))
         return maps.unflatten(1, (self.n_aus, -1))
 
-    def au_axes(self):
+    def au_axes(self) -> dict[str, tuple[int, ...]]:
         """Return where AUs lie in the entries of ``state_dict()``.
 
         Returns

@@ -1,9 +1,14 @@
 """`FaceAligner`: faces in any photograph to crops of one size and position."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
@@ -34,6 +39,9 @@ from skfau.preprocessing._similarity import (
     invert_similarity,
 )
 from skfau.preprocessing._warp import AlignedImages, thread_map
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 _BLOCK = 4096  # rows whose transforms are computed at once
 _HEADERS = 256  # image files whose headers a thread reads at once
@@ -78,7 +86,7 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
     n_jobs : int, default=-1
         Threads that read, detect and warp; -1 = one per core, None = 1.
     verbose : bool, default=False
-        Whether to show a progress bar while landmarks are detected.
+        Whether to show on standard error how far the detection is.
 
     See Also
     --------
@@ -113,10 +121,11 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
     face. Here the box is the mean face's (jaw to jaw, chin to hairline), placed by the
     51 inner points, so that it works without jaw points and does not depend on the
     detector; "box" keeps the aspect ratio instead of stretching the box to a square.
-    A column ``five_points`` (n, 5, 2) holds what RetinaFace, MTCNN and YuNet find: the
-    eye on the left of the image, the other eye, the tip of the nose, the corner of the
-    mouth on the left, the other corner. It serves the templates of these five points;
-    of the aligned ``landmarks`` only 30, 48 and 54 are then known.
+    A column ``five_points`` (n, 5, 2) holds what RetinaFace, MTCNN, InsightFace and
+    YuNet find: the eye on the left of the image, the other eye, the tip of the nose,
+    the corner of the mouth on the left, the other corner. It serves every template;
+    those of 51 points are then fitted to these five, which moves a face by about 2
+    of 200 pixels. Of the aligned ``landmarks`` only 30, 48 and 54 are then known.
 
     On the mean face the first two templates show the same square as "jaa".
 
@@ -171,17 +180,19 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        output_size=200,
-        template="eyes-nose-mouth",
+        output_size: int = 200,
+        template: Literal[
+            "eyes-nose-mouth", "inner", "jaa", "arl", "aunet", "box"
+        ] = "eyes-nose-mouth",
         *,
-        landmarks="auto",
-        detector="mesh",
-        mesh=False,
-        border_value=0,
-        on_missing="warn",
-        n_jobs=-1,
-        verbose=False,
-    ):
+        landmarks: Literal["auto", "given", "detected"] = "auto",
+        detector: Literal["mesh"] | Callable[..., Any] = "mesh",
+        mesh: bool = False,
+        border_value: int = 0,
+        on_missing: Literal["warn", "raise"] = "warn",
+        n_jobs: int = -1,
+        verbose: bool = False,
+    ) -> None:
         self.output_size = output_size
         self.template = template
         self.landmarks = landmarks
@@ -193,7 +204,7 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: Faces | NDArray[np.uint8], y: None = None) -> Self:
         """Check the parameters and the kind of `X`; nothing is learned.
 
         Parameters
@@ -211,7 +222,7 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         check_faces(X, need=self._needed_columns(X))
         return self
 
-    def transform(self, X):
+    def transform(self, X: Faces | NDArray[np.uint8]) -> Faces:
         """Align faces.
 
         Parameters
@@ -276,7 +287,9 @@ class FaceAligner(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
             found["mesh"] = move_mesh(matrices, mesh)
         return faces.with_images(images, **found, **counted)
 
-    def inverse_transform(self, X, landmarks=None):
+    def inverse_transform(
+        self, X: Faces, landmarks: NDArray[Any] | None = None
+    ) -> NDArray[np.float32]:
         """Move landmarks of aligned faces back to their source images.
 
         Parameters

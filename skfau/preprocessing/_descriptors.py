@@ -1,15 +1,23 @@
 """Faces as rows of numbers, without a network: gradients and binary patterns."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import gen_batches
 
+from skfau._progress import Progress
 from skfau._subjects import RemembersSubjects
 from skfau._tables import name_rows, output_of
 from skfau._validation import Interval, StatelessMixin, _fit_context, check_faces
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 # ITU-R BT.601 luma.
 _LUMA = np.float32([0.299, 0.587, 0.114])
@@ -59,10 +67,11 @@ class _FaceDescriptor(
     _parameter_constraints = {
         "cell_size": [Interval(Integral, 2, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "verbose": ["boolean"],
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: Faces | NDArray[np.uint8], y: None = None) -> Self:
         """Check the parameters and the size of the faces; nothing is learned.
 
         Parameters
@@ -88,7 +97,7 @@ class _FaceDescriptor(
         self._remember_subjects(X)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Describe the faces.
 
         Parameters
@@ -115,17 +124,20 @@ class _FaceDescriptor(
         self._check_size(faces.image_shape)
         self._check_same_size(faces.image_shape)
         features = None
-        for rows in gen_batches(len(faces), self.batch_size):
-            described = self._describe(faces.images[rows] @ _LUMA)
-            if features is None:
-                shape = len(faces), described.shape[1]
-                features = np.empty(shape, np.float32)
-            features[rows] = described
+        shown = "Describing faces", len(faces), "faces", __name__, self.verbose
+        with Progress(*shown) as progress:
+            for rows in gen_batches(len(faces), self.batch_size):
+                described = self._describe(faces.images[rows] @ _LUMA)
+                if features is None:
+                    shape = len(faces), described.shape[1]
+                    features = np.empty(shape, np.float32)
+                features[rows] = described
+                progress.update(len(described))
         if faces.landmarks is not None:
             features[np.isnan(faces.landmarks).all(axis=(1, 2))] = np.nan
         return name_rows(self, features, faces)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> NDArray[np.object_]:
         """Return what the features are of faces of the size in `fit`.
 
         Parameters
@@ -188,6 +200,8 @@ class HOGFeatures(_FaceDescriptor):
         Bins over 180 degrees.
     batch_size : int, default=64
         Faces at a time, which bounds the memory.
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Attributes
     ----------
@@ -229,11 +243,20 @@ class HOGFeatures(_FaceDescriptor):
         "n_orientations": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(self, *, cell_size=12, block_size=2, n_orientations=9, batch_size=64):
+    def __init__(
+        self,
+        *,
+        cell_size: int = 12,
+        block_size: int = 2,
+        n_orientations: int = 9,
+        batch_size: int = 64,
+        verbose: bool = False,
+    ) -> None:
         self.cell_size = cell_size
         self.block_size = block_size
         self.n_orientations = n_orientations
         self.batch_size = batch_size
+        self.verbose = verbose
 
     def _cells_needed(self):
         return self.block_size
@@ -279,6 +302,8 @@ class LBPFeatures(_FaceDescriptor):
         Side of a cell, pixels.
     batch_size : int, default=64
         Faces at a time, which bounds the memory.
+    verbose : bool, default=False
+        Whether to show progress on standard error.
 
     Attributes
     ----------
@@ -313,9 +338,12 @@ class LBPFeatures(_FaceDescriptor):
     (6, 531)
     """
 
-    def __init__(self, *, cell_size=14, batch_size=64):
+    def __init__(
+        self, *, cell_size: int = 14, batch_size: int = 64, verbose: bool = False
+    ) -> None:
         self.cell_size = cell_size
         self.batch_size = batch_size
+        self.verbose = verbose
 
     def _describe(self, grey):
         # Grey levels are rounded, so that equal pixels stay equal after the sum.

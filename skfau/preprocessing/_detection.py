@@ -1,8 +1,13 @@
 """`MeshDetector`: faces and landmarks by the embedded networks."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skfau.preprocessing._mesh import MESH_TO_68, with_nets
 from skfau.preprocessing._warp import thread_map
@@ -77,7 +82,7 @@ class MeshDetector:
     array([220., 130.], dtype=float32)
     """
 
-    def __init__(self, n_jobs=-1, min_face=None):
+    def __init__(self, n_jobs: int = -1, min_face: int | float | None = None) -> None:
         pixels = isinstance(min_face, Integral) and min_face >= 8
         share = isinstance(min_face, Real) and 0 < min_face < 1
         if not (min_face is None or pixels or share):
@@ -93,7 +98,7 @@ class MeshDetector:
         smallest = "" if self.min_face is None else f", min_face={self.min_face!r}"
         return f"{type(self).__name__}(n_jobs={self.n_jobs!r}{smallest})"
 
-    def __call__(self, images):
+    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Detect the landmarks of the preferred face of each image.
 
         Parameters
@@ -114,7 +119,9 @@ class MeshDetector:
 
         return np.stack(thread_map(detect, images, self.n_jobs))
 
-    def faces(self, images, mesh=False):
+    def faces(
+        self, images: Sequence[NDArray[np.uint8]], mesh: bool = False
+    ) -> list[tuple[NDArray[Any], ...]]:
         """Find all faces of each image, and their landmarks.
 
         Parameters
@@ -145,7 +152,7 @@ class MeshDetector:
     def _boxes(self, nets, image):
         return find_boxes(nets, image, self.min_face)
 
-    def boxes(self, images):
+    def boxes(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float64]]:
         """Find the faces of each image.
 
         Parameters
@@ -165,7 +172,9 @@ class MeshDetector:
             self.n_jobs,
         )
 
-    def landmarks(self, images, boxes):
+    def landmarks(
+        self, images: Sequence[NDArray[np.uint8]], boxes: Sequence[NDArray[Any]]
+    ) -> NDArray[np.float32]:
         """Find the landmarks in the first box of each image that shows a face.
 
         Parameters

@@ -1,8 +1,13 @@
 """dlib as a landmark detector; the user provides dlib and a predictor file."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skfau.preprocessing._mesh import prefer_large
 
@@ -29,7 +34,7 @@ class DlibDetector:
     Faces rolled by 45 degrees or more are rarely found.
     """
 
-    def __init__(self, predictor, upsample=1):
+    def __init__(self, predictor: str | Path, upsample: int = 1) -> None:
         self.predictor = predictor
         self.upsample = upsample
         self._models = None
@@ -61,11 +66,11 @@ class DlibDetector:
             )
         return self._models
 
-    def __call__(self, images):
+    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Detect landmarks; the same contract as `MeshDetector`."""
         return self.landmarks(images, self.boxes(images))
 
-    def boxes(self, images):
+    def boxes(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float64]]:
         """Find the faces of each image; the same contract as `MeshDetector.boxes`.
 
         Roll is always 0 and scores are dlib's margins.
@@ -82,7 +87,9 @@ class DlibDetector:
             found.append(prefer_large(boxes))
         return found
 
-    def faces(self, images):
+    def faces(
+        self, images: Sequence[NDArray[np.uint8]]
+    ) -> list[tuple[NDArray[Any], ...]]:
         """Find all faces and landmarks; the same contract as `MeshDetector.faces`."""
         found = self.boxes(images)
         return [
@@ -90,7 +97,9 @@ class DlibDetector:
             for image, boxes in zip(images, found, strict=True)
         ]
 
-    def landmarks(self, images, boxes):
+    def landmarks(
+        self, images: Sequence[NDArray[np.uint8]], boxes: Sequence[NDArray[np.float64]]
+    ) -> NDArray[np.float32]:
         """Find landmarks in each image's first box, as `MeshDetector.landmarks`."""
         _, predictor, rectangle = self._load()
         landmarks = np.full((len(images), 68, 2), np.nan, dtype=np.float32)

@@ -1,6 +1,11 @@
 """`find_faces`: one row per face from images and videos of any number of people."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
+from numpy.typing import NDArray
 
 from skfau._validation import check_faces
 from skfau._warn import warn
@@ -19,20 +24,23 @@ from skfau.preprocessing._people import (
 )
 from skfau.preprocessing._tracks import People, places_of
 
+if TYPE_CHECKING:
+    from skfau.faces import Faces
+
 _MIN_SHARE = 1 / 10  # of the longer side of an image: what one look surely finds
 _PEOPLE = ("all", "largest")
 
 
 def find_faces(
-    faces,
-    detector="mesh",
+    faces: Faces | NDArray[np.uint8],
+    detector: Any = "mesh",
     *,
-    people="all",
-    max_gap=MAX_GAP,
-    mesh=False,
-    n_jobs=-1,
-    verbose=False,
-):
+    people: Literal["all", "largest"] = "all",
+    max_gap: float = MAX_GAP,
+    mesh: bool = False,
+    n_jobs: int = -1,
+    verbose: bool = False,
+) -> Faces:
     """Give every face of images and videos a row, and each image without a face one.
 
     Rows refer to the images of `faces`; no pixels are kept.
@@ -55,7 +63,7 @@ def find_faces(
     n_jobs : int, default=-1
         Threads that read and detect; -1 = one per core, None = 1.
     verbose : bool, default=False
-        Whether to show a progress bar.
+        Whether to show progress on standard error.
 
     Returns
     -------

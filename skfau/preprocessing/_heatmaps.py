@@ -1,9 +1,14 @@
 """Regions of interest (ROI) of action units as heatmaps, from landmarks alone."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from functools import lru_cache
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
@@ -20,6 +25,9 @@ from skfau._validation import (
 )
 from skfau.facs import DATASET_AUS, ROI_RULES, _paired_rules
 from skfau.preprocessing._shapes import fill_diamonds, fill_ellipses
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 # `sigma` is in pixels of images of this side, the input size of the paper.
 _REFERENCE_SIDE = 224
@@ -47,16 +55,16 @@ _CONSTRAINTS = {
     prefer_skip_nested_validation=True,
 )
 def roi_heatmaps(
-    landmarks,
-    aus,
-    image_shape,
+    landmarks: ArrayLike,
+    aus: Sequence[int],
+    image_shape: tuple[int, ...],
     *,
-    size=12,
-    convention="jaa",
-    shape="ellipse",
-    sigma=3.0,
-    axes=(0.5, 0.35),
-):
+    size: int = 12,
+    convention: Literal["jaa", "eac", "aunet"] = "jaa",
+    shape: Literal["ellipse", "diamond"] = "ellipse",
+    sigma: float = 3.0,
+    axes: tuple[float, ...] = (0.5, 0.35),
+) -> NDArray[np.float32]:
     """Compute one map per action unit (AU) that is high where the unit shows.
 
     Parameters
@@ -278,14 +286,14 @@ class ROIHeatmaps(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        aus=DATASET_AUS["bp4d"],
+        aus: tuple[int, ...] = DATASET_AUS["bp4d"],
         *,
-        size=12,
-        convention="jaa",
-        shape="ellipse",
-        sigma=3.0,
-        axes=(0.5, 0.35),
-    ):
+        size: int = 12,
+        convention: Literal["jaa", "eac", "aunet"] = "jaa",
+        shape: Literal["ellipse", "diamond"] = "ellipse",
+        sigma: float = 3.0,
+        axes: tuple[float, ...] = (0.5, 0.35),
+    ) -> None:
         self.aus = aus
         self.size = size
         self.convention = convention
@@ -294,7 +302,7 @@ class ROIHeatmaps(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         self.axes = axes
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: Faces, y: None = None) -> Self:
         """Check the parameters and that `X` has landmarks; nothing is learned.
 
         Parameters
@@ -319,7 +327,7 @@ class ROIHeatmaps(FacesOutput, StatelessMixin, TransformerMixin, BaseEstimator):
         self._column(X)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Faces) -> Faces:
         """Attach the maps.
 
         Parameters

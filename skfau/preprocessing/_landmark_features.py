@@ -1,11 +1,19 @@
 """Landmarks of aligned faces as rows of numbers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skfau._subjects import RemembersSubjects
 from skfau._tables import name_rows
 from skfau._validation import StatelessMixin, check_faces
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 # The points used. Left out are the face's outline, which tells more of the person than
 # of AUs, and the inner mouth corners, which layouts of 49 and 66 points lack.
@@ -44,7 +52,7 @@ class LandmarkFeatures(
     (6, 98)
     """
 
-    def fit(self, X, y=None):
+    def fit(self, X: Faces, y: None = None) -> Self:
         """Check that there are landmarks; nothing is learned.
 
         Parameters
@@ -68,7 +76,7 @@ class LandmarkFeatures(
         self._remember_subjects(X)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Faces) -> NDArray[np.float32]:
         """Return the positions.
 
         Parameters
@@ -94,7 +102,7 @@ class LandmarkFeatures(
         places = (faces.landmarks[:, _POINTS] - middle) / np.float32(width)
         return name_rows(self, places.reshape(len(faces), -1), faces)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> NDArray[np.object_]:
         """Return ``"x17"``, ``"y17"``, ..., by the number of the landmark, from 0.
 
         Parameters

@@ -1,15 +1,22 @@
 """The mesh of aligned faces as rows of numbers."""
 
+from __future__ import annotations
+
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skfau._subjects import RemembersSubjects
 from skfau._tables import name_rows
 from skfau._validation import StatelessMixin, check_faces
 from skfau.preprocessing._similarity import apply_similarity, fit_similarity
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
 
 # Points that AUs hardly move: forehead, temples, eye corners, nose.
 # fmt: off
@@ -79,7 +86,7 @@ class MeshFeatures(RemembersSubjects, StatelessMixin, TransformerMixin, BaseEsti
     ((1, 468, 3), (1, 468))
     """
 
-    def fit(self, X, y=None):
+    def fit(self, X: Faces, y: None = None) -> Self:
         """Check that there is a mesh; nothing is learned.
 
         Parameters
@@ -103,7 +110,7 @@ class MeshFeatures(RemembersSubjects, StatelessMixin, TransformerMixin, BaseEsti
         self._remember_subjects(X)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Faces) -> NDArray[np.float32]:
         """Return the shapes.
 
         Parameters
@@ -138,7 +145,7 @@ class MeshFeatures(RemembersSubjects, StatelessMixin, TransformerMixin, BaseEsti
             features[rows, len(across) :] = shape[:, along, 1]
         return name_rows(self, features, faces)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> NDArray[np.object_]:
         """Return ``"x0"``, ..., then ``"y0"``, ..., by the number of the mesh point.
 
         Parameters

@@ -1,8 +1,8 @@
 """The column ``mesh``: all points of Face Mesh, where landmarks are known already."""
 
 import numpy as np
-from tqdm import tqdm
 
+from skfau._progress import Progress
 from skfau.facs import to_68
 from skfau.preprocessing._mesh import with_nets
 from skfau.preprocessing._people import order_in_time
@@ -25,7 +25,7 @@ def find_meshes(faces, known, landmarks, *, n_jobs=-1, verbose=False):
     n_jobs : int, default=-1
         Threads that read and search.
     verbose : bool, default=False
-        Whether to show a progress bar.
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -46,8 +46,8 @@ def find_meshes(faces, known, landmarks, *, n_jobs=-1, verbose=False):
         else:
             mesh[row] = with_nets(lambda nets: nets.mesh_at(image, points))
 
-    with tqdm(
-        total=len(order), desc="Finding meshes", unit="image", disable=not verbose
+    with Progress(
+        "Finding meshes", len(order), "images", __name__, verbose
     ) as progress:
         for rows, images in read_batches(faces, order, n_jobs):
             jobs = zip(rows, images, to_68(landmarks(rows)), strict=True)

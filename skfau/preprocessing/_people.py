@@ -6,11 +6,12 @@ there is no face. One that also has ``faces(images)`` finds all faces of each im
 `MeshDetector.faces`), so that a person can be followed through a video.
 """
 
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
+from skfau._progress import Progress
 from skfau.preprocessing._reading import read_batches
 from skfau.preprocessing._tracks import lead_faces, places_of, track_people
 
@@ -55,7 +56,7 @@ def detect_faces(faces, detector, *, mesh=False, search=None, n_jobs=-1, verbose
     n_jobs : int, default=-1
         Threads that decode images.
     verbose : bool, default=False
-        Whether to show a progress bar.
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -77,15 +78,17 @@ def detect_faces(faces, detector, *, mesh=False, search=None, n_jobs=-1, verbose
         def search(rows, images):
             return detector.faces(images, **options)
 
-    for rows, found in _batches(faces, search, problems, n_jobs, verbose):
-        _check_number(found, len(rows), detector)
-        for row, (box, points, *more) in zip(rows, found, strict=True):
-            box = _check_boxes(box, detector)
-            points = _check_output(points, len(box), detector)
-            known = ~np.isnan(points).all(axis=(1, 2))
-            landmarks[row], boxes[row] = points[known], box[known]
-            if mesh:
-                meshes[row] = more[0][known]
+    # Closed at once, also where an error comes between two batches.
+    with closing(_batches(faces, search, problems, n_jobs, verbose)) as batches:
+        for rows, found in batches:
+            _check_number(found, len(rows), detector)
+            for row, (box, points, *more) in zip(rows, found, strict=True):
+                box = _check_boxes(box, detector)
+                points = _check_output(points, len(box), detector)
+                known = ~np.isnan(points).all(axis=(1, 2))
+                landmarks[row], boxes[row] = points[known], box[known]
+                if mesh:
+                    meshes[row] = more[0][known]
     row = np.repeat(np.arange(len(faces)), [len(box) for box in boxes])
     problems[row] = ""
     return FoundFaces(
@@ -114,7 +117,7 @@ def detect_landmarks(faces, detector, *, mesh=False, n_jobs=-1, verbose=False):
     n_jobs : int, default=-1
         Threads that decode images.
     verbose : bool, default=False
-        Whether to show a progress bar.
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -148,8 +151,9 @@ def detect_landmarks(faces, detector, *, mesh=False, n_jobs=-1, verbose=False):
     def detect(rows, images):
         return detector(images)
 
-    for rows, found in _batches(faces, detect, problems, n_jobs, verbose):
-        landmarks[rows] = _check_output(found, len(rows), detector)
+    with closing(_batches(faces, detect, problems, n_jobs, verbose)) as batches:
+        for rows, found in batches:
+            landmarks[rows] = _check_output(found, len(rows), detector)
     lost = np.isnan(landmarks).all(axis=(1, 2)) & (problems == "")
     problems[lost] = "no face found"
     return landmarks, problems, None, None
@@ -234,8 +238,8 @@ def _batches(faces, function, problems, n_jobs, verbose):
     The errors of the other rows are put down in `problems`.
     """
     order = order_in_time(faces)
-    with tqdm(
-        total=len(order), desc="Detecting faces", unit="image", disable=not verbose
+    with Progress(
+        "Detecting faces", len(order), "images", __name__, verbose
     ) as progress:
         for rows, results in read_batches(faces, order, n_jobs):
             readable = np.array([isinstance(r, np.ndarray) for r in results])

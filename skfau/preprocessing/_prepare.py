@@ -1,18 +1,25 @@
 """Align faces once into files that survive an interruption."""
 
+from __future__ import annotations
+
 import inspect
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from skfau._arrays import digest
+from skfau._progress import Progress
 from skfau._validation import check_faces
 from skfau._warn import warn
 from skfau.exceptions import MissingFaceWarning, SeveralFacesWarning
 from skfau.preprocessing._prepared_folder import PreparedFolder, locked
+
+if TYPE_CHECKING:
+    from skfau.faces import Faces
+    from skfau.preprocessing import FaceAligner
 
 _FORMAT = 1
 # Rows of a block, or more for a longer video. An interruption loses at most one block.
@@ -22,7 +29,15 @@ _WITHOUT_EFFECT = {"n_jobs", "verbose", "on_missing"}
 _ADDED = {"mesh": False}
 
 
-def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False):
+def prepare(
+    faces: Faces,
+    aligner: FaceAligner,
+    out: str | Path,
+    *,
+    batch_size: int = 256,
+    verify: bool = False,
+    verbose: bool = False,
+) -> Faces:
     """Align faces once and keep the crops in a memory-mapped file.
 
     After any interruption the same call continues where it stopped, and the files are
@@ -46,7 +61,7 @@ def prepare(faces, aligner, out, *, batch_size=256, verify=False, verbose=False)
         Whether to compare existing files with their checksums. Rows that differ are
         aligned again; in a finished folder they are an error.
     verbose : bool, default=False
-        Whether to show a progress bar.
+        Whether to show progress on standard error.
 
     Returns
     -------
@@ -166,7 +181,8 @@ def _fill_blocks(folder, todo, faces, aligner, batch_size, verbose):
     n_several = 0
     left = (folder.blocks[block] for block in todo)
     done = len(faces) - sum(stop - start for start, stop in left)
-    with tqdm(total=len(faces), initial=done, disable=not verbose, unit="face") as bar:
+    shown = "Preparing faces", len(faces), "faces", __name__, verbose
+    with Progress(*shown, done=done) as bar:
         for block in todo:
             rows = slice(*folder.blocks[block])
             with warnings.catch_warnings():

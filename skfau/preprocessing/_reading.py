@@ -3,8 +3,8 @@
 from functools import partial
 
 import numpy as np
-from joblib import effective_n_jobs
 
+from skfau._parallel import count_threads
 from skfau.exceptions import FaceImageError
 from skfau.preprocessing._warp import HELD_BYTES, reading_jobs, thread_map
 
@@ -37,7 +37,7 @@ def read_batches(faces, order, n_jobs):
     """
     n_jobs = reading_jobs(faces.store, n_jobs)
     known = getattr(faces.store, "image_shape", None)
-    at_once = effective_n_jobs(n_jobs) * (_READ if known else 1)
+    at_once = count_threads(n_jobs) * (_READ if known else 1)
     largest = 3 * int(np.prod(known)) if known else HELD_BYTES
     start = 0
     while start < len(order):
@@ -56,7 +56,7 @@ def read_batches(faces, order, n_jobs):
 
 def _read(faces, rows, n_jobs):
     """Decode rows; the text of its error stands for an image that cannot be read."""
-    n_threads = effective_n_jobs(n_jobs)
+    n_threads = count_threads(n_jobs)
     blocks = np.array_split(rows, min(n_threads, len(rows)))
     results = thread_map(partial(_read_block, faces), blocks, n_jobs)
     return [result for block in results for result in block]

@@ -10,8 +10,6 @@ from functools import partial
 
 import numpy as np
 
-from skfau.facs import to_68
-
 # Mean of the 68 points over 94 of the 100 faces of ``skimage.data.lfw_subset`` (those
 # on which `MeshDetector` finds a face in the picture and in its mirror image), made
 # symmetric. Origin between the eye centres, unit = distance of the eye centres.
@@ -101,7 +99,8 @@ def align_landmarks(landmarks, template, output_size):
     ----------
     landmarks : ndarray of shape (n_samples, 68, 2) or (n_samples, 5, 2)
         Points in source pixels, x then y; NaN where unknown. Five are the centres of
-        the eyes, the tip of the nose and the corners of the mouth.
+        the eyes, the tip of the nose and the corners of the mouth, and stand for all
+        points of any template.
     template : str
         A key of `TEMPLATES`.
     output_size : int
@@ -115,12 +114,10 @@ def align_landmarks(landmarks, template, output_size):
         The reason why there is no matrix; "" where there is one.
     """
     points_of, frame, share = TEMPLATES[template]
-    z = _as_complex(landmarks)
-    five = z.shape[1] == 5
-    if five and points_of is _five_points:
-        points = z
-    else:
-        points = points_of(_as_complex(to_68(landmarks)) if five else z)
+    needs, z = _NEEDS[points_of], _as_complex(landmarks)
+    if z.shape[1] == 5:
+        points_of, share, needs = _five_points, 1.0, "all five_points"
+    points = z if z.shape[1] == 5 else points_of(z)
     with _quiet_nan():
         matrices = _as_matrices(*frame(points, points_of(_MEAN), output_size))
     missing = np.isfinite(points).mean(axis=1) < share
@@ -133,11 +130,23 @@ def align_landmarks(landmarks, template, output_size):
         f"degenerate landmarks: the whole face is less than {_SMALLEST} pixels wide; "
         "landmarks must be in pixels"
     )
-    problems[missing] = (
-        f"incomplete landmarks: template {template!r} needs {_NEEDS[points_of]}"
-    )
+    for row in np.flatnonzero(missing):
+        problems[row] = (
+            f"incomplete landmarks: template {template!r} needs {needs}; known are "
+            f"{_in_words(np.flatnonzero(np.isfinite(z[row])))}"
+        )
     problems[np.isnan(z).all(axis=1)] = "no landmarks"
     return matrices, problems
+
+
+def _in_words(numbers):
+    """Return ascending numbers as text, "17 to 35, 40"."""
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    return ", ".join(
+        f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run))
+        for run in runs
+        if len(run)
+    )
 
 
 def find_outside(landmarks, sizes):

@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
-from joblib import effective_n_jobs
 
 from skfau._arrays import digest, hash_array
 from skfau._kept import keep, nbytes, still_shows
+from skfau._parallel import count_threads
 from skfau.exceptions import FaceImageError
 
 # Decoded source images that all threads together hold at once, in bytes, and that one
@@ -21,7 +21,7 @@ _FAST_BLUR = (3, 5)
 
 def thread_map(function, items, n_jobs):
     """Return ``[function(item) for item in items]``, run by up to `n_jobs` threads."""
-    n_threads = min(effective_n_jobs(n_jobs), len(items))
+    n_threads = min(count_threads(n_jobs), len(items))
     if n_threads < 2:
         return [function(item) for item in items]
     # Each call makes its own pool: a kept one would hang in a forked worker.
@@ -205,7 +205,7 @@ class AlignedImages:
 
     def _in_blocks(self, warp, n_sources):
         """Call ``warp(block)`` on all sources, by threads, within `HELD_BYTES`."""
-        n_threads = effective_n_jobs(reading_jobs(self.store, self.n_jobs))
+        n_threads = count_threads(reading_jobs(self.store, self.n_jobs))
         shape, todo, size = getattr(self.store, "image_shape", None), 0, 1
         if n_sources and shape is None:
             # Sizes may differ: the first image tells how many to hold at a time.

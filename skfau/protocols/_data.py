@@ -34,7 +34,7 @@ class Reader:
     numbering : str
         Order of the published folds.
     verbose : bool
-        Whether to show progress.
+        Whether to show progress on standard error.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Reader:
         self.deviating += getattr(bunch.report, "deviating", ())
         if aligner is None:
             return Part(bunch.data, bunch.target)
-        align = FaceAligner(**{**aligner, **self.aligner})
+        align = FaceAligner(**{"verbose": self.verbose, **aligner, **self.aligner})
         if self.prepared is None:
             return Part(align.fit_transform(bunch.data), bunch.target)
         place = Path(self.prepared) / data.name

@@ -1,5 +1,7 @@
 """What each paper reports that it did on each data set."""
 
+from __future__ import annotations
+
 import textwrap
 import tomllib
 from dataclasses import dataclass
@@ -107,28 +109,28 @@ class Protocol:
     silent: tuple
 
     @property
-    def name(self):
+    def name(self) -> str:
         """Title, and the row of the table if that is another."""
         row = self.table[2] if self.table else self.title
         return row if row.startswith(self.title) else f"{self.title}, {row},"
 
     @property
-    def dataset(self):
+    def dataset(self) -> str:
         """Name of the data set that is scored."""
         return self.data.name
 
     @property
-    def aus(self):
+    def aus(self) -> tuple[int, ...]:
         """AUs of the table, in the order of the columns."""
         scored = DATASET_AUS[self.dataset]
         return tuple(au for au in scored if au in self.learned_aus)
 
     @property
-    def stages(self):
+    def stages(self) -> tuple[str, ...]:
         """Experiments that are trained one after the other, the scored one last."""
         return (*self.pretrained_on, self.experiment)
 
-    def notes(self):
+    def notes(self) -> str:
         """Return what is different and what the paper does not say, as text.
 
         Returns

@@ -1,8 +1,11 @@
 """Results of a protocol, beside the figures of its paper."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skfau.datasets import published_results
 from skfau.protocols._protocol import NO_FIGURES, Protocol, filled
@@ -70,17 +73,17 @@ class ProtocolResult:
     published_accuracy: dict
 
     @property
-    def f1_by_au(self):
+    def f1_by_au(self) -> NDArray[np.float64]:
         """F1 of every AU in percent, mean over folds, ndarray of shape (n_aus,)."""
         return self.f1.mean(axis=0)
 
     @property
-    def mean_f1(self):
+    def mean_f1(self) -> float:
         """Mean F1 in percent, as published: over AUs per fold, then over folds."""
         return float(self.f1.mean(axis=1).mean())
 
     @property
-    def mean_accuracy(self):
+    def mean_accuracy(self) -> float:
         """Mean accuracy in percent, over AUs per fold, then over folds."""
         return float(self.accuracy.mean(axis=1).mean())
 

@@ -1,12 +1,14 @@
 """Run the protocol of a paper from a data set on disk to its table."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from skfau import estimators
+from skfau._progress import tell
 from skfau.metrics import au_accuracy_score, au_f1_score
 from skfau.protocols._data import Reader, spread, thinned
 from skfau.protocols._protocol import PROTOCOLS
@@ -14,20 +16,20 @@ from skfau.protocols._result import ProtocolResult, published_figures
 
 
 def run(
-    system,
-    dataset,
-    root,
+    system: str,
+    dataset: str,
+    root: str | Path | dict[str, Any],
     *,
-    pretrain_root=None,
-    prepared=None,
-    numbering="jaa",
-    loader=None,
-    aligner=None,
-    every=None,
-    stages=None,
-    verbose=False,
-    **overrides,
-):
+    pretrain_root: str | Path | dict[str, Any] | None = None,
+    prepared: str | Path | None = None,
+    numbering: Literal["jaa", "me-graphau", "au-net"] = "jaa",
+    loader: dict[str, Any] | None = None,
+    aligner: dict[str, Any] | None = None,
+    every: int | None = None,
+    stages: Mapping[str, dict[str, Any]] | None = None,
+    verbose: bool = False,
+    **overrides: Any,
+) -> ProtocolResult:
     """Evaluate a system as its paper did: load, align, train, score.
 
     A run that was killed goes on where it was, if it has `prepared` and
@@ -60,7 +62,7 @@ def run(
         Other parameters of the estimator in single stages, such as
         ``{"disfa": {"lr": 3e-6}}``.
     verbose : bool, default=False
-        Whether to show progress.
+        Whether to show progress on standard error.
     **overrides : object
         Other parameters of the estimator in all stages; ``weights=None`` downloads
         nothing.
@@ -167,9 +169,8 @@ class _Changes:
         return protocol.every if self.every is None else self.every
 
     def say(self, text):
-        """Show progress."""
-        if self.verbose:
-            print(text, file=sys.stderr, flush=True)
+        """Tell what is done."""
+        tell(text, __name__, self.verbose)
 
 
 def _pretrained(protocol, roots, reader, changes):

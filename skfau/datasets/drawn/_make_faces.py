@@ -1,12 +1,17 @@
 """Drawn people whose action units are known exactly."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
+from skfau._progress import Progress
 from skfau._random import as_generator
 from skfau._validation import Interval, validate_params
 from skfau.datasets.drawn._drawing import draw_frames
@@ -54,12 +59,12 @@ _SEEDS = 2**63 - 1
     prefer_skip_nested_validation=True,
 )
 def make_faces(
-    n_subjects=12,
-    n_frames=60,
-    aus=DATASET_AUS["bp4d"],
-    image_size=112,
-    random_state=None,
-):
+    n_subjects: int = 12,
+    n_frames: int = 60,
+    aus: Sequence[int] = DATASET_AUS["bp4d"],
+    image_size: int = 112,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+) -> Bunch:
     """Draw people who act out AUs, with exact labels and landmarks.
 
     A substitute for a licensed data set: each subject has two videos with random light
@@ -124,7 +129,13 @@ def make_faces(
     },
     prefer_skip_nested_validation=True,
 )
-def draw_faces(intensity, aus, *, image_size=112, person=None):
+def draw_faces(
+    intensity: ArrayLike,
+    aus: Sequence[int],
+    *,
+    image_size: int = 112,
+    person: int | None = None,
+) -> Faces:
     """Draw one frontal face for each row of AU intensities.
 
     Parameters
@@ -252,7 +263,12 @@ def _draw_videos(people, intensity, videos, image_size, rng):
             images[rows], person, strength, pose, light, seeds[rows]
         )
 
-    with ThreadPoolExecutor(joblib.cpu_count()) as threads:
-        # list() fetches every result, so that an error in a thread is raised here.
-        list(threads.map(draw, tasks))
+    shown = "Drawing faces", len(intensity), "faces", __name__
+    with (
+        ThreadPoolExecutor(joblib.cpu_count()) as threads,
+        Progress(*shown) as progress,
+    ):
+        # Every result is taken, so that an error in a thread is raised here.
+        for (*_, rows), _ in zip(tasks, threads.map(draw, tasks), strict=True):
+            progress.update(rows.stop - rows.start)
     return images, landmarks

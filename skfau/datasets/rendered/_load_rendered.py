@@ -1,5 +1,8 @@
 """Rendered people whose action units are known."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +30,12 @@ photographs of people.
 """
 
 
-def load_rendered(path=None, *, aus=None, threshold=2):
+def load_rendered(
+    path: str | Path | None = None,
+    *,
+    aus: Sequence[int] | None = None,
+    threshold: float = 2,
+) -> Bunch:
     """Load rendered faces: those of the package, or files that the renderer wrote.
 
     Parameters
@@ -150,7 +158,7 @@ def _faces(file, name):
     )
 
 
-def sample_files():
+def sample_files() -> Bunch:
     """Return the names of pictures and of a film that the package carries.
 
     They show rendered people, and are there to try what takes files, as
