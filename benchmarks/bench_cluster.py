@@ -20,6 +20,7 @@ import warnings
 import zlib
 from pathlib import Path
 
+import dask
 import numpy as np
 from distributed import Client, LocalCluster
 from distributed.comm.tcp import TCP
@@ -137,7 +138,9 @@ def on_two_workers(small, folder):
     warm_up()
     alone, alone_wall = predict(some, folder / "alone.csv")
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as two,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as two,
         Client(two) as client,
         parallel_config("dask"),
     ):
@@ -158,6 +161,7 @@ def on_two_workers(small, folder):
         f"two workers: {worked / n_films:.2f} s a film ({two_wall:.1f} s wall in all)"
     )
     print(f"start of a worker: {started / 2:.1f} s, with a film")
+    print(f"sent: {n_bytes:.0f} bytes a film, from the client and from the scheduler")
     print(
         f"{n_tasks} empty tasks: {1000 * overhead:.2f} ms, {empty_bytes:.0f} bytes each"
     )
@@ -166,23 +170,29 @@ def on_two_workers(small, folder):
 
 
 def on_sleepers(small):
-    """Return seconds of tasks that sleep, on workers that are threads here."""
-    n_workers, n_tasks, seconds = (10, 40, 0.1) if small else (WORKERS, 2_000, 1.0)
+    """Run tasks that sleep, on workers that are threads here."""
+    n_workers, n_tasks, seconds = (10, 40, 0.1) if small else (WORKERS, 1_000, 1.0)
     with (
+        # A hundred workers in one process would be busy with looking at each other.
+        dask.config.set({"distributed.worker.profile.enabled": False}),
         LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
             processes=False,
             memory_limit=None,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
         ) as many,
         Client(many),
         parallel_config("dask"),
     ):
-        began = time.perf_counter()
+        began = time.process_time(), time.perf_counter()
         Parallel(batch_size=1)(delayed(time.sleep)(seconds) for _ in range(n_tasks))
-        took = time.perf_counter() - began
-    return n_workers, n_tasks, seconds, took, n_tasks * seconds / n_workers
+        cpu, wall = time.process_time() - began[0], time.perf_counter() - began[1]
+    ideal = n_tasks * seconds / n_workers
+    print(
+        f"{n_tasks} tasks that sleep {seconds} s, on {n_workers} workers: {cpu:.1f} s, "
+        f"{wall:.1f} s wall, without any overhead {ideal:.1f} s wall"
+    )
 
 
 def task_size(folder):
@@ -229,11 +239,7 @@ def run(small):
         parts = write_and_join(5 if small else 1_000, folder)
         scale = 100 if small else 1
         faces = size_of_faces(FRAMES // scale, VIDEOS // scale, folder)
-    workers, tasks, seconds, took, ideal = on_sleepers(small)
-    print(
-        f"{tasks} tasks that sleep {seconds} s, on {workers} workers: {took:.1f} s "
-        f"wall, without any overhead {ideal:.1f} s"
-    )
+    on_sleepers(small)
     extrapolate(measured, size, parts, [scale * n for n in faces])
 
 

@@ -32,6 +32,7 @@ def made():
 def needs_onnx():
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason=f"{package} is in the extra onnx")
+    pytest.importorskip("torch", "2.8", reason="the extra onnx needs torch 2.8")
 
 
 def run(path, **columns):
@@ -166,6 +167,13 @@ def fitted(made):
 def test_missing_package_is_named(made, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"onnx is not installed: .*skfau\[onnx\]"):
+        fitted(made).to_onnx(tmp_path / "aus.onnx")
+
+
+def test_an_older_torch_is_named(made, monkeypatch, tmp_path):
+    needs_onnx()
+    monkeypatch.setattr(torch, "__version__", "2.7.1")
+    with pytest.raises(ImportError, match=r"torch 2\.8 or later.* torch 2\.7\.1 is"):
         fitted(made).to_onnx(tmp_path / "aus.onnx")
 
 

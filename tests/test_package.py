@@ -71,6 +71,27 @@ def packages_of(requirements):
     return {re.match(r"[\w.-]+", each)[0].lower() for each in requirements}
 
 
+def floors():
+    """Return {package: lowest version} of what the tests need."""
+    needed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+    return dict(each.split(">=") for each in needed)
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-lowest.txt"])
+def test_both_constraints_hold_every_package_and_the_lower_one_its_floor(name):
+    text = (ROOT / name).read_text()
+    pinned = dict(re.findall(r"^([\w.-]+)==(.+)$", text, re.M))
+    assert set(pinned) >= set(floors())
+    if name == "constraints-lowest.txt":
+        assert set(pinned) == set(floors())
+        others = {
+            package: (version, floors()[package])
+            for package, version in pinned.items()
+            if not f"{version}.".startswith(f"{floors()[package]}.")
+        }
+        assert others == {}
+
+
 def imported(path):
     """Yield the packages that a file imports anywhere."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):

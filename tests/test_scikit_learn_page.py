@@ -30,8 +30,10 @@ TOOLS = {
     ),
     "OneVsRestClassifier": OneVsRestClassifier,
     "MultiOutputClassifier": MultiOutputClassifier,
-    "CalibratedClassifierCV": lambda clf: CalibratedClassifierCV(clf, cv=FOLDS),
-    'CalibratedClassifierCV(method="isotonic")': lambda clf: CalibratedClassifierCV(
+    "CalibratedClassifierCV, sigmoid": lambda clf: CalibratedClassifierCV(
+        clf, cv=FOLDS
+    ),
+    "CalibratedClassifierCV, isotonic": lambda clf: CalibratedClassifierCV(
         clf, method="isotonic", cv=FOLDS
     ),
     "TunedThresholdClassifierCV": lambda clf: TunedThresholdClassifierCV(
@@ -40,10 +42,8 @@ TOOLS = {
     "FixedThresholdClassifier": lambda clf: FixedThresholdClassifier(
         clf, threshold=0.5
     ),
-    "VotingClassifier": lambda clf: VotingClassifier([("a", clf)]),
-    'VotingClassifier(voting="soft")': lambda clf: VotingClassifier(
-        [("a", clf)], voting="soft"
-    ),
+    "VotingClassifier, hard": lambda clf: VotingClassifier([("a", clf)]),
+    "VotingClassifier, soft": lambda clf: VotingClassifier([("a", clf)], voting="soft"),
     "StackingClassifier": lambda clf: StackingClassifier([("a", clf)], cv=FOLDS),
     "BaggingClassifier": lambda clf: BaggingClassifier(clf, n_estimators=2),
     "OneVsOneClassifier": OneVsOneClassifier,
@@ -55,7 +55,7 @@ def read_table():
     """Return the cells of each row of the page's table of tools."""
     text = PAGE.read_text("utf-8").split("What takes what")[1].split("\n\nThe last")[0]
     rows = re.findall(r"   \* - (.*)\n" + r"     -(.*)\n" * 3 + r"     -(.*)", text)
-    return [[cell.strip().strip("`") for cell in row] for row in rows][1:]
+    return [[cell.replace("`", "").strip() for cell in row] for row in rows][1:]
 
 
 ROWS = read_table()
@@ -117,6 +117,6 @@ def test_what_tools_learn_of_missing_faces():
         tuned = TOOLS["TunedThresholdClassifierCV"](linear()).fit(missing, y)
     assert np.isnan(tuned.best_threshold_)
     with pytest.warns(MissingFaceWarning, match="1 of 18 rows have no face"):
-        calibrated = TOOLS["CalibratedClassifierCV"](linear()).fit(missing, y)
+        calibrated = TOOLS["CalibratedClassifierCV, sigmoid"](linear()).fit(missing, y)
     said = calibrated.calibrated_classifiers_[0].predict_proba(ALIGNED)
     np.testing.assert_array_equal(said, 0.5)

@@ -21,6 +21,7 @@ from sklearn.model_selection import (
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
+from skorch.callbacks import EpochScoring
 
 import skfau
 from skfau._unwrap import find_aus
@@ -355,3 +356,16 @@ def test_intensities_have_a_column_per_au(both):
         binary.to_intensity(binary.predict_proba(ALIGNED)),
     ):
         np.testing.assert_array_equal(ours, told)
+
+
+def test_callbacks_score_both_shapes_alike():
+    names = {"f1": f1_scorer, "auc": "roc_auc", "own": None}
+    histories = []
+    for labels in (y, Y):
+        scored = [
+            EpochScoring(scoring, name=name, on_train=True, lower_is_better=False)
+            for name, scoring in names.items()
+        ]
+        clf = net(aus=(12,), callbacks=scored).fit(ALIGNED, labels)
+        histories.append([{k: epoch[k] for k in names} for epoch in clf.history_])
+    assert histories[0] == histories[1]

@@ -10,9 +10,10 @@ from skfau._progress import Progress
 from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._batches import FaceBatches, PreparedNetwork
+from skfau.estimators._callbacks import plain_history
 from skfau.estimators._neighbours import Neighbourhood
 from skfau.estimators._torch_state import PrivateStream, derive_seed
-from skfau.estimators._training import make_training_net, plain_history
+from skfau.estimators._training import make_training_net
 from skfau.exceptions import MissingColumnError
 from skfau.facs import DATASET_AUS
 from skfau.losses import LandmarkMapLoss

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skfau import _single_au as single
@@ -20,8 +19,9 @@ from skfau._validation import _fit_context, check_au_labels, check_faces
 from skfau.estimators import _bounds, _fitting, _persistence
 from skfau.estimators._aus import count_labels, drop_rows, resolve_aus
 from skfau.estimators._batches import FaceBatches, apply_network, logits_of, window_of
-from skfau.estimators._callbacks import check_callbacks
+from skfau.estimators._callbacks import check_callbacks, plain_history
 from skfau.estimators._checkpoint import fit_fingerprint
+from skfau.estimators._devices import FitsTogether, several
 from skfau.estimators._finite import refuse_broken_values, refuse_broken_weights
 from skfau.estimators._likeness import kind_in, kind_of, warn_unlike
 from skfau.estimators._onnx import WritesONNX
@@ -32,7 +32,7 @@ from skfau.estimators._parameters import (
 )
 from skfau.estimators._system import LabelTargets, Task
 from skfau.estimators._torch_state import PrivateStream, resolve_device, threads
-from skfau.estimators._training import INIT, plain_history
+from skfau.estimators._training import INIT
 from skfau.faces import Faces
 from skfau.metrics import au_f1_score
 
@@ -44,6 +44,7 @@ class BaseAUClassifier(
     RemembersSubjects,
     TableOutput,
     WritesONNX,
+    FitsTogether,
     ClassifierMixin,
     BaseEstimator,
 ):
@@ -255,10 +256,15 @@ class BaseAUClassifier(
         ValueError
             If `sample_weight` has another shape or other values, a warm start finds a
             network of another shape, or a callback could not do its work (see the notes
-            of `BaseAUClassifier`).
+            of `BaseAUClassifier`). If several devices are not GPUs named once each, or
+            the CPU throughout.
+        RuntimeError
+            If several devices are asked for in a thread of joblib.
         FloatingPointError
             If training diverges.
         """
+        if several(self.device):
+            return self._fit_together("fit", X, y, sample_weight)
         going_on = self.warm_start and hasattr(self, "net_")
         if going_on:
             self._check_described()
@@ -326,6 +332,8 @@ class BaseAUClassifier(
         self : object
             The classifier.
         """
+        if several(self.device):
+            return self._fit_together("partial_fit", X, y, sample_weight, classes)
         going_on = hasattr(self, "net_")
         *train, aus = self._check_training(X, y, sample_weight, going_on=going_on)
         taught = _persistence.subjects_of(self if going_on else self.init_from)
@@ -684,22 +692,6 @@ class BaseAUClassifier(
             return
         nets = self.net_, self._remake_net(self.net_.system.buffers)
         _persistence.check_same_shapes(*(net.module_.network for net in nets), changed)
-
-    def __sklearn_clone__(self):
-        # `init_from` is where a fit starts, not a part of it: cloned, it would lose
-        # its weights in every fold.
-        parameters = self.get_params(deep=False)
-        new = type(self)(
-            **{
-                name: value if name == "init_from" else clone(value, safe=False)
-                for name, value in parameters.items()
-            }
-        )
-        # As scikit-learn's own clone: what set_output and set_fit_request chose.
-        for name in ("_sklearn_output_config", "_metadata_request"):
-            if hasattr(self, name):
-                setattr(new, name, deepcopy(getattr(self, name)))
-        return new
 
     def __getstate__(self):
         state = dict(super().__getstate__())

@@ -11,6 +11,7 @@ from skfau._progress import Progress
 from skfau.estimators._augmentation import CutMix, still
 from skfau.estimators._aus import rows_with_face
 from skfau.estimators._pixel_transforms import transform_faces
+from skfau.estimators._shares import own_rows
 from skfau.faces import Faces
 from skfau.facs import FLIP_68, FLIP_AUS
 from skfau.nn import IMAGENET_MEAN, IMAGENET_STD
@@ -80,7 +81,7 @@ class FaceBatches(torch.utils.data.Dataset):
         # The other side of a head turn may not be among the columns: then the last
         # one, which `_mirrored` appends as unknown.
         self.mirror_columns = [aus.index(au) if au in aus else -1 for au in mirrored]
-        self.rng = None
+        self.rng = self.team = None
 
     def __len__(self):
         return len(self.faces)
@@ -88,6 +89,7 @@ class FaceBatches(torch.utils.data.Dataset):
     def __getitems__(self, rows):
         rows = np.asarray(rows)
         labels, geometry, mix = self.labels[rows], None, None
+        own = own_rows(self.team, len(rows))
         if self.augmentation is not None:
             geometry = self.augmentation.draw(len(rows), self.rng)
             if self.augmentation.cutmix:
@@ -103,20 +105,24 @@ class FaceBatches(torch.utils.data.Dataset):
             geometry=geometry,
             mix=mix,
             aus=self.aus,
+            own=own,
         )
-        inputs |= self._beside(rows, geometry, mix)
+        inputs |= self._beside(rows, geometry, mix, own)
         if getattr(self.augmentation, "colour_transform", None) is not None:
             # A face and its neighbours change in the same way.
             seeds = self.rng.integers(2**63, size=len(rows))
-            for name in inputs.keys() & set(self.image_names):
+            seeds_of = dict.fromkeys(self.image_names, seeds[own])
+            if "others" in inputs:
+                seeds_of["others"] = seeds[geometry.partner[own]]
+            for name in inputs.keys() & seeds_of.keys():
                 inputs[name] = transform_faces(
-                    self.augmentation.colour_transform, inputs[name], seeds
+                    self.augmentation.colour_transform, inputs[name], seeds_of[name]
                 )
-        inputs |= {name: columns.pop(name) for name in self.inputs}
+        inputs |= {name: columns.pop(name)[own] for name in self.inputs}
         return inputs, self._targets(rows, labels, columns)
 
-    def _beside(self, rows, geometry, mix):
-        """Return what the network takes beside each row's image."""
+    def _beside(self, rows, geometry, mix, own):
+        """Return what the network takes beside each image of the `own` rows."""
         return {}
 
     def _targets(self, rows, labels, columns):
@@ -140,7 +146,17 @@ def weights_of_rows(weights, rows):
     return {} if weights is None else {"weight": np.float32(weights[rows])}
 
 
-def gather(faces, rows, columns=(), *, image_size, geometry=None, mix=None, aus=()):
+def gather(
+    faces,
+    rows,
+    columns=(),
+    *,
+    image_size,
+    geometry=None,
+    mix=None,
+    aus=(),
+    own=slice(None),
+):
     """Return what a network is shown of some faces, in training and prediction alike.
 
     Parameters
@@ -159,6 +175,9 @@ def gather(faces, rows, columns=(), *, image_size, geometry=None, mix=None, aus=
         How the faces of the batch are mixed.
     aus : tuple of int, default=()
         AU number of each heatmap.
+    own : slice, default=slice(None)
+        Which of the rows the network is shown here; the columns are of all, because
+        the loss is.
 
     Returns
     -------
@@ -168,7 +187,8 @@ def gather(faces, rows, columns=(), *, image_size, geometry=None, mix=None, aus=
     columns : dict of str to ndarray
         Float32, where the pixels of the network's input show them.
     """
-    images = faces.images[rows]
+    mixes = mix is not None or (geometry is not None and geometry.partner is not None)
+    images = faces.images[rows if mixes else rows[own]]
     moved = {name: np.float32(faces.column(name, rows)) for name in columns}
     if mix is not None:
         images = mix.images(images)
@@ -182,12 +202,15 @@ def gather(faces, rows, columns=(), *, image_size, geometry=None, mix=None, aus=
         moved["landmarks"] = move_landmarks(
             moved["landmarks"], images.shape[1:3], image_size, geometry
         )
-    inputs = {"images": images}
+    inputs = {"images": images[own] if mixes else images}
     if geometry is not None:
         geometry = geometry.on_pixels(images.shape[1:3], image_size)
         if "heatmaps" in moved:
             moved["heatmaps"] = move_maps(moved["heatmaps"], geometry)
-        inputs |= {k: v for k, v in geometry._asdict().items() if v is not None}
+        inputs |= {k: v[own] for k, v in geometry._asdict().items() if v is not None}
+        if "partner" in inputs and len(inputs["images"]) < len(images):
+            # Faces that are mixed in may be other processes'.
+            inputs["others"] = images[inputs.pop("partner")]
     return inputs, moved
 
 
@@ -331,8 +354,12 @@ class PreparedNetwork(nn.Module):
         planes=None,
         partner=None,
         share=None,
+        others=None,
     ):
         """Return the network's float input (n, 3, s, s) for uint8 images."""
+        if others is not None:
+            partner = torch.arange(len(images), 2 * len(images), device=images.device)
+            images = torch.cat([images, others])
         pixels = self.planes(images)
         if warp is not None:
             pixels = self._mixed(pixels, partner, share)
@@ -366,7 +393,8 @@ class PreparedNetwork(nn.Module):
     def _mixed(pixels, partner, share):
         if partner is None:
             return pixels
-        return pixels[partner].lerp(pixels, share.view(-1, 1, 1, 1))
+        own = pixels[: len(partner)]
+        return pixels[partner].lerp(own, share.view(-1, 1, 1, 1))
 
 
 def resample(pixels, warp, size):

@@ -1,4 +1,4 @@
-"""skorch's callbacks: which of them work here, what they record and what they learn."""
+"""skorch's callbacks: which work here, what they record and learn; the history."""
 
 import signal
 import threading
@@ -40,6 +40,20 @@ WATCHING = {
     *("PrintLog", "ProgressBar", "SacredLogger", "TensorBoard", "TrainEndCheckpoint"),
     "WandbLogger",
 }
+# Those of them that others may monitor.
+SCORING = {"EpochScoring", "EpochTimer", "PassthroughScoring"}
+
+
+def without_reports(callbacks):
+    """Return the callbacks without those that print, log or write files."""
+    named = [(each[1] if isinstance(each, tuple) else each) for each in callbacks or ()]
+    kinds = [each if isinstance(each, type) else type(each) for each in named]
+    reports = (WATCHING | {"Checkpoint"}) - SCORING
+    return [
+        each
+        for each, kind in zip(callbacks or (), kinds, strict=True)
+        if kind.__name__ not in reports or not _is_of_skorch(kind)
+    ]
 
 
 def check_callbacks(net, held_out):
@@ -261,3 +275,23 @@ def noted_interrupts():
         yield came
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def plain_history(history):
+    """Return skorch's history as a list of one flat dict per epoch, JSON-ready."""
+    return [
+        {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in epoch.items()
+            if name != "batches"
+        }
+        for epoch in history
+    ]
+
+
+def load_history(history, rows):
+    """Append the epochs of `plain_history` to a skorch history."""
+    for row in rows:
+        history.new_epoch()
+        for name, value in row.items():
+            history.record(name, value)

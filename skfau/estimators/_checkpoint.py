@@ -24,6 +24,7 @@ KIND = (
 # is in the name of the file; `callbacks` count if they may change the training.
 NEUTRAL_PARAMETERS = {
     *("checkpoint_dir", "verbose", "callbacks", "n_threads", "max_epochs"),
+    "device",
 }
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -238,7 +239,10 @@ class EarlyStopping:
 
     def __call__(self, net):
         """Score the epoch just done; return True when it is time to stop."""
-        predicted = self.predict_proba(self.faces) >= 0.5
+        predict = self.predict_proba
+        if net.team is not None:
+            predict = partial(net.team.predict, predict)
+        predicted = predict(self.faces) >= 0.5
         with warnings.catch_warnings():
             # An AU absent from the held-out rows is the same in every epoch.
             warnings.simplefilter("ignore", UndefinedMetricWarning)

@@ -18,6 +18,7 @@ from skfau.estimators._batches import (
 from skfau.estimators._exported import Part, Prepared
 from skfau.estimators._exported import fit_similarity as fit_tensors
 from skfau.estimators._feature_cache import FeatureCache
+from skfau.estimators._shares import own_rows
 from skfau.exceptions import FaceImageError
 from skfau.faces import Faces
 from skfau.preprocessing._similarity import fit_similarity, invert_similarity
@@ -168,15 +169,26 @@ class FrameBatches(FaceBatches):
         self.neighbourhood = neighbourhood
         self.datasets = datasets
 
-    def _beside(self, rows, geometry, mix):
+    def _beside(self, rows, geometry, mix, own):
         around = self.neighbourhood
         if not around.has_sides:
             return {}
+        if (
+            self.team is not None
+            and geometry is not None
+            and geometry.share is not None
+        ):
+            raise ValueError(
+                "mixup lays the neighbours of faces over each other, too, and a device "
+                "has not those of all faces. Pass one device, temporal=False, or an "
+                "augmentation without mixup."
+            )
         sides = [
-            around.gather(around.rows[rows, i], self.image_size, mix=mix)["images"]
-            for i in (1, 2)
+            around.gather(store_rows, self.image_size, mix=mix, own=own)["images"]
+            for store_rows in around.rows[rows, 1:].T
         ]
         moves = around.moves(rows, self.image_size, geometry, mix)
+        moves = moves if moves is None else moves[own]
         return dict(zip(SIDES, sides, strict=True)) | _given(moves=moves)
 
     def _targets(self, rows, labels, columns):
@@ -213,6 +225,7 @@ class FeatureBatches(torch.utils.data.Dataset):
         self.datasets = datasets
         self.cache = cache
         self.image_size = image_size
+        self.team = None
 
     def __len__(self):
         return len(self.labels)
@@ -220,12 +233,13 @@ class FeatureBatches(torch.utils.data.Dataset):
     def __getitems__(self, rows):
         rows = np.asarray(rows)
         around = self.neighbourhood
-        stores = around.rows[rows].T
+        own = rows[own_rows(self.team, len(rows))]
+        stores = around.rows[own].T
         inputs = {"images": self.cache.read(stores[0])}
         if around.has_sides:
             halves = (self.cache.read(each, "half") for each in stores[1:])
             inputs |= dict(zip(SIDES, halves, strict=True))
-            inputs |= _given(moves=around.moves(rows, self.image_size))
+            inputs |= _given(moves=around.moves(own, self.image_size))
         targets = {"labels": self.labels[rows], "dataset": self.datasets[rows]}
         return inputs, targets | weights_of_rows(self.weights, rows)
 

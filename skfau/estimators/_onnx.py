@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
+from torch.torch_version import TorchVersion
 
 from skfau import __version__
 from skfau._files import write_atomically
@@ -21,6 +22,7 @@ from skfau.estimators._exported import Network, part_of
 from skfau.preprocessing import FaceAligner
 
 _INSTALL = "pip install 'skfau[onnx]'"
+_LOWEST_TORCH = "2.8"
 # Loggers of the exporter; the first tells of every step of a trace.
 _TALKERS = ("torch.__trace", "torch.onnx", "onnxscript")
 _N_POINTS = {"mesh": (468, 3)}
@@ -51,7 +53,7 @@ class WritesONNX:
         Raises
         ------
         ImportError
-            If ``onnx`` or ``onnxscript`` is not installed.
+            If ``onnx`` or ``onnxscript`` is not installed, or torch is older than 2.8.
         TypeError, ValueError
             If the network cannot be exported, or the size of the faces is not known.
         OSError
@@ -98,7 +100,7 @@ def to_onnx(
     Raises
     ------
     ImportError
-        If ``onnx`` or ``onnxscript`` is not installed.
+        If ``onnx`` or ``onnxscript`` is not installed, or torch is older than 2.8.
     TypeError
         If a part of the model cannot go into the file, such as HOG or a smoother.
     ValueError
@@ -173,6 +175,11 @@ def _import_onnx():
             "to_onnx needs the packages onnx and onnxscript, and "
             f"{error.name or 'one of them'} is not installed: {_INSTALL}."
         ) from error
+    if TorchVersion(torch.__version__) < _LOWEST_TORCH:
+        raise ImportError(
+            f"to_onnx needs torch {_LOWEST_TORCH} or later, whose exporter fits this "
+            f"onnxscript, and torch {torch.__version__} is installed: {_INSTALL}."
+        )
     return onnx
 
 

@@ -1,8 +1,10 @@
 """The parameters that all AU classifiers share: constraints, and what is saved."""
 
+from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.base import clone
 
 from skfau._validation import Interval, StrOptions
 from skfau.estimators._augmentation import FaceAugmentation
@@ -29,7 +31,7 @@ SHARED_CONSTRAINTS = {
     "warm_start": ["boolean"],
     "checkpoint_dir": "no_validation",
     "callbacks": [list, tuple, None],
-    "device": [str],
+    "device": [str, list, tuple],
     "precision": [StrOptions({"auto", "float32", "bfloat16"})],
     "n_threads": [COUNT, None],
     "verbose": ["verbose"],
@@ -85,6 +87,22 @@ class SharedParameters:
         these AUs.
         """
         return self.get_params(False)
+
+    def __sklearn_clone__(self):
+        # `init_from` is where a fit starts, not a part of it: cloned, it would lose
+        # its weights in every fold.
+        parameters = self.get_params(deep=False)
+        new = type(self)(
+            **{
+                name: value if name == "init_from" else clone(value, safe=False)
+                for name, value in parameters.items()
+            }
+        )
+        # As scikit-learn's own clone: what set_output and set_fit_request chose.
+        for name in ("_sklearn_output_config", "_metadata_request"):
+            if hasattr(self, name):
+                setattr(new, name, deepcopy(getattr(self, name)))
+        return new
 
 
 def kept_parameters(parameters):

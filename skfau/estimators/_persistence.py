@@ -17,7 +17,7 @@ from skfau._unwrap import find_having
 from skfau._warn import warn
 from skfau.estimators._augmentation import FaceAugmentation
 from skfau.estimators._bounds import check_shapes, read_labels
-from skfau.estimators._training import load_history
+from skfau.estimators._callbacks import load_history
 from skfau.exceptions import LabelError
 from skfau.nn import transfer_state
 

@@ -133,8 +133,11 @@ class SEVNetClassifier(BaseAUClassifier):
         needs an int `random_state`.
     callbacks : list of skorch callbacks or None, default=None
         Called during training; `BaseAUClassifier` lists which of them work, and how.
-    device : str, default="auto"
-        ``"auto"`` is the GPU where there is one.
+    device : str or sequence of str, default="auto"
+        ``"auto"`` is the GPU where there is one. Several GPUs, ``["cuda:0",
+        "cuda:1"]``, train one network: each computes its share of every batch, in a
+        process of its own, and the steps are those of one device to rounding.
+        Predictions are made on the first.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Number format of the network; ``"auto"`` is bfloat16 on a GPU. Weights and
         losses are float32.

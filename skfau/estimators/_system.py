@@ -85,7 +85,8 @@ class System(NamedTuple):
     ----------
     network : nn.Module
         Takes float images (n, 3, s, s), normalised as for ImageNet, and returns logits
-        (n, n_aus), or ``(logits, aux)`` with a dict of what else its loss needs.
+        (n, n_aus), or ``(logits, aux)`` with a dict of what else its loss needs,
+        tensors with a row per face.
     loss : nn.Module
         Called as ``loss(outputs, targets)``; returns a scalar. Where it has them, its
         dict ``parts`` is recorded, ``after_step()`` follows each step of the optimiser,

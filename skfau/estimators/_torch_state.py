@@ -30,11 +30,18 @@ free_in_children(_SWAP_LOCK)
 free_in_children(_LOCK, _forget_other_threads)
 
 
+def device_names(device):
+    """Return the devices that a parameter `device` names, one or several."""
+    return tuple(device) if isinstance(device, (list, tuple)) else (device,)
+
+
 def resolve_device(device, *, or_cpu=False):
     """Return the torch.device for a name; "auto" is the GPU where there is one.
 
+    Of several names it is the first one's.
     If a GPU is named but missing, `or_cpu` warns and takes the CPU.
     """
+    device, *_ = device_names(device)
     there = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),

@@ -6,18 +6,22 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import LRScheduler
-from skorch.dataset import Dataset
+from skorch.dataset import Dataset, get_len
 
 from skfau._progress import Progress
+from skfau._single_au import as_columns, au_columns
 from skfau.estimators._batches import keep_batch
 from skfau.estimators._callbacks import (
     callback_state,
     check_callbacks,
     load_callback_state,
+    load_history,
     monitored,
     noted_interrupts,
+    plain_history,
     refuse_monitor,
 )
+from skfau.estimators._shares import Share, current_team
 from skfau.estimators._torch_state import PrivateStream, derive_seed
 
 # Words that keep the streams of one seed apart.
@@ -38,6 +42,8 @@ class TrainingNet(NeuralNet):
         self.learning_rate_factor = learning_rate_factor
         self.lr_factors = lr_factors
 
+    # The processes that train together; None where one trains alone.
+    team = None
     # What callbacks learned before, until the next training begins.
     resumed_ = None
     # File of `save`, which holds no optimiser, until the next training begins.
@@ -92,6 +98,7 @@ class TrainingNet(NeuralNet):
         self.stream.seed(self.seed, EPOCH, epoch)
         self.order.manual_seed(derive_seed(self.seed, ORDER, epoch))
         batches.rng = np.random.default_rng([self.seed, AUGMENT, epoch])
+        batches.team = self.team
         if self.learning_rate_factor is not None:
             # Groups of `lr_factors` come first, that of all other weights last.
             shares = [*map(constant, self.lr_factors.values()), 1.0]
@@ -135,18 +142,44 @@ class TrainingNet(NeuralNet):
                 self.history.record_batch(name, value)
         return step
 
+    def train_step_single(self, batch, **fit_params):
+        """Compute loss and gradients; of several processes each on its own faces."""
+        if self.team is None:
+            return super().train_step_single(batch, **fit_params)
+        self.share_ = Share(self.team, get_len(batch[1]))
+        step = super().train_step_single(batch, **fit_params)
+        # The loss's own weights have their whole gradient already.
+        self.share_.add_gradients(self.module_.parameters())
+        return step
+
+    def infer(self, x, **fit_params):
+        """Return the network's outputs for the whole batch."""
+        if self.team is None:
+            return super().infer(x, **fit_params)
+        with self.share_:
+            outputs = super().infer(x, **fit_params)
+        return self.share_.gather(outputs)
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        """Count the faces of the whole batch, of which a process may have a share."""
+        super().on_batch_end(net, batch=batch, training=training, **kwargs)
+        self.history.record_batch("train_batch_size", get_len(batch[1]))
+
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         """Return the loss of a batch, which counts as its faces do."""
         loss = super().get_loss(y_pred, y_true, *args, **kwargs)
         return batch_weight(y_true) * loss
 
     def predict_proba(self, X):
-        """Return the classifier's probabilities: callbacks score by them."""
-        return self.classifier.predict_proba(X)
+        """Return the classifier's probabilities: callbacks score by them.
+
+        They have a column per AU, as the labels in training have.
+        """
+        return au_columns(self.classifier, self.classifier.predict_proba(X))
 
     def predict(self, X):
-        """Return the classifier's predictions."""
-        return self.classifier.predict(X)
+        """Return the classifier's predictions, a column per AU."""
+        return as_columns(self.classifier.predict(X))
 
     def score(self, X, y):
         """Return the classifier's score."""
@@ -202,6 +235,8 @@ class TrainingNet(NeuralNet):
             return step
 
         self.stopped_, self.rates_ = False, {}
+        if self.team is not None:
+            self.team.begin_alike(self.module_, self.criterion_)
         self.begin_training(*data)
         iterator = self.get_iterator(batches, training=True)
         test = held_out and Dataset(held_out.faces, held_out.labels)
@@ -220,10 +255,13 @@ class TrainingNet(NeuralNet):
             progress.note = figures_of(self.history)
             self.notify("on_epoch_end", **on_epoch)
             stopped = stopped or self.stopped_
+            if self.team is not None:
+                # Rounding may differ between devices, and with it what a callback says.
+                stopped = self.team.decide(stopped)
             # Epochs keep their means; rows per batch would grow with the frames. File
             # names of skorch's checkpoints may ask for the last one.
             del self.history[-1]["batches"][:-1]
-            if keep is not None:
+            if keep is not None and (self.team is None or not self.team.rank):
                 keep(stopped)
             if stopped:
                 break
@@ -352,26 +390,6 @@ def figures_of(history):
     return ", ".join([f"epoch {len(history)}", *figures])
 
 
-def plain_history(history):
-    """Return skorch's history as a list of one flat dict per epoch, JSON-ready."""
-    return [
-        {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in epoch.items()
-            if name != "batches"
-        }
-        for epoch in history
-    ]
-
-
-def load_history(history, rows):
-    """Append the epochs of `plain_history` to a skorch history."""
-    for row in rows:
-        history.new_epoch()
-        for name, value in row.items():
-            history.record(name, value)
-
-
 def make_training_net(
     module,
     criterion,
@@ -412,4 +430,5 @@ def make_training_net(
         lr_factors=lr_factors,
     )
     net.given_callbacks = callbacks
+    net.team = current_team()
     return net.initialize()
