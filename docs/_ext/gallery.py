@@ -8,6 +8,7 @@ from pathlib import Path
 from sphinx_gallery.scrapers import figure_rst
 
 DOCS = Path(__file__).parents[1]
+HOUR = 3600  # seconds
 CAPTION = "\n*After seconds of training* (``--small``).\n"
 
 
@@ -40,7 +41,9 @@ def take_pictures(block, block_vars, gallery_conf):
     for path, new in zip(written, paths, strict=True):
         shutil.move(path, new)
     caption = CAPTION if paths and "--small" in sys.argv else ""
-    return figure_rst(paths, gallery_conf["src_dir"]) + caption
+    # One below the other: side by side they would be too small to read.
+    figures = [figure_rst([path], gallery_conf["src_dir"]) for path in paths]
+    return "\n".join(figures) + caption
 
 
 def settings(full):
@@ -57,5 +60,6 @@ def settings(full):
         "download_all_examples": False,
         "notebook_extensions": (),
         "write_computation_times": False,
+        "min_reported_time": HOUR,
         "parallel": True,
     }
