@@ -78,8 +78,6 @@ def test_demo_prints_a_table_and_writes_its_figures(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        # Decoders of videos repeat the bytes of a damaged file.
-        errors="replace",
     )
     assert done.returncode == 0, done.stderr[-3000:]
     systems = ("everything present", "landmark_baseline()", "hog_baseline()")
