@@ -40,6 +40,11 @@ def as_store(images):
     if hasattr(images, "__array__"):
         array = images if isinstance(images, np.ndarray) else np.asarray(images)
         if array.dtype.kind not in "OUS":
+            if array is not images and array.ndim == 3 and len(array) == 3:
+                raise FaceImageError(
+                    f"a tensor of shape {array.shape} is one image, or three grey "
+                    "ones; pass tensor[None] or tensor[:, None]."
+                )
             kind = ArrayStore if mapped_base(array) is None else MappedStore
             return kind(channels_last(array))
         images = array.tolist()

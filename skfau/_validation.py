@@ -97,8 +97,9 @@ def check_faces(X, *, need=()):
         X = Faces(X)
     if not isinstance(X, Faces):
         raise TypeError(
-            "X must be Faces or a uint8 array of shape (n, H, W, 3), got "
-            f"{type(X)}; wrap image paths as skfau.Faces(paths)."
+            "X must be Faces or images (a uint8 array of shape (n, H, W, 3), or a list "
+            f"of arrays, tensors or images of PIL), got {type(X)}; wrap image paths as "
+            "skfau.Faces(paths)."
         )
     if not len(X):
         raise FaceImageError(

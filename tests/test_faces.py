@@ -258,3 +258,6 @@ def test_points_of_tools_may_be_lists_with_lost_faces():
     faces = Faces(pixels(3), five_points=[five, None, five.tolist()])
     assert np.isnan(faces.five_points).any(axis=(1, 2)).tolist() == [False, True, False]
     np.testing.assert_array_equal(faces.five_points[2], five)
+    alone = Faces(pixels(1), five_points=[None]).five_points
+    assert alone.shape == (1, 5, 2)
+    assert np.isnan(alone).all()

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
@@ -184,6 +185,11 @@ def test_what_cannot_be_exported_is_refused(made, tmp_path):
         skfau.to_onnx(clf, tmp_path / "aus.onnx")
     with pytest.raises(TypeError, match="Export the pipeline"):
         skfau.to_onnx(clf[-1], tmp_path / "aus.onnx", face_size=48)
+    # Before it asks for a size.
+    with pytest.raises(TypeError, match="str cannot be exported"):
+        skfau.to_onnx("aus.safetensors", tmp_path / "aus.onnx")
+    with pytest.raises(NotFittedError):
+        skfau.ResNetClassifier().to_onnx(tmp_path / "aus.onnx")
 
 
 def test_size_of_the_faces_must_be_known_and_agree(made, tmp_path):

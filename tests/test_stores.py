@@ -106,6 +106,12 @@ def test_a_tensor_is_the_array_that_it_holds():
     assert "3 rows" in repr(faces)
 
 
+def test_one_tensor_is_not_three_grey_images():
+    with pytest.raises(FaceImageError, match=r"pass tensor\[None\] or tensor\[:, None"):
+        Faces(torch.zeros(3, 8, 9, dtype=torch.uint8))
+    assert len(Faces(torch.zeros(4, 8, 9, dtype=torch.uint8))) == 4
+
+
 def test_a_series_holds_paths_or_is_refused(tmp_path):
     image = photo()
     write(tmp_path / "a.png", image)

@@ -26,6 +26,7 @@ _LOWEST_TORCH = "2.8"
 # Loggers of the exporter; the first tells of every step of a trace.
 _TALKERS = ("torch.__trace", "torch.onnx", "onnxscript")
 _N_POINTS = {"mesh": (468, 3)}
+_ANY_SIZE = (64, 64)
 
 
 class WritesONNX:
@@ -210,6 +211,8 @@ def _face_size(model, given):
     kinds = [getattr(each, "_trained_on", None) for each in parts(model)]
     sizes = aligned or {tuple(kind.shape) for kind in kinds if kind is not None}
     if len(sizes) != 1:
+        # What cannot be exported at any size says so first.
+        part_of(model, _ANY_SIZE)
         raise ValueError(
             "the model does not tell one size of its faces "
             f"({sorted(sizes) or 'it has no FaceAligner'}). Pass face_size=, height "
