@@ -125,10 +125,7 @@ def prepare_column(name, values, n_rows):
     if isinstance(values, np.ndarray) and mapped_base(values) is not None:
         values = MappedArray(values)
     elif name in _POINT_COLUMNS and isinstance(values, (list, tuple)):
-        # A list of None alone does not tell how many points a face has.
-        lost = len(values) and all(each is None for each in values)
-        shape = (len(values), *_POINT_COLUMNS[name])
-        values = np.full(shape, np.nan) if lost else as_points(values)
+        values = as_points(values, _POINT_COLUMNS[name])
     elif hasattr(values, "__array__") or isinstance(values, (list, tuple, range)):
         # Values are copied, so that later changes of the caller's array do not matter.
         values = np.array(values)

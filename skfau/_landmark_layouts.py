@@ -1,5 +1,7 @@
 """Layouts of facial landmarks: what tools hand over, as rows of the 68 points."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from skfau._facs_table import MESH_TO_68, WFLW_MIXED, WFLW_TO_68
@@ -40,7 +42,7 @@ def rows_of_68(points):
     return found
 
 
-def as_points(found):
+def as_points(found, shape=(68, 2)):
     """Return as an array what a tool hands over.
 
     Parameters
@@ -48,6 +50,8 @@ def as_points(found):
     found : object
         Numbers (..., n_points, 2 or 3), or dlib's and MediaPipe's objects; or a list
         of one per face, in which None stands for a face that was not found.
+    shape : tuple of (int, int), default=(68, 2)
+        Of the points of a face, where a list of None alone does not tell.
 
     Returns
     -------
@@ -55,21 +59,20 @@ def as_points(found):
         NaN where a face was not found.
     """
     lost = isinstance(found, (list, tuple)) and any(each is None for each in found)
-    try:
-        # Numbers are the usual case, and many. Of None alone NumPy makes NaN.
-        if not lost:
+    # Of None alone NumPy makes NaN.
+    if not lost:
+        # Numbers are the usual case, and many; objects go on below.
+        with suppress(TypeError, ValueError):
             return np.asarray(found, dtype=np.float32)
-    except (TypeError, ValueError):
-        pass
     found = _plain(found)
     if isinstance(found, list):
         shapes = {np.shape(each): i for i, each in enumerate(found) if each is not None}
         if len(shapes) > 1:
             raise ValueError(
                 "faces must have one number of points each, got the shapes "
-                f"{', '.join(f'{shape} (entry {i})' for shape, i in shapes.items())}."
+                f"{', '.join(f'{each} (entry {i})' for each, i in shapes.items())}."
             )
-        unknown = np.full([*shapes, (68, 2)][0], np.nan)
+        unknown = np.full([*shapes, shape][0], np.nan)
         found = [unknown if each is None else each for each in found]
     return np.asarray(found, dtype=np.float32)
 
