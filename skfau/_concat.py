@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skfau._arrays import digest, hash_array
+from skfau._arrays import MappedArray, digest, hash_array
 from skfau._columns import hash_values, row_array
 from skfau._kept import KeptRows, keep, nbytes, still_shows
 from skfau._stores import image_sizes
@@ -77,7 +77,7 @@ class JoinedColumn:
 
     def __init__(self, columns, lengths):
         # Of each part, values and where the rows' are; or None.
-        self._columns = columns
+        self.columns = columns
         self._ends = np.cumsum(lengths)
 
     def __len__(self):
@@ -85,18 +85,18 @@ class JoinedColumn:
 
     def fingerprint(self):
         """Return a digest of the parts' values."""
-        parts = (hash_values(*column) if column else [] for column in self._columns)
+        parts = (hash_values(*column) if column else [] for column in self.columns)
         return digest(*parts, self._ends.tolist())
 
     def __getitem__(self, rows):
         found, places = [], []
         for part, at, inside in _by_part(rows, self._ends):
-            if self._columns[part] is not None:
-                data, where = self._columns[part]
+            if self.columns[part] is not None:
+                data, where = self.columns[part]
                 found.append(np.asarray(data[where[inside].astype(np.intp)]))
                 places.append(at)
         if not found:
-            data, where = next(column for column in self._columns if column)
+            data, where = next(column for column in self.columns if column)
             found.append(np.asarray(data[where[:0].astype(np.intp)]))
             places.append(np.empty(0, np.intp))
         if sum(map(len, places)) == len(rows):
@@ -106,6 +106,13 @@ class JoinedColumn:
         for at, part in zip(places, found, strict=True):
             values[at] = part
         return values
+
+
+def is_computed(data):
+    """Return whether the values of a column are made when they are asked for."""
+    if isinstance(data, JoinedColumn):
+        return any(is_computed(column[0]) for column in data.columns if column)
+    return not isinstance(data, np.ndarray | MappedArray | KeptRows)
 
 
 def _by_part(rows, ends):
@@ -193,7 +200,7 @@ def join_rows(parts):
 def join_column(name, parts):
     """Return the values of a column of all parts."""
     present = [part for part in parts if name in part.columns]
-    sources = [part.column_source(name) for part in present]
+    sources = [part._columns[name].data for part in present]
     if not all(isinstance(source, np.ndarray | KeptRows) for source in sources):
         return _join_lazily(name, parts)
     known = [part.column(name) for part in present]
@@ -246,6 +253,8 @@ def _source(part, name):
         return None
     data, at = part._columns[name]
     at = row_array(part._rows if at is None else at)
-    # Raises where a neighbor's value is missing.
-    part.column(name, np.flatnonzero(at < 0))
+    missing = np.flatnonzero(at < 0)
+    if len(missing):
+        # Raises: the value of a neighbor that is not there.
+        part.column(name, missing)
     return data, at

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skfau._arrays import MappedArray, digest, hash_array
+from skfau._arrays import digest, hash_array
 from skfau._columns import (
     Column,
     Timeline,
@@ -21,7 +21,8 @@ from skfau._columns import (
     row_key,
     select,
 )
-from skfau._kept import KeptRows, nbytes
+from skfau._concat import is_computed
+from skfau._kept import nbytes
 from skfau._pandas import import_pandas
 from skfau._small_views import without_the_rest
 from skfau.exceptions import MissingColumnError
@@ -238,9 +239,7 @@ class RowTable:
         pd = import_pandas("to_frame")
         table = {}
         for name, (data, _) in self._columns.items():
-            if name == "landmarks" or isinstance(
-                data, np.ndarray | MappedArray | KeptRows
-            ):
+            if name == "landmarks" or not is_computed(data):
                 table.update(flat_columns(name, self.column(name)))
         return pd.DataFrame(table, index=range(len(self)))
 

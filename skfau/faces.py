@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from skfau._columns import Column, row_array, row_key, select
 from skfau._concat import check_parts, join_column, join_rows, name_recordings
-from skfau._kept import KeptRows
 from skfau._pixels import ImageReport, Images, check_images, write_images
 from skfau._rows import TIME_COLUMNS, RowTable
 from skfau._stores import as_store
@@ -339,12 +338,10 @@ class Faces(RowTable):
                 continue
             if self._whole and at is None:
                 kept[name] = Column(data)
-            elif name in TIME_COLUMNS or (
-                at is None and isinstance(data, np.ndarray | KeptRows)
-            ):
+            elif name in TIME_COLUMNS:
                 kept[name] = Column(self.column(name))
             else:
-                kept[name] = Column(data, self._rows if at is None else at)
+                kept[name] = Column(join_column(name, [self]))
         origin = self._origin
         if not self._whole:
             origin = row_array(self._rows) if origin is None else origin[self.rows]

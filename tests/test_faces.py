@@ -237,6 +237,16 @@ def test_columns_become_a_table():
     assert Faces(pixels(3))[1:].to_frame().shape == (2, 0)
 
 
+def test_columns_of_a_file_are_in_the_table_over_new_images_and_joined(tmp_path):
+    np.save(tmp_path / "age.npy", np.arange(N))
+    age = np.load(tmp_path / "age.npy", mmap_mode="r")
+    part = make(age=age, maps=Lazy(N))[3:5].with_images(pixels(2))
+    for faces, expected in (part, [3, 4]), (Faces.concat([part, part]), [3, 4, 3, 4]):
+        table = faces.to_frame()
+        assert table.age.tolist() == expected
+        assert "maps" not in table
+
+
 def test_a_table_without_pandas_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match="needs pandas: pip install pandas"):

@@ -110,6 +110,36 @@ def test_a_resampled_view_has_neighbors_also_over_new_images():
     assert again[[1, 1]].with_images(pixels(2)).neighbors(-1).frame.tolist() == [2, 2]
 
 
+class Computed:
+    """A lazy column: ten times the row number."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, rows):
+        return 10 * np.arange(6)[rows]
+
+
+def mapped(folder):
+    """Return the same values in a memory-mapped file."""
+    np.save(folder / "values.npy", 10 * np.arange(6))
+    return np.load(folder / "values.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("kind", ["array", "computed", "mapped", "of a part"])
+def test_columns_over_new_images_are_known_outside_of_a_later_part(kind, tmp_path):
+    values = {"computed": Computed(), "mapped": mapped(tmp_path)}
+    values = values.get(kind, 10 * np.arange(6))
+    faces = in_store([("a", "v", t) for t in range(6)])
+    if kind == "of a part":
+        part = faces[1:].with_columns(value=values[1:])
+    else:
+        part = faces.with_columns(value=values)[1:]
+    near = part.with_images(pixels(5))[:2].neighbors(1)
+    assert near.frame.tolist() == [2, 3]
+    assert near.column("value").tolist() == [20, 30]
+
+
 def test_neighbors_without_time_name_the_column():
     with pytest.raises(MissingColumnError, match="no column 'video'"):
         Faces(pixels(2)).neighbors(1)
