@@ -54,6 +54,19 @@ def test_rows_are_those_of_the_python_calls(run, folder, model, people, monkeypa
     np.testing.assert_array_equal(present, clf.predict(found))
 
 
+def test_an_image_is_a_row_without_time_whatever_it_is_called(run, folder, tmp_path):
+    named = tmp_path / "film.mp4"
+    named.write_bytes((folder / "media/face.png").read_bytes())
+    marked = str(tmp_path / "marked")
+    code, rows = run("media/face.png", str(named), "--overlay", marked)
+    assert code == 0
+    assert [row.pop("path") for row in rows] == ["media/face.png", str(named)]
+    assert rows[0] == rows[1]
+    assert (rows[1]["frame"], rows[1]["time"], rows[1]["status"]) == ("0", "", "")
+    drawn = sorted(path.name for path in (tmp_path / "marked").iterdir())
+    assert drawn == ["face.png", "film.jpg"]
+
+
 def test_every_thins_videos(run, folder):
     _, rows = run("film.avi", "--every", "0.2")
     faces = Faces.from_videos([folder / "film.avi"], every=0.2)
