@@ -212,7 +212,7 @@ def test_what_cannot_be_read_keeps_a_row_and_the_rest_goes_on(run, tmp_path, cap
         ([""], "landmarks", "a path is empty; check the command"),
         (["empty"], "landmarks", "no image or video in the folder empty (0 other"),
         (["media/notes.txt"], "landmarks", "notes.txt is neither an image ("),
-        (["film.avi"], "missing", "No such file or directory: 'missing'"),
+        (["film.avi"], "missing", "--model 'missing' is not there; check the path"),
         (["film.avi"], "film.avi", "film.avi"),
         (["film.avi"], "bare", "without a FaceAligner, so that images cannot be"),
         (["film.avi", "--every", "0"], "landmarks", "--every must be seconds, above 0"),
