@@ -53,9 +53,10 @@ def _pixels_of_pil(image, row):
 def channels_last(images):
     """Return a stack of images (n, H, W, 3) or (n, H, W), no pixels copied.
 
-    The channels are moved where they come first beyond doubt, as in tensors.
+    The channels are moved where they come first beyond doubt, as in tensors. What is
+    refused later keeps its shape, which the error names.
     """
-    if images.ndim != 4 or images.shape[-1] == 3:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] == 3:
         return images
     if images.shape[-1] == 1:
         return images[..., 0]

@@ -14,6 +14,8 @@ _JPEG_PIXELS_PER_BYTE = 8 * 64
 _TIFF_NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
 _EXIF = b"Exif\0\0"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PHOTOGRAPHS = (b"\xff\xd8", b"\x89PNG", b"BM", *_TIFF)
 _PNM = re.compile(rb"P[1-6Ff](?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s")
 _PAM = re.compile(rb"P7\s.*?WIDTH\s+(\d+).*?HEIGHT\s+(\d+)", re.DOTALL)
 _RADIANCE = re.compile(rb"#\?.*?\n[-+]([XY])\s+(\d+)\s+[-+][XY]\s+(\d+)", re.DOTALL)
@@ -40,6 +42,17 @@ def claimed_size(data):
             except (struct.error, LookupError, ValueError):
                 return None
     return None
+
+
+def is_photograph(path):
+    """Say whether a file begins as a JPEG, PNG, BMP, TIFF or WebP, under any name."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            head = file.read(12)
+    except OSError:
+        return False
+    # A video may begin with RIFF, too.
+    return head.startswith(_PHOTOGRAPHS) or head[8:] == b"WEBP"
 
 
 def size_of_file(path):
@@ -197,7 +210,7 @@ _READERS = (
     (b"\x89PNG", _png),
     (b"\xff\xd8", _jpeg),
     (b"BM", _bmp),
-    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _tiff),
+    (_TIFF, _tiff),
     (b"RIFF", _webp),
     (b"GIF8", _gif),
     (b"\0\0\0\x0cjP  ", _jp2),

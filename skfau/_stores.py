@@ -84,25 +84,61 @@ def _is_store(images):
 def check_pixels(array):
     """Raise unless ``array`` is a uint8 stack (n, H, W, 3) or (n, H, W)."""
     wanted = "expected uint8 images of shape (n, H, W, 3) in RGB, or (n, H, W) gray"
-    got = f"got {array.dtype} of shape {array.shape}"
-    if array.dtype != np.uint8:
-        scale = "scale floats in [0, 1] by 255, round"
-        if array.dtype == np.uint16:
-            scale = "divide 16 bits by 257 (12 bits by 16)"
-        raise FaceImageError(
-            f"{wanted}; {got}. Pixels run from 0 to 255: {scale} and cast with "
-            "astype('uint8'), or .to(torch.uint8)."
-        )
+    wanted = f"{wanted}; got {array.dtype} of shape {array.shape}"
+    _check_dtype(array, wanted)
     colour = array.ndim == 4 and array.shape[-1] == 3
     # (H, W, 3) is one image far more often than a stack of gray images 3 pixels wide.
     gray = array.ndim == 3 and array.shape[-1] > 4
     if not (colour or gray):
         raise FaceImageError(
-            f"{wanted}; {got}. For one image pass image[None]; move a channel axis "
+            f"{wanted}. For one image pass image[None]; move a channel axis "
             "to the end; drop an alpha channel (images[..., :3])."
         )
-    if 0 in array.shape[1:3]:
-        raise FaceImageError(f"{wanted}; {got}: the images have no pixels.")
+    _check_size(array.shape[1:3], wanted)
+
+
+def _check_entry(image, row):
+    """Raise unless an entry of a list is a uint8 image (H, W, 3) or (H, W)."""
+    wanted = f"row {row}: expected a uint8 image of shape (H, W, 3) in RGB, or (H, W)"
+    wanted = f"{wanted} gray; got {image.dtype} of shape {image.shape}"
+    _check_dtype(image, wanted)
+    colour = image.ndim == 3 and image.shape[-1] == 3
+    # (n, 2), (n, 3) or (n, 4) are points, boxes or colours rather than an image.
+    gray = image.ndim == 2 and image.shape[-1] > 4
+    if not (colour or gray):
+        raise FaceImageError(
+            f"{wanted}. Each entry is one image: {_to_one_image(image.shape)}."
+        )
+    _check_size(image.shape[:2], wanted)
+
+
+def _to_one_image(shape):
+    """Say how the entry of a list becomes an image."""
+    if len(shape) == 4:
+        return "of a stack pass all images, as list(stack)"
+    if len(shape) == 3 and shape[-1] in (2, 4):
+        # Gray and alpha, or RGB and alpha.
+        return f"drop its alpha channel (image[..., {':3' if shape[-1] == 4 else '0'}])"
+    if len(shape) == 3 and shape[0] in (2, 4):
+        kept = "[:3].transpose(1, 2, 0)" if shape[0] == 4 else "[0]"
+        return f"drop its alpha channel, and put channels last (image{kept})"
+    return "pass three channels, last, or a single one"
+
+
+def _check_dtype(array, wanted):
+    if array.dtype != np.uint8:
+        scale = "scale floats in [0, 1] by 255, round"
+        if array.dtype == np.uint16:
+            scale = "divide 16 bits by 257 (12 bits by 16)"
+        raise FaceImageError(
+            f"{wanted}. Pixels run from 0 to 255: {scale} and cast with "
+            "astype('uint8'), or .to(torch.uint8)."
+        )
+
+
+def _check_size(size, wanted):
+    if 0 in size:
+        raise FaceImageError(f"{wanted}: the images have no pixels.")
 
 
 def _rgb(images):
@@ -221,10 +257,7 @@ class ListStore(KeptStore):
 
     def __init__(self, images):
         for row, image in enumerate(images):
-            try:
-                check_pixels(image[None] if image.ndim else image)
-            except FaceImageError as error:
-                raise FaceImageError(f"row {row}: {error}") from error
+            _check_entry(image, row)
         self._images = list(images)
         sizes = {image.shape[:2] for image in images}
         self.image_shape = sizes.pop() if len(sizes) == 1 else None

@@ -13,6 +13,7 @@ import numpy as np
 from skfau._arrays import stamp
 from skfau._cache_files import cache_path, read_arrays, settled, write_arrays
 from skfau._files import reading
+from skfau._image_size import is_photograph
 from skfau._limits import refuse_large, refuse_special
 from skfau._progress import Progress
 from skfau._warn import warn
@@ -186,7 +187,7 @@ def index_video(path, verbose=False):
     Raises
     ------
     FaceImageError
-        If there is no such file, or OpenCV decodes no frame of it.
+        If there is no such file, it is an image, or OpenCV decodes no frame of it.
     """
     path = str(Path(path).absolute())
     # Versions and processors differ in the last bit of a pixel.
@@ -203,6 +204,12 @@ def index_video(path, verbose=False):
             index = _scan(path, verbose)
         if settled(now[1], began):
             _write(kept, now, index)
+    # A raw stream of JPEGs begins as one, but has more frames.
+    if len(index.times) == 1 and is_photograph(path):
+        raise FaceImageError(
+            f"{path!r} is an image, not a video; pass images as Faces([path, ...]), "
+            "and load a table of them without videos."
+        )
     return index
 
 

@@ -153,8 +153,8 @@ class Faces(RowTable):
         Raises
         ------
         FaceImageError
-            If a video is missing or cannot be decoded, or tells no times for
-            ``every``.
+            If a video is missing, is an image or cannot be decoded, or tells no times
+            for ``every``.
         TypeError, ValueError
             If there is one video outside a list, or a parameter cannot be.
 

@@ -178,6 +178,13 @@ def test_embedded_detector_is_the_default():
     )
 
 
+def test_an_unreadable_image_is_told_with_one_row_that_of_the_view(tmp_path):
+    absent = [tmp_path / f"{k}.png" for k in range(3)]
+    with pytest.warns(MissingFaceWarning, match=r"\(row 0: cannot read .*2\.png"):
+        aligned = FaceAligner(detector=known).transform(Faces(absent)[2:])
+    assert aligned.status[0].startswith("cannot read the image")
+
+
 def test_unreadable_images_keep_their_own_error(tmp_path):
     good, broken = tmp_path / "good.png", tmp_path / "broken.png"
     cv2.imwrite(str(good), PHOTO[..., ::-1])

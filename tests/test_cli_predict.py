@@ -54,6 +54,19 @@ def test_rows_are_those_of_the_python_calls(run, folder, model, people, monkeypa
     np.testing.assert_array_equal(present, clf.predict(found))
 
 
+def test_an_image_is_a_row_without_time_whatever_it_is_called(run, folder, tmp_path):
+    named = tmp_path / "film.mp4"
+    named.write_bytes((folder / "media/face.png").read_bytes())
+    marked = str(tmp_path / "marked")
+    code, rows = run("media/face.png", str(named), "--overlay", marked)
+    assert code == 0
+    assert [row.pop("path") for row in rows] == ["media/face.png", str(named)]
+    assert rows[0] == rows[1]
+    assert (rows[1]["frame"], rows[1]["time"], rows[1]["status"]) == ("0", "", "")
+    drawn = sorted(path.name for path in (tmp_path / "marked").iterdir())
+    assert drawn == ["face.png", "film.jpg"]
+
+
 def test_every_thins_videos(run, folder):
     _, rows = run("film.avi", "--every", "0.2")
     faces = Faces.from_videos([folder / "film.avi"], every=0.2)
@@ -199,7 +212,7 @@ def test_what_cannot_be_read_keeps_a_row_and_the_rest_goes_on(run, tmp_path, cap
         ([""], "landmarks", "a path is empty; check the command"),
         (["empty"], "landmarks", "no image or video in the folder empty (0 other"),
         (["media/notes.txt"], "landmarks", "notes.txt is neither an image ("),
-        (["film.avi"], "missing", "No such file or directory: 'missing'"),
+        (["film.avi"], "missing", "--model 'missing' is not there; check the path"),
         (["film.avi"], "film.avi", "film.avi"),
         (["film.avi"], "bare", "without a FaceAligner, so that images cannot be"),
         (["film.avi", "--every", "0"], "landmarks", "--every must be seconds, above 0"),

@@ -1,10 +1,13 @@
 """Several estimators on equal folds, and on other data sets."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
 
@@ -113,6 +116,34 @@ def test_ranking_scores_take_the_probabilities():
     table = fast({"a": MidpointClassifier()}, X, y, metric="roc_auc")
     np.testing.assert_array_equal(table.predictions["a"], table.probabilities["a"])
     assert table.fold_means is None
+
+
+def test_labels_of_a_single_au_may_have_one_axis():
+    """A tool of scikit-learn for two classes takes no others."""
+    X, y = draw_faces(n_aus=1)
+    pixels, y = X.images[...][:, 0, :, 0] / 255, y[:, 0]
+    estimators = {"a": LogisticRegression(), "b": GaussianNB()}
+    table = fast(estimators, pixels, y, groups=X.subject, aus=(12,))
+    for name, estimator in estimators.items():
+        expected = oof_predict_proba(estimator, pixels, y, groups=X.subject, cv=3)
+        np.testing.assert_array_equal(table.probabilities[name], expected)
+    assert table.index == ("AU12", "mean")
+    named = pd.Series(y, name="AU12")
+    again = fast(estimators, pixels, named, groups=X.subject, aus=(12,))
+    assert repr(again) == repr(table)
+
+
+def test_a_data_set_of_a_single_au_may_have_one_axis():
+    X, y = draw_faces(n_aus=1)
+    column, vector = (Bunch(data=X, target=t, aus=(12,)) for t in (y, y[:, 0]))
+    small = {"aus": (12,), "backbone": "tiny", "image_size": 32, "max_epochs": 1}
+    clf = ResNetClassifier(**small, random_state=0)
+    options = {"n_resamples": 9, "random_state": 0}
+    tables = [
+        cross_dataset_scores({"a": clf}, bunch, {"t": bunch}, **options)["t"]
+        for bunch in (column, vector)
+    ]
+    assert repr(tables[0]) == repr(tables[1])
 
 
 def test_progress_is_told_of_every_fit(capsys):

@@ -152,6 +152,18 @@ def test_label_frames_name_their_aus(cls, made):
         make_small(cls).fit(made.data, frame[columns[::-1]])
 
 
+def test_a_number_that_facs_lacks_is_a_label_of_ones_own(cls, made):
+    clf = make_small(cls, max_epochs=1, aus=(12, 99))
+    needs = cls.__doc__.partition("labels of your own. These ")[2]
+    if needs:
+        said = "AU99 has no desc" if needs.startswith("need") else "There is no AU99"
+        with pytest.raises(ValueError, match=said):
+            clf.fit(made.data, made.target[:, :2])
+        return
+    clf.fit(made.data, made.target[:, :2]).set_output(predict_proba="pandas")
+    assert clf.predict_proba(made.data[:2]).columns.tolist() == ["AU12", "AU99"]
+
+
 def test_history_has_the_loss_and_its_parts(cls, fitted):
     history = fitted(cls).history_
     assert len(history) == 2

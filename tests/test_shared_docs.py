@@ -26,7 +26,7 @@ BEGINS = {
     "lr_decay": "Factor that lowers the learning rate.",
     "aus": (
         "AU number of each column of y. None takes the column names of a DataFrame, or "
-        "counts from 0."
+        "counts from 0. Numbers that FACS lacks are labels of your own."
     ),
     "image_size": (
         "Side of the network's input, pixels; faces of another size are resampled."

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -90,6 +91,30 @@ def test_what_only_looks_like_a_store_is_none():
         Faces(torch.zeros(2, 3, 8, 8))
     with pytest.raises(FaceImageError, match=r"row 0: .*float32.*scale floats"):
         Faces([torch.zeros(8, 8, 3)])
+
+
+@pytest.mark.parametrize(
+    ("shape", "remedy"),
+    [
+        ((8, 9, 4), r"drop its alpha channel \(image\[..., :3\]\)"),
+        ((8, 9, 2), r"drop its alpha channel \(image\[..., 0\]\)"),
+        ((4, 8, 9), r"channels last \(image\[:3\].transpose\(1, 2, 0\)\)"),
+        ((1, 8, 9, 3), r"pass all images, as list\(stack\)"),
+        ((8, 9, 5), "pass three channels, last, or a single one"),
+        ((8,), "pass three channels, last, or a single one"),
+    ],
+)
+def test_an_entry_that_is_no_image_is_named_with_its_own_shape(shape, remedy):
+    named = rf"row 1: .*\(H, W, 3\).*got uint8 of shape {re.escape(str(shape))}. "
+    with pytest.raises(FaceImageError, match=named + f".*{remedy}"):
+        Faces([photo(), np.zeros(shape, np.uint8)])
+
+
+def test_floats_with_channels_first_are_refused_with_their_own_shape():
+    with pytest.raises(FaceImageError, match=r"row 0: .*float32 of shape \(3, 8, 9\)"):
+        Faces([torch.zeros(3, 8, 9)])
+    with pytest.raises(FaceImageError, match=r"float32 of shape \(2, 3, 8, 9\)"):
+        Faces(torch.zeros(2, 3, 8, 9))
 
 
 def test_gray_images_are_repeated_to_three_channels():

@@ -305,6 +305,23 @@ def test_a_video_that_changed_is_an_error_that_names_the_frame(tmp_path):
         faces[15]
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tif", ".webp"])
+def test_an_image_is_no_video_of_one_frame(tmp_path, suffix):
+    path = tmp_path / f"photo{suffix}"
+    cv2.imwrite(str(path), np.zeros((32, 32, 3), np.uint8))
+    path = path.rename(tmp_path / "photo.avi")
+    with pytest.raises(FaceImageError, match=r"photo\.avi' is an image, not a video"):
+        Faces.from_videos([path])
+
+
+def test_a_video_of_one_frame_and_a_stream_of_images_are_videos(tmp_path):
+    one = write_video(tmp_path / "motion_jpeg.avi", n=1)
+    image = cv2.imencode(".jpg", np.zeros((32, 32, 3), np.uint8))[1].tobytes()
+    (tmp_path / "stream.mjpeg").write_bytes(image * 3)
+    assert len(Faces.from_videos([one])) == 1
+    assert len(Faces.from_videos([tmp_path / "stream.mjpeg"])) == 3
+
+
 def test_videos_that_cannot_be_opened(tmp_path):
     (tmp_path / "text.mp4").write_text("not a video")
     with pytest.raises(FaceImageError, match="no video"):

@@ -21,6 +21,25 @@ _MIN_FACE = 1 / 10  # of the longer side of an image, as find_faces takes it
 _SMOOTHERS = SmoothedClassifier, ProbabilitySmoother
 
 
+def load_model(path):
+    """Return the model of ``--model``; None means the shipped one.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no such file, or it holds something else.
+    """
+    if path is None:
+        return skfau.load_pretrained()
+    if not Path(path).is_file():
+        fault = "is a folder" if path and Path(path).is_dir() else "is not there"
+        raise FileNotFoundError(
+            f"--model {path!r} {fault}; check the path. Expected a file written by "
+            "skfau.save or by train."
+        )
+    return skfau.load(path)
+
+
 class Chain:
     """A fitted chain that takes images as they are.
 
@@ -38,7 +57,7 @@ class Chain:
     def __init__(self, path):
         self._name = "the shipped model" if path is None else path
         self.path = None if path is None else str(Path(path).absolute())
-        self.model = skfau.load_pretrained() if path is None else skfau.load(path)
+        self.model = load_model(path)
         self.digest = "shipped"
         if path is not None:
             self.digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from skfau._progress import shown
 from skfau.cli._predict import predict
@@ -54,8 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except (ImportError, OSError, ValueError) as error:
         # The library's errors are of these; a traceback would say no more.
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {' '.join(_text_of(error).split())}", file=sys.stderr)
         return 1
+
+
+def _text_of(error):
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        # What the system says begins with a number.
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _parser():
@@ -99,6 +107,8 @@ def _add_demo(commands):
 def _demo(output, people, epochs):
     from skfau._demo import run_demo
 
+    if Path(output).is_file():
+        raise ValueError(f"--output {output} is a file; give a folder.")
     run_demo(output, n_people=people, max_epochs=epochs)
     return 0
 

@@ -76,7 +76,11 @@ def _in_folder(folder, sources):
     files, taken = {}, set()
     for source in sources:
         for path in source.paths:
-            suffix = ".mp4" if source.is_recording else Path(path).suffix
+            suffix = Path(path).suffix
+            if source.is_recording:
+                suffix = ".mp4"
+            elif suffix.lower() in VIDEO_SUFFIXES:
+                suffix = ".jpg"  # of an image that is called as a video
             stem = Path(path).stem
             name, number = f"{stem}{suffix}", 2
             while name in taken:

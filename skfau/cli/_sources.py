@@ -4,6 +4,7 @@ from pathlib import Path
 from platform import node
 from typing import NamedTuple
 
+from skfau._image_size import is_photograph
 from skfau._video_index import VIDEO_SUFFIXES
 from skfau.cli._frames import expected_frames, image_batches, video_batches
 from skfau.exceptions import DatasetError, FaceImageError
@@ -69,6 +70,8 @@ class Source(NamedTuple):
 def find_sources(paths):
     """Return what paths hold, in their order, and the number of other files.
 
+    The suffix tells images from videos; but an image that is called as a video is one.
+
     Parameters
     ----------
     paths : sequence of str
@@ -121,11 +124,15 @@ def _check_kind(path):
 
 
 def _is_video(path):
-    return path.suffix.lower() in VIDEO_SUFFIXES
+    return path.suffix.lower() in VIDEO_SUFFIXES and not is_photograph(path)
 
 
 def _is_image(path):
-    return path.suffix.lower() in IMAGE_SUFFIXES
+    suffix = path.suffix.lower()
+    # OpenCV would decode a photograph with another suffix as a video of one frame.
+    return suffix in IMAGE_SUFFIXES or (
+        suffix in VIDEO_SUFFIXES and is_photograph(path)
+    )
 
 
 def _in_blocks(files):

@@ -15,6 +15,7 @@ from skfau._progress import tell
 from skfau._single_au import au_probabilities
 from skfau._subjects import train_subjects
 from skfau._unwrap import find_aus, find_thresholds
+from skfau.cli._chain import load_model
 from skfau.datasets import load_table
 from skfau.estimators import pretrained_classifier
 from skfau.exceptions import DatasetError, MissingFaceWarning
@@ -57,8 +58,7 @@ def train(table, root, output, aus, threshold, unknown, epochs, folds, seed):
     output = Path(output)
     if output.is_dir() or not output.absolute().parent.is_dir():
         raise ValueError(f"{output} is a folder, or its folder does not exist.")
-    codes = {"threshold": threshold, "unknown": tuple(unknown)}
-    bunch = load_table(table, root=root, aus=aus, **codes)
+    bunch = _read(table, root, aus, threshold, unknown)
     if bunch.data.subject is None:
         raise DatasetError(
             f"{table} has no column 'subject': without it the scores would be of "
@@ -81,6 +81,14 @@ def train(table, root, output, aus, threshold, unknown, epochs, folds, seed):
     skfau.save(Pipeline([chain.steps[0], *rest.steps]), output)
     print(f"wrote {output}; python -m skfau predict PATH --model {output}")
     return 0
+
+
+def _read(table, root, aus, threshold, unknown):
+    if not table:
+        # Else it would be this folder.
+        raise ValueError("the path of the table is empty; check the command.")
+    codes = {"threshold": threshold, "unknown": tuple(unknown)}
+    return load_table(table, root=root, aus=aus, **codes)
 
 
 @contextlib.contextmanager
@@ -169,9 +177,8 @@ def score(table, root, model, aus, threshold, unknown, seed):
     OSError, ValueError
         If that cannot be done; the message says why.
     """
-    chain = skfau.load_pretrained() if model is None else skfau.load(model)
-    codes = {"threshold": threshold, "unknown": tuple(unknown)}
-    bunch = load_table(table, root=root, aus=aus, **codes)
+    chain = load_model(model)
+    bunch = _read(table, root, aus, threshold, unknown)
     known = list(find_aus(chain))
     mine, columns, cuts = _shared_with(chain, bunch.aus)
     if not mine:

@@ -209,11 +209,14 @@ def _shown(names):
 
 def _find_images(name, root, paths, where):
     """Return which rows have an image, and its path; warn of rows without."""
+    if not len(paths):
+        raise DatasetError(f"{name} has no rows below its header")
     here, full = find_files(root, paths, where)
     if not here.any():
+        no_folder = "" if root.is_dir() else f" (there is no folder {root})"
         raise DatasetError(
-            f"no image of {name} is there, the first would be {[*full, None][0]}; "
-            "pass root= the folder that paths start from"
+            f"no image of {name} is there, the first would be {full[0]}{no_folder}; "
+            "pass root= (--root), the folder that paths start from"
         )
     lost = np.flatnonzero(~here)
     if len(lost):

@@ -31,7 +31,11 @@ def read_columns(source):
 
 def _read_file(path):
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        what = f"{path} is a folder" if path.is_dir() else f"there is no file {path}"
+        raise FileNotFoundError(
+            f"{what}; check the path. Expected a CSV file with the columns path, "
+            "subject, AU1, ..."
+        )
     lines = read_lines(path)
     for number, line in enumerate(lines, 1):
         # Two names may differ in just these letters.
@@ -70,7 +74,11 @@ def places(name, lines):
 def check_columns(name, columns, where):
     """Raise unless every row says who and when it is; write both in one way."""
     if "path" not in columns:
-        raise DatasetError(f"{name} must have a column 'path'; it has {[*columns]}")
+        found = f"has {[*columns]}" if columns else "is empty"
+        raise DatasetError(
+            f"{name} must have a column 'path'; it {found}. Name the column of images "
+            "or videos so, and those of AUs AU1, AU2, ..."
+        )
     for column in {"images", "landmarks", "five_points", "self"} & columns.keys():
         raise DatasetError(f"{name} has a column {column!r}; give it another name")
     _check_people(columns, where)

@@ -38,7 +38,8 @@ def read_lines(path, error_type=LabelError):
         line = data.count(b"\n", 0, control.start()) + 1
         raise error_type(
             f"{path}, line {line}: holds the control character {control[0]!r}; the "
-            "file is damaged, or text in UTF-16. Copy it again, or save it as UTF-8."
+            "file is no text, damaged, or text in UTF-16. Check the path, copy it "
+            "again, or save it as UTF-8."
         )
     text = data.decode("utf-8-sig", errors="replace")
     # str.splitlines would also split at characters that end no line in an editor.

@@ -104,7 +104,7 @@ class AUNetClassifier(BaseAUClassifier):
         Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the column names of a DataFrame, or
-        counts from 0.
+        counts from 0. Numbers that FACS lacks are labels of your own.
     image_size : int, default=256
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=False

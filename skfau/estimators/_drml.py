@@ -40,7 +40,7 @@ class DRMLClassifier(BaseAUClassifier):
         Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the column names of a DataFrame, or
-        counts from 0.
+        counts from 0. Numbers that FACS lacks are labels of your own.
     image_size : int, default=170
         Side of the network's input, pixels; faces of another size are resampled. 66,
         74, 82 and so on; 82 or more is better.

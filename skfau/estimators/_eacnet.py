@@ -57,7 +57,8 @@ class EACNetClassifier(BaseAUClassifier):
         Smoothing of the loss, see `skfau.losses.EACNetLoss`.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the column names of a DataFrame, or
-        counts from 0. Numbers counted from 0 have no rule for ROIs.
+        counts from 0. Numbers that FACS lacks are labels of your own. These have no
+        rule for ROIs.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled. A
         multiple of 8, from 32.

@@ -263,7 +263,7 @@ class AULinearSVC(_LinearPerAU):
         Weigh the rows of rare AUs, as in scikit-learn.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the column names of a DataFrame, or
-        counts from 0.
+        counts from 0. Numbers that FACS lacks are labels of your own.
 
     Attributes
     ----------
@@ -336,7 +336,7 @@ class AULogisticRegression(_LinearPerAU):
         Weigh the rows of rare AUs, as in scikit-learn.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the column names of a DataFrame, or
-        counts from 0.
+        counts from 0. Numbers that FACS lacks are labels of your own.
 
     Attributes
     ----------

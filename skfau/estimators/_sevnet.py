@@ -94,7 +94,8 @@ class SEVNetClassifier(BaseAUClassifier):
         AU with hardly any positive cosine attends to single positions, by chance.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the column names of a DataFrame, or
-        counts from 0. Numbers counted from 0 have no descriptions.
+        counts from 0. Numbers that FACS lacks are labels of your own. These need
+        `descriptions`.
     image_size : int, default=224
         Side of the network's input, pixels; faces of another size are resampled.
     grayscale : bool, default=False

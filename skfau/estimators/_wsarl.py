@@ -77,7 +77,7 @@ class WSARLClassifier(BaseAUClassifier):
         Epochs between two steps of the learning rate.
     aus : tuple of int or None, default=(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
         AU number of each column of y. None takes the column names of a DataFrame, or
-        counts from 0.
+        counts from 0. Numbers that FACS lacks are labels of your own.
     image_size : int, default=176
         Side of the network's input, pixels; faces of another size are resampled. A
         multiple of 16, from 32.

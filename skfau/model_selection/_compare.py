@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import Bunch
 
+from skfau._single_au import as_columns, is_vector
 from skfau._validation import check_au_labels, check_au_names
 from skfau.metrics import fold_mean_f1
 from skfau.metrics._comparison import check_options
@@ -56,7 +57,7 @@ def compare(
     estimators : dict of str to classifier
         Marks show differences from the first.
     X : Faces or array of shape (n_samples, ...)
-    y : array-like of shape (n_samples, n_aus), in {0, 1, NaN}
+    y : array-like of shape (n_samples, n_aus) or (n_samples,), in {0, 1, NaN}
     groups : array-like of shape (n_samples,), default=None
         Subject of every row; None means ``X.subject``.
     cv : int, splitter or iterable of (train, test), default=3
@@ -91,7 +92,8 @@ def compare(
     ('AU1', 'AU2', 'mean')
     """
     check_estimators(estimators)
-    labels, subjects = check_au_labels(y, n_samples=len(X)), subjects_of(X, groups)
+    labels = check_au_labels(as_columns(y), n_samples=len(X))
+    subjects = subjects_of(X, groups)
     check_options(table, aus, labels.shape[1])
     splits = _splits_by_subject(cv, X, labels, groups, subjects)
     fits = [(X, keep_names(y, labels), train, [(X, test)]) for train, test in splits]
@@ -151,8 +153,8 @@ def cross_dataset_scores(
     estimators : dict of str to classifier
         Each is cloned and fitted once, on all of `train`.
     train : Bunch
-        With ``data`` (Faces), ``target`` (n_samples, n_aus) and ``aus``, as from
-        `skfau.datasets.make_faces`.
+        With ``data`` (Faces), ``target``, (n_samples, n_aus) or (n_samples,), and
+        ``aus``, as from `skfau.datasets.make_faces`.
     tests : dict of str to Bunch
     n_jobs : int, default=None
     verbose : int, default=0
@@ -187,7 +189,7 @@ def cross_dataset_scores(
     for aus in shared.values():
         check_options(table, aus, len(aus))
     rows = [(bunch.data, slice(None)) for bunch in tests.values()]
-    fit = train.data, train.target, slice(None), rows
+    fit = train.data, train.labels, slice(None), rows
     results = fit_all(estimators, [fit], error_score, n_jobs, verbose)
     table["verbose"] = verbose
     pairs = enumerate(tests.items())
@@ -205,7 +207,7 @@ def _score(k, train, bunch, aus, results, table):
 
 
 def _check_bunch(name, bunch):
-    """Return a Bunch of the checked data, target, aus and subjects."""
+    """Return a Bunch of the checked data, target, labels to fit, aus and subjects."""
     missing = [key for key in ("data", "target", "aus") if not hasattr(bunch, key)]
     if missing:
         raise TypeError(
@@ -215,9 +217,12 @@ def _check_bunch(name, bunch):
         )
     aus = tuple(bunch.aus)
     check_au_names(bunch.target, aus, f"{name}.aus")
-    target = check_au_labels(bunch.target, len(bunch.data), len(aus))
+    target = check_au_labels(as_columns(bunch.target), len(bunch.data), len(aus))
+    labels = target[:, 0] if is_vector(bunch.target) else target
     subjects = None if name == "train" else subjects_of(bunch.data)
-    return Bunch(data=bunch.data, target=target, aus=aus, subjects=subjects)
+    return Bunch(
+        data=bunch.data, target=target, labels=labels, aus=aus, subjects=subjects
+    )
 
 
 def _check_trained_aus(estimators, aus):

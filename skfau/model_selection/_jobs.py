@@ -12,6 +12,7 @@ from sklearn.utils.parallel import delayed
 
 from skfau._parallel import run_in_any_order
 from skfau._progress import tell
+from skfau._single_au import as_columns
 from skfau._unwrap import find_aus
 from skfau._warn import warn
 from skfau.metrics import compare_predictions
@@ -124,7 +125,8 @@ def _run(name, estimator, fold, X, y, train, *tests):
     try:
         estimator.fit(X[train], take_labels(y, train))
         pairs = zip(tests[::2], tests[1::2], strict=True)
-        responses = [_respond(estimator, X[rows], y.shape[1]) for X, rows in pairs]
+        n_aus = as_columns(y).shape[1]
+        responses = [_respond(estimator, X[rows], n_aus) for X, rows in pairs]
         aus = find_aus(estimator)
     except Exception:
         error = traceback.format_exc()

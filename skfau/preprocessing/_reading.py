@@ -68,5 +68,7 @@ def _read_block(faces, block):
         return faces.read(block)
     except FaceImageError as error:
         if len(block) == 1:
-            return [str(error)]
+            # Whoever shows it tells the row, which of a view is another.
+            (row,) = faces.rows[block]
+            return [str(error).removeprefix(f"row {row}: ")]
         return [result for row in block for result in _read_block(faces, [row])]
