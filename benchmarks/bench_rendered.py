@@ -48,6 +48,7 @@ PRINTED_AS = {
     "FAU w/o attention": "PT-MT-CC",
     "ResNet": "ResNet18",
     "ResNet-A": "ResNet18-A",
+    "JAA-Net": "JÂA-Net",
 }
 OF_ONE_SET = ("comparison", "ablation")
 
@@ -144,7 +145,7 @@ def rate_rises_and_falls(model, n_faces):
     settings = model.get_params()
     for steady in {"lr_decay", "schedule"} & settings.keys():
         model.set_params(**{steady: None if steady == "schedule" else 1.0})
-    course = one_cycle(n_faces, model.max_epochs, model.lr, model.batch_size)
+    course = one_cycle(n_faces, model.max_epochs, model.batch_size)
     model.set_params(callbacks=course)
 
 

@@ -132,13 +132,21 @@ def occurrence(intensities):
     return np.where(np.isnan(intensities), np.nan, intensities >= 2)
 
 
-def one_cycle(n_rows, epochs, lr, batch_size=BATCH):
-    """Return the callback of a rate that rises and falls once, batch by batch."""
+class OneCycle(torch.optim.lr_scheduler.OneCycleLR):
+    """A rate that rises to each parameter group's own and falls.
+
+    With one ``max_lr`` for all, layers that a system slows would learn at full rate.
+    """
+
+    def __init__(self, optimizer, **how):
+        rates = [group["lr"] for group in optimizer.param_groups]
+        super().__init__(optimizer, max_lr=rates, **how)
+
+
+def one_cycle(n_rows, epochs, batch_size=BATCH):
+    """Return the callback of rates that rise and fall once, batch by batch."""
     steps = epochs * -(-n_rows // batch_size)
-    policy = torch.optim.lr_scheduler.OneCycleLR
-    return [
-        ("rate", LRScheduler(policy, max_lr=lr, total_steps=steps, step_every="batch"))
-    ]
+    return [("rate", LRScheduler(OneCycle, total_steps=steps, step_every="batch"))]
 
 
 def train_trunk(faces, intensities, folder, epochs, n_threads):
@@ -152,7 +160,7 @@ def train_trunk(faces, intensities, folder, epochs, n_threads):
             max_epochs=epochs,
             n_threads=n_threads,
             checkpoint_dir=folder / "checkpoints",
-            callbacks=one_cycle(len(faces), epochs, 3e-3),
+            callbacks=one_cycle(len(faces), epochs),
         )
         clf.fit(faces, occurrence(intensities))
         clf.save(folder / "trunk.safetensors")
@@ -180,7 +188,7 @@ def train_network(faces, intensities, trunk, folder, epochs, n_threads):
                 "random_state": number,
                 "loss_weights": loss_weights,
                 "lr": lr,
-                "callbacks": one_cycle(len(faces), n_epochs, lr),
+                "callbacks": one_cycle(len(faces), n_epochs),
             }
             clf = FAUTransformerClassifier(**(SHARED | NETWORK | cycle), **start)
             start = {"init_from": clf.fit(faces, labels)}

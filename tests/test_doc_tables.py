@@ -35,6 +35,13 @@ def test_what_the_rendered_table_quotes_is_in_print():
     assert quoted <= printed
 
 
+def test_the_rendered_table_and_the_pages_quote_the_same_figure_of_a_system():
+    of_all = {row["System"]: row["Paper"] for row in doc_tables.rendered()}
+    for _, ours in doc_tables.PAGES.values():
+        _, *rows = doc_tables.beside_ours(ours)
+        assert {row[0]: row[-1] for row in rows}.items() <= of_all.items()
+
+
 @pytest.mark.parametrize(
     ("page", "told", "row"),
     [

@@ -386,6 +386,14 @@ def test_every_protocol_can_be_made_and_printed(protocol):
         assert " ".join(text.split()).count(sentence) == 1, sentence
 
 
+def test_notes_tell_the_settings_that_run():
+    protocol = PROTOCOLS["sevnet", "bp4d"]
+    (told,) = [sentence for sentence in protocol.silent if "dropout" in sentence]
+    model = estimators.SEVNetClassifier(**protocol.parameters)
+    assert told.endswith("here there is none.") and model.dropout == 0
+    assert PROTOCOLS["fau_transformer", "bp4d L1 maps"].source.endswith("Section 4.2")
+
+
 # Ablations run as the experiment that they are settings of.
 @each(p for p in PROTOCOLS.values() if " " not in p.experiment)
 def test_every_protocol_runs_and_has_figures(protocol, recorder, request):

@@ -104,6 +104,25 @@ def test_single_cells_are_the_papers(source, dataset, method, cells):
     assert tuple(row[["AU1", "AU6", "AU24", "mean"]][0]) == cells
 
 
+def test_figures_that_papers_quote_differently_are_noted():
+    seen = {}
+    for row, values in zip(F1.data, by_au(F1), strict=True):
+        if row["kind"] in ("comparison", "cross-data-set"):
+            seen.setdefault(
+                (row["method"], row["dataset"], row["trained_on"]), []
+            ).append(((*np.nan_to_num(values), row["mean"]), row["note"]))
+    several = {k: rows for k, rows in seen.items() if len({v for v, _ in rows}) > 1}
+    assert ("DSIN", "bp4d", "bp4d") in several
+    unnoted = [k for k, rows in several.items() if not any(note for _, note in rows)]
+    assert unnoted == []
+
+
+def test_the_figures_of_a_text_are_rows_of_its_section():
+    rows = F1.data[F1.data["table"] == "4.2"]
+    found = dict(zip(rows["method"].tolist(), rows["mean"].tolist(), strict=True))
+    assert found == {"L2 maps": 63.1, "L1 maps": 64.0}
+
+
 def test_frame_has_the_same_columns():
     frame = published_results("bp4d_plus", as_frame=True).data
     assert list(frame.columns) == list(published_results("bp4d_plus").data.dtype.names)

@@ -1,5 +1,8 @@
 """Learning rates of the parts that see the AUs' vectors and no image."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +51,19 @@ def test_a_scheduler_that_scales_the_rates_keeps_the_share(made):
     np.testing.assert_allclose(
         Rates.seen, [[lr / 10] * 3 + [lr] for lr in (1e-3, 5e-4)]
     )
+
+
+def test_the_rates_of_the_benchmarks_keep_the_share(made, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    one_cycle = importlib.import_module("train_pretrained").one_cycle
+    rows = made.data[::8]
+    course = one_cycle(len(rows), 4, len(rows))
+    Rates.seen = []
+    clf = make_small(SEVNetClassifier, max_epochs=4, batch_size=len(rows), lr_decay=1)
+    clf.set_params(callbacks=[Rates(), *course]).fit(rows, made.target[::8])
+    seen = np.array(Rates.seen)
+    assert np.ptp(seen[:, -1]) > 1e-4
+    np.testing.assert_allclose(seen[:, :-1], 0.1 * seen[:, [-1] * 3])
 
 
 @pytest.mark.parametrize("cls", CLASSES)

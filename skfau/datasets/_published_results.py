@@ -60,10 +60,11 @@ default=None
     published : Bunch
         ``aus`` (tuple of int), ``DESCR`` and ``data``, a structured array with a row
         per printed method: ``source``, the system that the paper is known for, and
-        ``table``; ``dataset`` tested on, ``trained_on``, and ``kind``: "comparison",
-        "ablation", "mixture" (trained on several data sets) or "cross-data-set";
-        ``metric``; ``method``; ``quoted``, whether the paper quotes the row
-        from another; ``AU1``, ..., ``mean``, percent as printed; ``note`` on misprints.
+        ``table``, or the section of a text; ``dataset`` tested on, ``trained_on``, and
+        ``kind``: "comparison", "ablation", "mixture" (trained on several data sets) or
+        "cross-data-set"; ``metric``; ``method``; ``quoted``, whether the paper quotes
+        the row from another; ``AU1``, ..., ``mean``, percent as printed; ``note`` on
+        misprints, and on figures that papers quote differently.
 
     Raises
     ------

@@ -233,7 +233,8 @@ def _protocol(key, levels, common):
     if "table" in facts:
         paper, number = facts["table"].split()
         facts["table"] = (paper, number, method)
-        facts["source"] = f"{common['papers'][paper]}, Table {number}"
+        place = "Section" if "." in number else "Table"
+        facts["source"] = f"{common['papers'][paper]}, {place} {number}"
     silent = facts.get("silent", ())
     if "pretrained_on" in facts:
         first = " and of ".join(facts["pretrained_on"])
