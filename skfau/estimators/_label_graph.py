@@ -51,13 +51,13 @@ class _LabelGraphClassifier(BaseAUClassifier):
         *,
         backbone: str | nn.Module = "resnet18",
         weights: str | Path | None = None,
-        descriptions: dict[str, Any]
+        descriptions: dict[Any, Any]
         | Sequence[str]
         | Literal["intensity"]
         | None = None,
         text_encoder: str
         | Callable[..., Any]
-        | dict[str, Any]
+        | dict[Any, Any]
         | ArrayLike
         | None = None,
         graph: Literal["correlation", "conditional"] = "correlation",
@@ -82,7 +82,7 @@ class _LabelGraphClassifier(BaseAUClassifier):
         warm_start: bool = False,
         checkpoint_dir: str | Path | None = None,
         callbacks: list[Any] | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         n_threads: int | None = None,
         verbose: int = 0,

@@ -248,13 +248,13 @@ class SEVNetClassifier(BaseAUClassifier):
         *,
         backbone: str | nn.Module = "resnet18",
         weights: str | Path | None = None,
-        descriptions: dict[str, Any]
+        descriptions: dict[Any, Any]
         | Sequence[str]
         | Literal["intensity"]
         | None = None,
         text_encoder: str
         | Callable[..., Any]
-        | dict[str, Any]
+        | dict[Any, Any]
         | ArrayLike
         | None = None,
         text_level: Literal["sentence", "word"] | None = "sentence",
@@ -282,7 +282,7 @@ class SEVNetClassifier(BaseAUClassifier):
         warm_start: bool = False,
         checkpoint_dir: str | Path | None = None,
         callbacks: list[Any] | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         n_threads: int | None = None,
         verbose: int = 0,
@@ -401,7 +401,7 @@ class SEVNetClassifier(BaseAUClassifier):
         self,
         X: Faces | NDArray[np.uint8],
         aus: Sequence[int],
-        descriptions: dict[str, Any]
+        descriptions: dict[Any, Any]
         | Sequence[Any]
         | ArrayLike
         | Literal["intensity"]
