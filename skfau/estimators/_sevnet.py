@@ -107,7 +107,8 @@ class SEVNetClassifier(BaseAUClassifier):
         Initial learning rate. The optimiser is Adam.
     text_lr_factor : float, default=0.1
         Factor of `lr` for the layers that see the AUs' vectors and no image. 1 is the
-        published rate, see the notes.
+        published rate, see the notes. A scheduler that is given one ``max_lr`` undoes
+        it.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
