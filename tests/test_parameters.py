@@ -82,6 +82,7 @@ NEEDS = {
     ("AUNetClassifier", "weights"): {"backbone": "tiny"},
     ("JAANetClassifier", "roi_convention"): {"n_landmarks": 68},
     # Parts with a share of the rate have another one.
+    ("MLGCNClassifier", "lr"): {"text_lr_factor": 1.0},
     ("MSCAMClassifier", "lr"): {"text_lr_factor": 1.0},
     ("MultiLabelTransformerClassifier", "batch_size"): {"schedule": "released"},
     ("MultiLabelTransformerClassifier", "embedding_dim"): {"schedule": "released"},
@@ -101,6 +102,7 @@ ALSO = {
     ("FAUTransformerClassifier", "balance"): "center_reduction",
     ("FAUTransformerClassifier", "attention_supervision"): "map_loss",
     ("JAANetClassifier", "variant"): "refinement_weight",
+    ("MLGCNClassifier", "text_lr_factor"): "lr",
     ("MSCAMClassifier", "text_lr_factor"): "lr",
     ("MultiLabelTransformerClassifier", "batch_size"): "lr",
     ("MultiLabelTransformerClassifier", "embedding_dim"): "lr",

@@ -8,12 +8,12 @@ import pytest
 import torch
 from skorch.callbacks import Callback, LRScheduler
 
-from skfau import MSCAMClassifier, SEVNetClassifier
+from skfau import MLGCNClassifier, MSCAMClassifier, SEVNetClassifier
 from skfau.metrics import au_f1_score
 from tests.networks import draw_images
 from tests.small import make_small
 
-CLASSES = (SEVNetClassifier, MSCAMClassifier)
+CLASSES = (SEVNetClassifier, MSCAMClassifier, MLGCNClassifier)
 
 
 class Rates(Callback):

@@ -19,6 +19,13 @@ def a_classifier(faces: Faces, labels: NDArray[np.float32]) -> None:
     assert_type(skfau.DRMLClassifier().fit(faces, labels), skfau.DRMLClassifier)
 
 
+def settings_of_single_aus(vectors: dict[int, list[float]]) -> None:
+    skfau.WSARLClassifier(crf_widths=([14.0] * 12, 13.0, 0.75), crf_weights=(1.0, 0.5))
+    FAUTransformerClassifier(branch_channels=(128, 64), device=["cuda:0", "cuda:1"])
+    skfau.SEVNetClassifier(text_encoder=vectors, descriptions={12: "Lips go up."})
+    skfau.MSCAMClassifier(text_encoder=lambda text: vectors[len(text)])
+
+
 def faces_and_their_views(faces: Faces) -> None:
     assert_type(faces[:3], Faces)
     assert_type(faces[0], NDArray[np.uint8])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -130,8 +131,8 @@ class AUNetClassifier(BaseAUClassifier):
     init_from : AUNetClassifier, path or None, default=None
         Fitted classifier, fitted pipeline or search around one, or file of `save`, to
         start from. Everything is copied except the outputs of AUs that only one of the
-        two has. The face alignment network is neither trained again nor read from
-        `fan_weights`.
+        two has. The face alignment network is not trained again; a file in
+        `fan_weights` is still opened, and may be left out.
     warm_start : bool, default=False
         Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None
@@ -291,7 +292,7 @@ class AUNetClassifier(BaseAUClassifier):
         warm_start: bool = False,
         checkpoint_dir: str | Path | None = None,
         callbacks: list[Any] | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         n_threads: int | None = None,
         verbose: int = 0,

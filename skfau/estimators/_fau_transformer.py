@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -267,7 +268,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
         weights: str | Path | None = None,
         backbone_cut: Literal["12x12", "full"] = "12x12",
         embedding_dim: int = 128,
-        branch_channels: tuple[tuple[int, int], ...] | None = None,
+        branch_channels: tuple[int, int] | None = None,
         attention_channels: int | None = None,
         multi_task: bool = True,
         attention: bool = True,
@@ -311,7 +312,7 @@ class FAUTransformerClassifier(BaseAUClassifier):
         warm_start: bool = False,
         checkpoint_dir: str | Path | None = None,
         callbacks: list[Any] | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         n_threads: int | None = None,
         verbose: int = 0,

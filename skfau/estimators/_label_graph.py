@@ -41,6 +41,7 @@ class _LabelGraphClassifier(BaseAUClassifier):
         "negative_threshold": [Interval(Real, -1, 1, closed="both")],
         "conditional_threshold": [Interval(Real, 0, 1, closed="right")],
         "hidden_dim": [COUNT],
+        "text_lr_factor": [WEIGHT],
     }
 
     _published_augmentation = FaceAugmentation(crop=0.125)
@@ -50,13 +51,13 @@ class _LabelGraphClassifier(BaseAUClassifier):
         *,
         backbone: str | nn.Module = "resnet18",
         weights: str | Path | None = None,
-        descriptions: dict[str, Any]
+        descriptions: dict[Any, Any]
         | Sequence[str]
         | Literal["intensity"]
         | None = None,
         text_encoder: str
         | Callable[..., Any]
-        | dict[str, Any]
+        | dict[Any, Any]
         | ArrayLike
         | None = None,
         graph: Literal["correlation", "conditional"] = "correlation",
@@ -69,6 +70,7 @@ class _LabelGraphClassifier(BaseAUClassifier):
         grayscale: bool = False,
         augmentation: FaceAugmentation | Literal["published"] | None = "published",
         lr: float = 1e-3,
+        text_lr_factor: float = 0.1,
         lr_decay: float = 0.85,
         weight_decay: float = 0.0,
         batch_size: int = 100,
@@ -76,11 +78,11 @@ class _LabelGraphClassifier(BaseAUClassifier):
         early_stopping: bool = False,
         validation_fraction: float = 0.2,
         patience: int = 5,
-        init_from: MLGCNClassifier | str | Path | None = None,
+        init_from: _LabelGraphClassifier | str | Path | None = None,
         warm_start: bool = False,
         checkpoint_dir: str | Path | None = None,
         callbacks: list[Any] | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         n_threads: int | None = None,
         verbose: int = 0,
@@ -106,6 +108,7 @@ class _LabelGraphClassifier(BaseAUClassifier):
         return System(
             network=network,
             loss=WeightedBCE(),
+            lr_factors=slow_text_parts(network, self.text_lr_factor),
             buffers={"text": text, "encoder.graph": graph},
             attributes={"text_": text, "label_graph_": graph},
         )
@@ -184,6 +187,10 @@ class MLGCNClassifier(_LabelGraphClassifier):
         the central one at test time. None changes nothing and crops nothing.
     lr : float, default=0.001
         Initial learning rate. The optimiser is Adam.
+    text_lr_factor : float, default=0.1
+        Factor of `lr` for the layers that see the AUs' vectors and no image. 1 is the
+        published rate, see the notes. A scheduler that is given one ``max_lr`` undoes
+        it.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -258,8 +265,7 @@ class MLGCNClassifier(_LabelGraphClassifier):
     Notes
     -----
     It is trained like SEV-Net and uses the same vectors, not embeddings of the AUs'
-    names. The two differ in the network and in `text_lr_factor`: here what learns from
-    the vectors is the classifier itself, and needs the whole rate.
+    names.
 
     The defaults are the published settings: random initial weights, Adam at 0.001,
     times 0.85 after every epoch, batches of 100, at most 50 epochs. Align faces to 256
@@ -268,6 +274,12 @@ class MLGCNClassifier(_LabelGraphClassifier):
     Adam. The paper stops early and does not say when. ``early_stopping=True`` decides
     by the F1 of held-out subjects. It is off by default because it needs subjects; by
     epoch 50 the learning rate is a 3000th of the initial one.
+
+    One default is not the published one: layers that see the AUs' vectors and no image
+    learn at a tenth of the rate. ``text_lr_factor=1`` is the printed rate. On rendered
+    faces (3,969 of a thousand people, six epochs, one seed) the mean AUC is 0.70 in
+    place of 0.54 from random weights, where `ResNetClassifier` has 0.72, and 0.87 with
+    both from ``weights="rendered"``.
 
     References
     ----------
@@ -349,7 +361,8 @@ class MSCAMClassifier(_LabelGraphClassifier):
         Initial learning rate. The optimiser is Adam.
     text_lr_factor : float, default=0.1
         Factor of `lr` for the layers that see the AUs' vectors and no image. 1 is the
-        published rate, see the notes.
+        published rate, see the notes. A scheduler that is given one ``max_lr`` undoes
+        it.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -457,59 +470,6 @@ class MSCAMClassifier(_LabelGraphClassifier):
     """
 
     _network = MSCAM
-    _parameter_constraints = {
-        **_LabelGraphClassifier._parameter_constraints,
-        "text_lr_factor": [WEIGHT],
-    }
-
-    def __init__(
-        self,
-        *,
-        backbone: str | nn.Module = "resnet18",
-        weights: str | Path | None = None,
-        descriptions: dict[str, Any]
-        | Sequence[str]
-        | Literal["intensity"]
-        | None = None,
-        text_encoder: str
-        | Callable[..., Any]
-        | dict[str, Any]
-        | ArrayLike
-        | None = None,
-        graph: Literal["correlation", "conditional"] = "correlation",
-        positive_threshold: float = 0.2,
-        negative_threshold: float = -0.03,
-        conditional_threshold: float = 0.4,
-        hidden_dim: int = 1024,
-        aus: tuple[int, ...] | None = DATASET_AUS["bp4d"],
-        image_size: int = 224,
-        grayscale: bool = False,
-        augmentation: FaceAugmentation | Literal["published"] | None = "published",
-        lr: float = 1e-3,
-        text_lr_factor: float = 0.1,
-        lr_decay: float = 0.85,
-        weight_decay: float = 0.0,
-        batch_size: int = 100,
-        max_epochs: int = 50,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.2,
-        patience: int = 5,
-        init_from: MSCAMClassifier | str | Path | None = None,
-        warm_start: bool = False,
-        checkpoint_dir: str | Path | None = None,
-        callbacks: list[Any] | None = None,
-        device: str = "auto",
-        precision: Literal["auto", "float32", "bfloat16"] = "auto",
-        n_threads: int | None = None,
-        verbose: int = 0,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self._set_parameters(locals())
-
-    def _system(self, task):
-        system = super()._system(task)
-        factors = slow_text_parts(system.network, self.text_lr_factor)
-        return system._replace(lr_factors=factors)
 
     def attention_maps(self, X: Faces | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return where the network looks for every AU.

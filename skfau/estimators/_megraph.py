@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
@@ -227,7 +228,7 @@ class MEGraphClassifier(BaseAUClassifier):
         warm_start: bool = False,
         checkpoint_dir: str | Path | None = None,
         callbacks: list[Any] | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         n_threads: int | None = None,
         verbose: int = 0,

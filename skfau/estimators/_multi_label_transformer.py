@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -260,7 +261,7 @@ class MultiLabelTransformerClassifier(BaseAUClassifier):
         warm_start: bool = False,
         checkpoint_dir: str | Path | None = None,
         callbacks: list[Any] | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         n_threads: int | None = None,
         verbose: int = 0,

@@ -13,8 +13,9 @@ def slow_text_parts(network, factor):
     between AUs), and the backbone learns for guides that are elsewhere in the next
     step. At a tenth of the rate they turn by 5 and 3 degrees. Weights that see images
     do not need this: what they are given differs from batch to batch, and steps in
-    different directions cancel. Neither does ML-GCN, whose vectors become classifiers,
-    not guides: it learns best at the whole rate.
+    different directions cancel. ML-GCN's vectors become classifiers, not guides: from a
+    backbone that knows faces the whole rate serves as well, from random weights it
+    learns next to nothing.
 
     Parameters
     ----------

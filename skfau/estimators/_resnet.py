@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,7 +172,7 @@ class ResNetClassifier(BaseAUClassifier):
         warm_start: bool = False,
         checkpoint_dir: str | Path | None = None,
         callbacks: list[Any] | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         n_threads: int | None = None,
         verbose: int = 0,

@@ -108,7 +108,8 @@ class SEVNetClassifier(BaseAUClassifier):
         Initial learning rate. The optimiser is Adam.
     text_lr_factor : float, default=0.1
         Factor of `lr` for the layers that see the AUs' vectors and no image. 1 is the
-        published rate, see the notes.
+        published rate, see the notes. A scheduler that is given one ``max_lr`` undoes
+        it.
     lr_decay : float, default=0.85
         Factor that lowers the learning rate. Applied after every epoch.
     weight_decay : float, default=0.0
@@ -249,13 +250,13 @@ class SEVNetClassifier(BaseAUClassifier):
         *,
         backbone: str | nn.Module = "resnet18",
         weights: str | Path | None = None,
-        descriptions: dict[str, Any]
+        descriptions: dict[Any, Any]
         | Sequence[str]
         | Literal["intensity"]
         | None = None,
         text_encoder: str
         | Callable[..., Any]
-        | dict[str, Any]
+        | dict[Any, Any]
         | ArrayLike
         | None = None,
         text_level: Literal["sentence", "word"] | None = "sentence",
@@ -283,7 +284,7 @@ class SEVNetClassifier(BaseAUClassifier):
         warm_start: bool = False,
         checkpoint_dir: str | Path | None = None,
         callbacks: list[Any] | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         n_threads: int | None = None,
         verbose: int = 0,
@@ -402,7 +403,7 @@ class SEVNetClassifier(BaseAUClassifier):
         self,
         X: Faces | NDArray[np.uint8],
         aus: Sequence[int],
-        descriptions: dict[str, Any]
+        descriptions: dict[Any, Any]
         | Sequence[Any]
         | ArrayLike
         | Literal["intensity"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -228,8 +229,8 @@ class WSARLClassifier(BaseAUClassifier):
         crf: bool = True,
         crf_iterations: int | None = None,
         crf_scale: int | None = None,
-        crf_widths: tuple[float, float, float] | None = None,
-        crf_weights: tuple[float, float] | None = None,
+        crf_widths: tuple[float | Sequence[float], ...] | None = None,
+        crf_weights: tuple[float | Sequence[float], ...] | None = None,
         class_weight: Literal["soft_balance", "inverse_rate"] | None = "inverse_rate",
         energy_weight: float = 0.0,
         reduction: Literal["mean", "sum"] = "mean",
@@ -250,7 +251,7 @@ class WSARLClassifier(BaseAUClassifier):
         warm_start: bool = False,
         checkpoint_dir: str | Path | None = None,
         callbacks: list[Any] | None = None,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         n_threads: int | None = None,
         verbose: int = 0,

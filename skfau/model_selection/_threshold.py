@@ -174,7 +174,7 @@ class AUThresholdClassifier(WrappedClassifier):
         self,
         estimator: BaseEstimator,
         *,
-        thresholds: dict[str, Any] | ArrayLike | None = None,
+        thresholds: dict[Any, Any] | ArrayLike | None = None,
         cv: Any = None,
         metric: Literal["f1", "skew_normalized_f1"] = "f1",
         n_jobs: int | None = None,

@@ -216,6 +216,15 @@ class MLGCN(_GraphNetwork):
     torch.Size([2, 3])
     """
 
+    def text_parts(self) -> tuple[str, ...]:
+        """Return which submodules see the AUs' vectors and no image.
+
+        Returns
+        -------
+        names : tuple of str
+        """
+        return ("encoder",)
+
     def _finish(self, channels):
         with torch.no_grad():
             self.encoder.second.weight /= math.sqrt(channels)

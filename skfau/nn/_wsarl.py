@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any, Literal
 
@@ -200,8 +201,8 @@ class WSARL(nn.Module):
         crf: bool = True,
         crf_iterations: int | None = None,
         crf_scale: int | None = None,
-        crf_widths: tuple[float, float, float] | None = None,
-        crf_weights: tuple[float, float] | None = None,
+        crf_widths: tuple[float | Sequence[float], ...] | None = None,
+        crf_weights: tuple[float | Sequence[float], ...] | None = None,
         energy: bool = False,
     ) -> None:
         super().__init__()
