@@ -1,5 +1,7 @@
 """Commands name what is wrong of files and numbers, and what they expected."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -95,6 +97,13 @@ def test_an_empty_file_keeps_a_row_that_names_it(here, name, capsys):
     assert main(["predict", name]) == 1
     said = capsys.readouterr().err
     assert said.startswith("not read: ") and name in said and said.count("\n") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_is_not_waited_for(here, capsys):
+    os.mkfifo("pipe.mp4")
+    said = said_of(["predict", "pipe.mp4"], capsys)
+    assert said == "pipe.mp4: Is a device or a pipe, not a file\n"
 
 
 @pytest.mark.parametrize(
