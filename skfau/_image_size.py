@@ -47,6 +47,9 @@ def claimed_size(data):
 def is_photograph(path):
     """Say whether a file begins as a JPEG, PNG, BMP, TIFF or WebP, under any name."""
     try:
+        # Pipes and devices would be read for ever.
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+            return False
         with open(path, "rb") as file:  # noqa: PTH123
             head = file.read(12)
     except OSError:

@@ -174,6 +174,8 @@ class _Decoder:
         self._index = index
         # Before this frame, seeks have led nowhere.
         self._seekless = 0
+        # Seeks have come so many frames behind the place that was sought.
+        self._late = 0
         self._open()
 
     def _open(self):
@@ -201,17 +203,23 @@ class _Decoder:
     def _seek(self, frame):
         """Return a frame by seeking it, or a frame before it."""
         self._sought = True
-        for earlier in _SEEK_EARLIER:
-            if frame - earlier <= 0:
+        for least in _SEEK_EARLIER:
+            sought = frame - max(least, self._late)
+            if sought <= 0:
                 break
-            place = self._index.times[: frame - earlier + 1].max()
+            place = self._index.times[: sought + 1].max()
             self._capture.set(cv2.CAP_PROP_POS_MSEC, place)
             if not self._capture.grab():
                 continue
             # The clock says which frame came, whichever was sought.
             away = np.abs(self._index.times - self._time())
             came = np.flatnonzero(away < _SAME_TIME)
-            if len(came) != 1 or came[0] > frame:
+            if len(came) != 1:
+                continue
+            if came[0] > frame:
+                # The next ones start as much earlier, unless decoding costs more.
+                late = int(came[0]) - sought
+                self._late = max(self._late, late if late <= _SEEK_EARLIER[-1] else 0)
                 continue
             self._next = int(came[0]) + 1
             image = self._forward(frame)

@@ -1,9 +1,12 @@
-"""Every command names the wrong file that it is given, and says what it expected."""
+"""Commands name what is wrong of files and numbers, and what they expected."""
+
+import os
 
 import cv2
 import numpy as np
 import pytest
 
+import skfau
 from skfau.cli import main
 
 TABLE = "path,subject,AU1\nface.png,a,1\n"
@@ -94,6 +97,38 @@ def test_an_empty_file_keeps_a_row_that_names_it(here, name, capsys):
     assert main(["predict", name]) == 1
     said = capsys.readouterr().err
     assert said.startswith("not read: ") and name in said and said.count("\n") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_is_not_waited_for(here, capsys):
+    os.mkfifo("pipe.mp4")
+    said = said_of(["predict", "pipe.mp4"], capsys)
+    assert said == "pipe.mp4: Is a device or a pipe, not a file\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "least"),
+    [
+        (["train", "table.csv", "--epochs", "0"], 1),
+        (["train", "table.csv", "--folds", "1"], 2),
+        (["train", "table.csv", "--seed", "-1"], 0),
+        (["score", "table.csv", "--seed", "1.5"], 0),
+        (["demo", "--epochs", "none"], 1),
+        (["demo", "--people", "2"], 3),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_before_all_work(arguments, least, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    option, number = arguments[-2:]
+    told = f"argument {option}: must be a whole number from {least} on, got {number!r}"
+    assert told in capsys.readouterr().err
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"skfau {skfau.__version__}\n"
 
 
 def said_of(arguments, capsys):

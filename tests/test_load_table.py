@@ -102,7 +102,7 @@ def test_damaged_tables_are_named_with_file_and_line(root):
         with pytest.raises(error, match=message):
             load_table(path)
     path.write_text(CSV)
-    with pytest.raises(LabelError, match=r"no column for AU \{5\}"):
+    with pytest.raises(LabelError, match=r"no column for AU 5; it has those of \d"):
         load_table(path, aus=(1, 5))
     with pytest.raises(DatasetError, match="pass root="):
         load_table(path, root=root / "a")
@@ -226,7 +226,7 @@ def test_openface_has_occurrence_and_intensity(root):
     np.testing.assert_array_equal(bunch.intensity, np.float32([[2.5, 0.3], [0, 4.1]]))
     assert bunch.target.tolist() == [[1, 0], [0, 1]]
     assert load_table(root / "mine.csv", threshold=2, aus=(12,)).aus == (12,)
-    with pytest.raises(LabelError, match=r"AU \{28\}; AU28_c is of the other kind"):
+    with pytest.raises(LabelError, match="AU 28; AU28_c is of the other kind"):
         load_table(root / "mine.csv", threshold=2, aus=(12, 28))
 
 

@@ -71,6 +71,28 @@ def test_frames_in_order_are_never_sought(paths, monkeypatch):
     assert numbers(faces.images[::3]) == list(range(0, 60, 3))
 
 
+def test_seeks_that_come_late_start_earlier_from_then_on(tmp_path, monkeypatch):
+    path = vary_rate(write_video(tmp_path / "mpeg4.mp4", 300))
+    frames, faces, places = plain(path), Faces.from_videos([path]), []
+
+    class Counted:
+        def __init__(self, path, real=cv2.VideoCapture):
+            self._capture = real(path)
+
+        def set(self, name, place):
+            places.append(place)
+            return self._capture.set(name, place)
+
+        def __getattr__(self, name):
+            return getattr(self._capture, name)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Counted)
+    rows = range(299, 100, -20)
+    for row in rows:
+        np.testing.assert_array_equal(faces[row], frames[row])
+    assert len(places) < 1.5 * len(rows)
+
+
 def test_threads_do_not_disturb_each_other(paths):
     faces = Faces.from_videos(paths)
     with ThreadPoolExecutor(4) as pool:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import skfau
 from skfau._progress import shown
 from skfau.cli._predict import predict
 from skfau.cli._result_table import FORMATS
@@ -70,12 +71,27 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m skfau", description="Facial action units (AUs) from images."
     )
+    version = f"skfau {skfau.__version__}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_predict(commands)
     _add_train(commands)
     _add_score(commands)
     return parser
+
+
+def _at_least(least):
+    """Return what reads a whole number; argparse tells its errors before all work."""
+
+    def read(text):
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {least} on, got {text!r}"
+            )
+        return int(text)
+
+    return read
 
 
 def _add_demo(commands):
@@ -92,13 +108,13 @@ def _add_demo(commands):
     )
     demo.add_argument(
         "--people",
-        type=int,
+        type=_at_least(3),
         default=72,
         help="rendered people to learn from, 18 to 72 (default: %(default)s)",
     )
     demo.add_argument(
         "--epochs",
-        type=int,
+        type=_at_least(1),
         default=4,
         help="epochs of each fit (default: %(default)s)",
     )
@@ -203,10 +219,12 @@ def _add_train(commands):
         metavar="FILE",
         help="model to write (default: %(default)s)",
     )
-    command.add_argument("--epochs", type=int, metavar="N", help="epochs of each fit")
+    command.add_argument(
+        "--epochs", type=_at_least(1), metavar="N", help="epochs of each fit"
+    )
     command.add_argument(
         "--folds",
-        type=int,
+        type=_at_least(2),
         default=3,
         metavar="N",
         help="parts of the subjects, each scored by a fit on the others "
@@ -259,5 +277,8 @@ def _add_labels(command):
         help="codes of labels that are not known, such as 9, besides empty cells",
     )
     command.add_argument(
-        "--seed", type=int, default=0, help="of fits and intervals (default: 0)"
+        "--seed",
+        type=_at_least(0),
+        default=0,
+        help="of fits and intervals (default: 0)",
     )

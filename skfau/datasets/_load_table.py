@@ -175,12 +175,14 @@ def _coded(name, columns, aus, intensities):
         return {}
     if aus is not None:
         aus = check_aus(aus)
-        lacking = set(aus) - chosen.keys()
+        lacking = sorted(set(aus) - chosen.keys())
         if lacking:
             hint = [other[au] for au in lacking if au in other]
+            remedy = f"it has those of {', '.join(map(str, chosen)) or 'none'}"
+            if hint:
+                remedy = f"{hint[0]} is of the other kind, see threshold="
             raise LabelError(
-                f"{name} has no column for AU {lacking}"
-                + (f"; {hint[0]} is of the other kind, see threshold=" if hint else "")
+                f"{name} has no column for AU {', '.join(map(str, lacking))}; {remedy}"
             )
         return {au: chosen[au] for au in aus}
     if not chosen:
