@@ -6,8 +6,9 @@
 
 RENDERED holds the folders ``train`` and ``test`` of ``train_pretrained.py``, each of
 other people. All systems get the same aligned faces of `--people` people, the same
-number of epochs under a rate that rises and falls once, and no augmentation but
-flips and shifts. "rendered" starts the backbone from ``weights="rendered"``, which
+number of epochs under a rate of their own that rises and falls once (MEGraph's falls
+once in each of its two stages, which share the epochs), and no augmentation but flips
+and shifts. "rendered" starts the backbone from ``weights="rendered"``, which
 knows other faces of these people; systems that cannot start afresh only. AUNet's frozen
 alignment network is always ``fan_weights="rendered"``. All is narrower and smaller than
 published, to fit a CPU (`SYSTEMS` of ``bench_systems.py``).

@@ -9,7 +9,12 @@ import torch
 from sklearn.model_selection import cross_validate
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
-from skfau.estimators import FAUTransformerClassifier, SEVNetClassifier
+from skfau.estimators import (
+    AUNetClassifier,
+    EACNetClassifier,
+    FAUTransformerClassifier,
+    SEVNetClassifier,
+)
 from skfau.model_selection import SubjectKFold
 from tests.small import CLASSIFIERS, make_small
 
@@ -255,3 +260,32 @@ def test_callbacks_that_train_otherwise_have_a_checkpoint_of_their_own(made, tmp
             checkpoint_dir=tmp_path,
         ).fit(made.data[::4], made.target[::4])
     assert len(list(tmp_path.iterdir())) == 2
+
+
+READ = [
+    (FAUTransformerClassifier, "weights"),
+    (EACNetClassifier, "weights"),
+    (AUNetClassifier, "fan_weights"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:no video")
+@pytest.mark.parametrize(("cls", "parameter"), READ)
+def test_weights_that_others_replace_are_not_read(cls, parameter, made):
+    faces, labels = made.data[::4], made.target[::4]
+    source = make_small(cls, max_epochs=1).fit(faces, labels)
+    nowhere = {parameter: "nowhere.pth", "max_epochs": 1}
+    on = make_small(cls, init_from=source, **nowhere).fit(faces, labels)
+    on.set_params(warm_start=True, init_from=None).fit(faces, labels)
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
+        make_small(cls, **nowhere).fit(faces, labels)
+
+
+def test_weights_are_read_where_the_start_has_another_backbone(made):
+    faces, labels = made.data[::4], made.target[::4]
+    source = make_small(FAUTransformerClassifier, max_epochs=1).fit(faces, labels)
+    other = {"backbone": "resnet18", "weights": "nowhere.pth"}
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
+        make_small(FAUTransformerClassifier, init_from=source, **other).fit(
+            faces, labels
+        )

@@ -131,8 +131,8 @@ class AUNetClassifier(BaseAUClassifier):
     init_from : AUNetClassifier, path or None, default=None
         Fitted classifier, fitted pipeline or search around one, or file of `save`, to
         start from. Everything is copied except the outputs of AUs that only one of the
-        two has. The face alignment network is not trained again; a file in
-        `fan_weights` is still opened, and may be left out.
+        two has. The face alignment network is neither trained again nor read from
+        `fan_weights`.
     warm_start : bool, default=False
         Let `fit` continue from the weights of the last fit.
     checkpoint_dir : path or None, default=None

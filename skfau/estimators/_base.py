@@ -381,6 +381,9 @@ class BaseAUClassifier(
         """
         kept = aus if going_on else _persistence.aus_of(self.init_from)
         task = Task(aus, count_labels(labels, aus, weights, kept), labels)
+        if going_on or self.init_from is not None:
+            # Weights that are copied need not be read from a file, or downloaded.
+            task = task._replace(pretrained=False)
         net = self._make_net(task, seed)
         columns = _fitting.training_columns(net.system, faces, self._augmentation)
         _fitting.warn_few_landmarks(faces, columns)
@@ -393,6 +396,9 @@ class BaseAUClassifier(
             fresh = []
         elif self.init_from is not None:
             report = _persistence.transfer(net, task, self.init_from, type(self))
+            if _persistence.needs_weights(network, report):
+                net = self._make_net(task._replace(pretrained=True), seed)
+                report = _persistence.transfer(net, task, self.init_from, type(self))
             self.transferred_, fresh = report, report["fresh"]
         if not going_on:
             # Should `_pretrain` fail, a half-trained network must not be found here.
@@ -406,7 +412,7 @@ class BaseAUClassifier(
         `made_with` are the parameters of a net that is made again.
         """
         made_with = made_with or kept_parameters(self.get_params(False))
-        device = resolve_device(self.device, or_cpu=not task.pretrained)
+        device = resolve_device(self.device, or_cpu=task.labels is None)
         stream = PrivateStream(device)
         stream.seed(seed, INIT)
         with stream():

@@ -277,9 +277,9 @@ class MLGCNClassifier(_LabelGraphClassifier):
 
     One default is not the published one: layers that see the AUs' vectors and no image
     learn at a tenth of the rate. ``text_lr_factor=1`` is the printed rate. On rendered
-    faces (3,969 of a thousand people, six epochs, one seed) the mean AUC is 0.70 in
-    place of 0.54 from random weights, where `ResNetClassifier` has 0.72, and 0.87 with
-    both from ``weights="rendered"``.
+    faces (3,969 of a thousand people, six epochs, two seeds and more) the mean AUC is
+    0.63 in place of 0.54 from random weights, where `ResNetClassifier` has 0.72, and
+    0.87 with both from ``weights="rendered"``.
 
     References
     ----------

@@ -285,6 +285,13 @@ def transfer(net, task, source, cls):
     return report
 
 
+def needs_weights(network, report):
+    """Return whether a source left a backbone as it was, or none is known by name."""
+    own = {"backbone", "trunk"} & dict(network.named_children()).keys()
+    begins = tuple(f"{name}." for name in own)
+    return not own or any(name.startswith(begins) for name in report["fresh"])
+
+
 def aus_of(source):
     """Return the AUs of a classifier to start from, or of its file; () of None."""
     if source is None:
