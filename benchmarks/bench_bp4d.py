@@ -49,6 +49,8 @@ def network(epochs, image_size, setting):
         backbone="tiny",
         image_size=image_size,
         embedding_dim=64,
+        # The settings were picked with parts of the loss on this scale.
+        balance="scaled",
         **SETTINGS[setting],
         augmentation=FaceAugmentation(
             flip=0.5,

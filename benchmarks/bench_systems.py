@@ -66,7 +66,7 @@ DRML = {"channels": 8, "image_size": 82, "lr": 2e-3, "batch_size": 16, "dropout"
 GRAPH = ADAM | {"embedding_dim": 64, "node_epochs": 2}
 TEXT = ADAM | {"hidden_dim": 384, "feed_forward_dim": 512}
 SYSTEMS = {
-    "FAU-Transformer": (FAUTransformerClassifier, FAU | {"lr": 3e-4}),
+    "FAU-Transformer": (FAUTransformerClassifier, FAU),
     "FAU w/o encoder": (FAUTransformerClassifier, FAU | {"encoder_layers": 0}),
     "FAU w/o attention": (
         FAUTransformerClassifier,

@@ -66,6 +66,8 @@ NETWORK = {
     "attention_losses": ("wce",),
     "classifier_losses": ("wce",),
     "center_loss": None,
+    # The weights of CYCLES were chosen on this scale.
+    "balance": "scaled",
 }
 EPOCHS = {"trunk": 8, "network": 8}
 # Share of the epochs, learning rate, and weights of the losses of attention,

@@ -72,7 +72,7 @@ TABLES = {
         "Center loss": {"center_loss": "center"},
         "Dice loss": {"attention_losses": DICE, "classifier_losses": DICE},
         "JAA weights": {"class_weight": "inverse_rate"},
-        "balance as printed": {"balance": "printed"},
+        "parts on one scale": {"balance": "scaled"},
         "maps by L1": {"map_loss": "l1"},
         "maps by L2": {"map_loss": "l2"},
         "Ours": {},
