@@ -59,7 +59,8 @@ SHARED = {
     "random_state": 0,
     "verbose": 1,
 }
-# What made the shipped network learn; the paper's losses and encoder start slower.
+# What made the shipped network learn: on the scale below, the loss of centres and the
+# encoder start slower.
 NETWORK = {
     "embedding_dim": 32,
     "encoder_layers": 0,
