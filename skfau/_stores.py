@@ -84,32 +84,40 @@ def _is_store(images):
 def check_pixels(array):
     """Raise unless ``array`` is a uint8 stack (n, H, W, 3) or (n, H, W)."""
     wanted = "expected uint8 images of shape (n, H, W, 3) in RGB, or (n, H, W) gray"
-    wanted = f"{wanted}; got {array.dtype} of shape {array.shape}"
-    _check_dtype(array, wanted)
-    colour = array.ndim == 4 and array.shape[-1] == 3
-    # (H, W, 3) is one image far more often than a stack of gray images 3 pixels wide.
-    gray = array.ndim == 3 and array.shape[-1] > 4
-    if not (colour or gray):
-        raise FaceImageError(
-            f"{wanted}. For one image pass image[None]; move a channel axis "
-            "to the end; drop an alpha channel (images[..., :3])."
-        )
-    _check_size(array.shape[1:3], wanted)
+    remedy = (
+        "For one image pass image[None]; move a channel axis to the end; drop an alpha "
+        "channel (images[..., :3])."
+    )
+    _check_pixels(array, 1, wanted, remedy)
 
 
 def _check_entry(image, row):
     """Raise unless an entry of a list is a uint8 image (H, W, 3) or (H, W)."""
     wanted = f"row {row}: expected a uint8 image of shape (H, W, 3) in RGB, or (H, W)"
-    wanted = f"{wanted} gray; got {image.dtype} of shape {image.shape}"
-    _check_dtype(image, wanted)
-    colour = image.ndim == 3 and image.shape[-1] == 3
-    # (n, 2), (n, 3) or (n, 4) are points, boxes or colours rather than an image.
-    gray = image.ndim == 2 and image.shape[-1] > 4
-    if not (colour or gray):
+    remedy = f"Each entry is one image: {_to_one_image(image.shape)}."
+    _check_pixels(image, 0, f"{wanted} gray", remedy)
+
+
+def _check_pixels(array, n_before, wanted, remedy):
+    """Raise unless ``array`` is uint8 and an image after `n_before` axes."""
+    wanted = f"{wanted}; got {array.dtype} of shape {array.shape}"
+    if array.dtype != np.uint8:
+        scale = "scale floats in [0, 1] by 255, round"
+        if array.dtype == np.uint16:
+            scale = "divide 16 bits by 257 (12 bits by 16)"
         raise FaceImageError(
-            f"{wanted}. Each entry is one image: {_to_one_image(image.shape)}."
+            f"{wanted}. Pixels run from 0 to 255: {scale} and cast with "
+            "astype('uint8'), or .to(torch.uint8)."
         )
-    _check_size(image.shape[:2], wanted)
+    shape = array.shape[n_before:]
+    colour = len(shape) == 3 and shape[-1] == 3
+    # (H, W, 3) is one image far more often than a stack of gray images 3 pixels wide,
+    # and an entry (n, 2), (n, 3) or (n, 4) is points, boxes or colours.
+    gray = len(shape) == 2 and shape[-1] > 4
+    if not (colour or gray):
+        raise FaceImageError(f"{wanted}. {remedy}")
+    if 0 in shape[:2]:
+        raise FaceImageError(f"{wanted}: the images have no pixels.")
 
 
 def _to_one_image(shape):
@@ -123,22 +131,6 @@ def _to_one_image(shape):
         kept = "[:3].transpose(1, 2, 0)" if shape[0] == 4 else "[0]"
         return f"drop its alpha channel, and put channels last (image{kept})"
     return "pass three channels, last, or a single one"
-
-
-def _check_dtype(array, wanted):
-    if array.dtype != np.uint8:
-        scale = "scale floats in [0, 1] by 255, round"
-        if array.dtype == np.uint16:
-            scale = "divide 16 bits by 257 (12 bits by 16)"
-        raise FaceImageError(
-            f"{wanted}. Pixels run from 0 to 255: {scale} and cast with "
-            "astype('uint8'), or .to(torch.uint8)."
-        )
-
-
-def _check_size(size, wanted):
-    if 0 in size:
-        raise FaceImageError(f"{wanted}: the images have no pixels.")
 
 
 def _rgb(images):
