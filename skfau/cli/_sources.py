@@ -99,7 +99,7 @@ def find_sources(paths):
         if path.is_dir():
             found = [p for p in sorted(path.iterdir()) if not p.name.startswith(".")]
             found = [p for p in found if p.is_file()]
-            known = [p for p in found if _is_video(p) or _is_image(p)]
+            known = [p for p in found if _is_known(p)]
             if not known:
                 raise DatasetError(
                     f"there is no image or video in the folder {path} "
@@ -116,23 +116,20 @@ def find_sources(paths):
 def _check_kind(path):
     if not path.exists():
         raise FaceImageError(f"there is no file or folder {path}; check the path.")
-    if not (_is_video(path) or _is_image(path)):
+    if not _is_known(path):
         raise FaceImageError(
             f"{path} is neither an image ({', '.join(IMAGE_SUFFIXES)}) nor a "
             f"video ({', '.join(VIDEO_SUFFIXES)}) by its suffix."
         )
 
 
+def _is_known(path):
+    return path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+
+
 def _is_video(path):
+    # OpenCV would decode a photograph with such a suffix as a video of one frame.
     return path.suffix.lower() in VIDEO_SUFFIXES and not is_photograph(path)
-
-
-def _is_image(path):
-    suffix = path.suffix.lower()
-    # OpenCV would decode a photograph with another suffix as a video of one frame.
-    return suffix in IMAGE_SUFFIXES or (
-        suffix in VIDEO_SUFFIXES and is_photograph(path)
-    )
 
 
 def _in_blocks(files):
