@@ -77,7 +77,7 @@ class JoinedColumn:
 
     def __init__(self, columns, lengths):
         # Of each part, values and where the rows' are; or None.
-        self.columns = columns
+        self._columns = columns
         self._ends = np.cumsum(lengths)
 
     def __len__(self):
@@ -85,18 +85,18 @@ class JoinedColumn:
 
     def fingerprint(self):
         """Return a digest of the parts' values."""
-        parts = (hash_values(*column) if column else [] for column in self.columns)
+        parts = (hash_values(*column) if column else [] for column in self._columns)
         return digest(*parts, self._ends.tolist())
 
     def __getitem__(self, rows):
         found, places = [], []
         for part, at, inside in _by_part(rows, self._ends):
-            if self.columns[part] is not None:
-                data, where = self.columns[part]
+            if self._columns[part] is not None:
+                data, where = self._columns[part]
                 found.append(np.asarray(data[where[inside].astype(np.intp)]))
                 places.append(at)
         if not found:
-            data, where = next(column for column in self.columns if column)
+            data, where = next(column for column in self._columns if column)
             found.append(np.asarray(data[where[:0].astype(np.intp)]))
             places.append(np.empty(0, np.intp))
         if sum(map(len, places)) == len(rows):
@@ -111,7 +111,7 @@ class JoinedColumn:
 def is_computed(data):
     """Return whether the values of a column are made when they are asked for."""
     if isinstance(data, JoinedColumn):
-        return any(is_computed(column[0]) for column in data.columns if column)
+        return any(is_computed(column[0]) for column in data._columns if column)
     return not isinstance(data, np.ndarray | MappedArray | KeptRows)
 
 
