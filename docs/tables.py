@@ -184,9 +184,9 @@ def beside_ours(names):
     return rows
 
 
-def rendered():
-    """Return the rows of ``rendered.csv``, text by heading."""
-    with (FIGURES / "rendered.csv").open(encoding="utf-8", newline="") as file:
+def rendered(name="rendered.csv"):
+    """Return the rows of a table of ``bench_rendered.py``, text by heading."""
+    with (FIGURES / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

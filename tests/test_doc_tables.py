@@ -78,15 +78,9 @@ def test_no_system_is_ahead_of_the_plain_backbone_by_a_hundredth():
     assert max(ahead) < 0.01
 
 
-def table(name):
-    """Return the rows of a table by their system."""
-    with (DOCS / "figures" / name).open(encoding="utf-8", newline="") as file:
-        return {row["System"]: row for row in csv.DictReader(file)}
-
-
 def test_seeds_differ_more_than_the_rows_of_aunet_on_films():
     """The page of AUNet says so, beside what is printed."""
-    rows = table("films.csv")
+    rows = {row["System"]: row for row in doc_tables.rendered("films.csv")}
     names = ["AU-FAN", "AU-VAE", "AU-TDN", "AUNet"]
     means = [float(rows[name]["AUC"]) for name in names]
     seeds = [[*map(float, rows[name]["AUC of seeds"].split())] for name in names]
@@ -103,8 +97,8 @@ def test_seeds_differ_more_than_the_rows_of_aunet_on_films():
 
 def test_after_18_epochs_networks_from_random_weights_are_ahead_of_the_chain():
     """The page of the systems says so."""
-    rows = table("rendered_18_epochs.csv")
-    area = {name: float(row["AUC"]) for name, row in rows.items()}
+    rows = doc_tables.rendered("rendered_18_epochs.csv")
+    area = {row["System"]: float(row["AUC"]) for row in rows}
     order = sorted(area, key=area.get, reverse=True)
     assert len(order) == 6
     assert order[0] == "FAU-Transformer"
@@ -115,8 +109,8 @@ def test_from_random_weights_branches_and_landmarks_are_ahead_of_the_plain_backb
     """The pages of the systems and of FAU-Transformer say so, and by how much."""
     rows = [row for row in doc_tables.rendered() if row["Start"] == "random"]
     told = {row["System"]: row["AUC less ResNet"].split() for row in rows}
-    ahead = {name: float(words[0]) for name, words in told.items() if words}
-    ahead = {name: by for name, by in ahead.items() if by > 0.01}
+    by = {name: float(words[0]) for name, words in told.items() if words}
+    ahead = {name: more for name, more in by.items() if more > 0.01}
     own = {"FAU-Transformer", "FAU w/o encoder", "FAU w/o attention"}
     assert ahead.keys() == own | {"JAA-Net", "HOG", "landmarks"}
     assert min(ahead[name] for name in own) >= 0.05
